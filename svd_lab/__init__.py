@@ -1,0 +1,45 @@
+"""svd-lab: learn Stable Video Diffusion by making videos.
+
+>>> from svd_lab import load_video_pipeline, generate_video
+>>> pipe = load_video_pipeline()
+>>> clip = generate_video("rocket.jpg", "rocket.mp4", seed=42)
+
+The public names are loaded on first use (PEP 562), so that `import svd_lab` stays below 0.2 s and does not import torch.
+Import it before torch: it sets OMP_WAIT_POLICY=passive, which keeps torch fast on a CPU that others use too (see `threads`).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from svd_lab.threads import wait_politely
+
+if TYPE_CHECKING:
+    from svd_lab.clip import Clip
+    from svd_lab.generation import Cancelled, generate_video
+    from svd_lab.images import open_image
+    from svd_lab.pipelines import load_video_pipeline
+
+__version__ = "0.1.0"
+__all__ = ["Cancelled", "Clip", "generate_video", "load_video_pipeline", "open_image"]
+
+_HOME = {
+    "Cancelled": "svd_lab.generation",
+    "Clip": "svd_lab.clip",
+    "generate_video": "svd_lab.generation",
+    "load_video_pipeline": "svd_lab.pipelines",
+    "open_image": "svd_lab.images",
+}
+
+wait_politely()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'svd_lab' has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value  # the next look-up does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,42 @@
+"""How torch shares a CPU with others. Two things go wrong by default, and either makes a run on a laptop or Binder many times slower:
+
+- OpenMP's threads spin while they wait for each other. Beside any other busy process a tiny run took 11 to 31 s instead of 0.5 s;
+  with OMP_WAIT_POLICY=passive they sleep. OpenMP reads that variable once, when torch is imported, so `import svd_lab` sets it.
+- In a container torch counts the host's cores, not those that the container may use. `load_video_pipeline` corrects that.
+
+What the user has set (OMP_WAIT_POLICY, OMP_NUM_THREADS, torch.set_num_threads to fewer) stays.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+
+def wait_politely() -> None:
+    """Set OMP_WAIT_POLICY=passive, unless it is set already or torch is imported, which is too late."""
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def keep_to_quota() -> None:
+    """Lower torch's number of threads to the CPUs that this container may use, unless OMP_NUM_THREADS says another."""
+    import torch
+
+    quota = cpu_quota()
+    if quota is not None and "OMP_NUM_THREADS" not in os.environ and quota < torch.get_num_threads():
+        torch.set_num_threads(max(1, int(quota)))
+
+
+def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """How many CPUs' worth of time this container may use (cgroup v2, then v1), or None where nothing limits it."""
+    try:
+        limit, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            limit, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        except OSError:
+            return None
+    try:
+        return int(limit) / int(period) if int(limit) > 0 and int(period) > 0 else None
+    except ValueError:  # "max": no limit
+        return None

@@ -1,0 +1,148 @@
+"""A tiny Stable Video Diffusion with random weights, in the full folder layout, made once a session.
+
+Widths are 32 and 64 (GroupNorm has 32 groups), one layer a block, 96x64 pixels, 4 latent channels: the same classes and the
+same code path as the real model, in a fraction of a second a video.
+"""
+
+import json
+import os
+
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "passive"
+)  # before torch: waiting threads must not spin on shared cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test reaches for the internet
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+TINY_SIZE = (96, 64)  # (width, height)
+
+
+@pytest.fixture(autouse=True)
+def no_models_of_the_machine(monkeypatch):
+    """The tester's own SVD_LAB_MODELS must not decide what a test finds."""
+    monkeypatch.delenv("SVD_LAB_MODELS", raising=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """The folder of the tiny model, fp32 weights. Read it; copy it before changing anything."""
+    from diffusers import (
+        AutoencoderKLTemporalDecoder,
+        EulerDiscreteScheduler,
+        StableVideoDiffusionPipeline,
+        UNetSpatioTemporalConditionModel,
+    )
+    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "tiny-svd"
+    pipe = StableVideoDiffusionPipeline(
+        vae=AutoencoderKLTemporalDecoder(
+            down_block_types=("DownEncoderBlock2D",) * 3,
+            block_out_channels=(32, 32, 64),
+            layers_per_block=1,
+            latent_channels=4,
+            sample_size=TINY_SIZE[1],
+            force_upcast=True,
+        ),
+        image_encoder=CLIPVisionModelWithProjection(
+            CLIPVisionConfig(
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                projection_dim=32,
+                patch_size=32,
+            )
+        ),
+        unet=UNetSpatioTemporalConditionModel(
+            sample_size=TINY_SIZE[0] // 4,
+            in_channels=8,
+            out_channels=4,
+            down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+            up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+            block_out_channels=(32, 64),
+            addition_time_embed_dim=32,
+            projection_class_embeddings_input_dim=96,
+            layers_per_block=1,
+            cross_attention_dim=32,
+            num_attention_heads=(1, 2),
+            num_frames=14,
+        ),
+        scheduler=EulerDiscreteScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            prediction_type="v_prediction",
+            timestep_type="continuous",
+            timestep_spacing="leading",
+            use_karras_sigmas=True,
+            sigma_min=0.002,
+            sigma_max=700.0,
+            steps_offset=1,
+        ),
+        feature_extractor=CLIPImageProcessor(),
+    )
+    pipe.save_pretrained(folder)
+    torch.set_rng_state(state)
+    # transformers without torchvision writes another class name; published folders have this one.
+    index_file = folder / "model_index.json"
+    index = json.loads(index_file.read_text())
+    index["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
+    index_file.write_text(json.dumps(index))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_pipe(tiny_folder):
+    """The tiny pipeline as load_video_pipeline makes it, on the CPU. A test leaves it as it was."""
+    from svd_lab import load_video_pipeline
+
+    pipe = load_video_pipeline(tiny_folder, device="cpu")
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def make_picture(size=TINY_SIZE, seed=0):
+    """A smooth random RGB picture of (width, height)."""
+    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="session")
+def picture_file(tmp_path_factory):
+    """A PNG of exactly the tiny model's size."""
+    path = tmp_path_factory.mktemp("pictures") / "rocket.png"
+    make_picture().save(path)
+    return path
+
+
+@pytest.fixture
+def model_calls(tiny_pipe):
+    """Counts every run of a network of the tiny pipeline, whoever starts it: {"image_encoder": 0, "vae": 0, "unet": 0}."""
+    calls = {"image_encoder": 0, "vae": 0, "unet": 0}
+
+    def count(name):
+        def hook(*_):
+            calls[name] += 1
+
+        return hook
+
+    watched = {
+        "image_encoder": [tiny_pipe.image_encoder],
+        "vae": [tiny_pipe.vae.encoder, tiny_pipe.vae.decoder],
+        "unet": [tiny_pipe.unet],
+    }
+    hooks = [
+        module.register_forward_pre_hook(count(name))
+        for name, modules in watched.items()
+        for module in modules
+    ]
+    yield calls
+    for hook in hooks:
+        hook.remove()
