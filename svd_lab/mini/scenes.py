@@ -1,0 +1,313 @@
+"""The little world: clips of moving things over varied backgrounds, rendered in torch, vectorised over clips, on CPU or GPU.
+
+A clip's motion is a function of the thing, the way it faces, its height, motion_bucket_id and fps, and of nothing else, so that a
+model that sees the first frame and the two numbers can know the rest::
+
+    phase p = frame * 7 / fps,   amplitude a = motion_bucket_id / 127
+
+Frame 0 is the given picture, nothing enters the picture late, and pictures without a known thing get a slow camera zoom.
+"""
+
+import json
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from .backgrounds import HEIGHT, WIDTH, Draw, backgrounds, fills, name
+
+FRAMES = 14
+THINGS = Path(__file__).parent / "things"
+CELL, COLUMNS = 112, 32
+# How often each kind of motion is shown; the things of a kind share it evenly.
+KINDS = dict(
+    slant=3, comet=0.5, drive=4, run=5, hop=3, swim=3, fly=2.5, up=2, boat=2.5, ball=3, spin=2, pulse=2, fall=2, sway=2, hang=0.8,
+    flicker=1.2, planet=1.5, cloud=1.2, hover=2, rock=2.5, still=1.5,
+)  # fmt: skip
+INDEX = {kind: i for i, kind in enumerate(KINDS)}
+DIRECTIONAL = ("slant", "comet", "drive", "run", "hop", "swim", "fly", "boat")  # mirrored, they move the other way
+TALL = ("slant", "up", "fall", "ball", "hop")  # they need room above or below, so they are drawn smaller
+
+
+@cache
+def catalogue() -> list[dict]:
+    """All things: code, kind, en, ko (names), held_out (kept out of training)."""
+    return json.loads((THINGS / "things.json").read_text(encoding="utf-8"))
+
+
+def cutout(index: int) -> Image.Image:
+    """One thing as an RGBA picture, 112 x 112 pixels."""
+    x, y = index % COLUMNS * CELL, index // COLUMNS * CELL
+    with Image.open(THINGS / "things.webp") as atlas:
+        return atlas.crop((x, y, x + CELL, y + CELL))
+
+
+def _atlas(keep: list[int], device) -> torch.Tensor:
+    """[2, len(keep), 4, 112, 112] with premultiplied alpha: as it is, and blurred for small sizes."""
+    with Image.open(THINGS / "things.webp") as f:
+        sheet = np.asarray(f.convert("RGBA"))
+    cells = [sheet[i // COLUMNS * CELL :, i % COLUMNS * CELL :][:CELL, :CELL] for i in keep]
+    a = torch.from_numpy(np.stack(cells)).to(device).permute(0, 3, 1, 2).float() / 255
+    a[:, :3] *= a[:, 3:]
+    small = F.interpolate(F.avg_pool2d(a, 2), size=a.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.stack([a, small])
+
+
+def motion(kind: torch.Tensor, a: torch.Tensor, p: torch.Tensor) -> dict[str, torch.Tensor]:
+    """kind [n,1], amplitude a [n,1], phase p [n,T] -> dx, dy (in heights of the thing), rot (radians), sx, sy, shear, pivot
+    (-1 top .. 1 bottom), zoom (of the camera), each [n,T]."""
+    sin, zero, d = torch.sin, torch.zeros_like(a * p), a * p
+    one, hop = torch.ones_like(zero), lambda w: torch.sin(w * p).abs()
+    table = {
+        "slant": dict(dx=0.032 * d, dy=-0.032 * d),
+        "comet": dict(dx=-0.035 * d, dy=0.03 * d),
+        "drive": dict(dx=-0.042 * d, dy=-0.012 * a * hop(1.3)),
+        "run": dict(dx=-0.038 * d, dy=-0.05 * a * hop(0.9), rot=0.07 * a * sin(0.9 * p)),
+        "hop": dict(dx=-0.034 * d, dy=-0.18 * a * hop(0.55), rot=0.1 * a * sin(1.1 * p)),
+        "swim": dict(dx=-0.036 * d, dy=0.045 * a * sin(0.7 * p), rot=0.09 * a * sin(0.7 * p)),
+        "fly": dict(dx=-0.038 * d, dy=-0.008 * d + 0.07 * a * sin(0.8 * p), sy=1 + 0.1 * a * sin(1.6 * p)),
+        "up": dict(dy=-0.038 * d, dx=0.04 * a * sin(0.5 * p), rot=0.08 * a * sin(0.5 * p)),
+        "boat": dict(dx=-0.028 * d, dy=0.035 * a * sin(0.7 * p), rot=0.09 * a * sin(0.7 * p)),
+        "ball": dict(dy=-0.42 * a * hop(0.42), rot=0.16 * d),
+        "spin": dict(rot=0.22 * d),
+        "pulse": dict(sx=1 + 0.2 * a * sin(0.7 * p), sy=1 + 0.2 * a * sin(0.7 * p)),
+        "fall": dict(dy=0.034 * d, dx=0.08 * a * sin(0.6 * p), rot=0.28 * a * sin(0.6 * p)),
+        "sway": dict(shear=0.24 * a * sin(0.6 * p), pivot=0.9 * one),
+        "hang": dict(rot=0.28 * a * sin(0.7 * p), pivot=-0.9 * one),
+        "flicker": dict(
+            sy=1 + 0.16 * a * sin(1.3 * p),
+            sx=1 - 0.08 * a * sin(1.3 * p),
+            shear=0.08 * a * sin(0.9 * p),
+            pivot=0.9 * one,
+        ),
+        "planet": dict(rot=0.05 * d, dx=0.03 * d),
+        "cloud": dict(dx=0.032 * d),
+        "hover": dict(dy=-0.26 * a * sin(0.4 * p), dx=0.05 * a * sin(0.3 * p)),
+        "rock": dict(rot=0.18 * a * sin(0.7 * p), pivot=0.9 * one),
+        "still": dict(zoom=(1 + 0.016 * d).clamp(max=1.7)),
+    }
+    out = {}
+    for part, rest in dict(dx=zero, dy=zero, rot=zero, sx=one, sy=one, shear=zero, pivot=zero, zoom=one).items():
+        out[part] = rest
+        for k, parts in table.items():
+            if part in parts:
+                out[part] = torch.where(kind == INDEX[k], parts[part].expand_as(zero), out[part])
+    return out
+
+
+@dataclass
+class Clips:
+    """A batch of n clips of T frames of the world."""
+
+    video: torch.Tensor  # [n,T,3,128,224] in 0..1
+    alpha: torch.Tensor  # [n,T,128,224]: how much of the pixel is a thing
+    background: torch.Tensor  # [n,3,128,224]
+    bucket: torch.Tensor  # [n] motion_bucket_id
+    fps: torch.Tensor  # [n]
+    kind: torch.Tensor  # [n,2] index into KINDS, -1: no such thing
+    thing: torch.Tensor  # [n,2] index into catalogue(), -1: no such thing (or an unknown shape)
+    height: torch.Tensor  # [n] longest side of the first thing, pixels
+    camera: torch.Tensor  # [n] bool: the camera moves
+    facing: torch.Tensor  # [n] of the first thing: 1 as drawn (left; rocket: right), -1 mirrored, 0 if its motion has no direction
+    place: torch.Tensor  # [n,2] labels of the background (backgrounds.name)
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def __getitem__(self, which) -> "Clips":
+        return Clips(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    @staticmethod
+    def join(parts: "list[Clips]") -> "Clips":
+        return Clips(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Clips)))
+
+    def pictures(self) -> list[Image.Image]:
+        """The given pictures: frame 0 as RGB."""
+        return [Image.fromarray(v) for v in (self.video[:, 0].permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy()]
+
+    def captions(self) -> list[dict[str, str]]:
+        """English and Korean captions, one dict(en, ko) a clip."""
+        names, out = catalogue(), []
+        for (i, j), (palette, shape) in zip(self.thing.tolist(), self.place.tolist(), strict=True):
+            en, ko = name(palette, shape)
+            first = names[i] if i >= 0 else dict(en="something", ko="무언가") if self.kind[len(out), 0] >= 0 else None
+            if first is None:
+                out.append(dict(en=en, ko=ko))
+            elif j < 0:
+                out.append(dict(en=f"{first['en']}, {en}", ko=f"{ko}, {first['ko']}"))
+            else:
+                out.append(
+                    dict(
+                        en=f"{first['en']} and {names[j]['en']}, {en}",
+                        ko=f"{ko}, {first['ko']} 그리고 {names[j]['ko']}",
+                    )
+                )
+        return out
+
+
+class World:
+    """Draws clips. The same device, seed and calls give the same clips.
+
+    `things`: "known" (what training sees) or "held_out" (never trained on), or "all".
+    """
+
+    def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0):
+        chosen = dict(known=(False,), held_out=(True,), all=(False, True))[things]
+        self.keep = [i for i, t in enumerate(catalogue()) if t["held_out"] in chosen]
+        self.draw = Draw(device, seed)
+        self.kinds = torch.tensor([INDEX[catalogue()[i]["kind"]] for i in self.keep], device=device)
+        self.ids = torch.tensor(self.keep, device=device)
+        self.atlas = _atlas(self.keep, device)
+        members = torch.bincount(self.kinds, minlength=len(KINDS)).clamp(min=1)
+        self.weights = (torch.tensor(list(KINDS.values()), device=device) / members)[self.kinds]
+        flags = lambda names: torch.tensor([k in names for k in KINDS], device=device)  # noqa: E731
+        self.directional, self.tall = flags(DIRECTIONAL), flags(TALL)
+
+    def _unknown(self, n: int) -> torch.Tensor:
+        """Cut-outs [n,4,112,112] of random shape and texture: things without a natural motion."""
+        draw = self.draw
+        lumps = draw.noise(n, 1, CELL, CELL, octaves=(2, 3, 5))
+        r = torch.linspace(-1, 1, CELL, device=draw.device)
+        radius = (r[:, None] ** 2 + r[None] ** 2).sqrt()
+        box = torch.maximum(
+            r[:, None].abs() * draw.uniform(n, 1, 1, 1, lo=1, hi=2),
+            r[None].abs() * draw.uniform(n, 1, 1, 1, lo=1, hi=2),
+        )
+        edge = torch.where(draw.uniform(n, 1, 1, 1) < 0.35, box, radius + 0.22 * lumps * draw.uniform(n, 1, 1, 1))
+        mask = ((0.85 - edge) * 24).clamp(0, 1)
+        texture = fills(draw, n, CELL, CELL).clamp(0, 1) * (1 - 0.35 * (radius + r[:, None]).clamp(0, 1))
+        return torch.cat([texture * mask, mask], 1)
+
+    def _recolour(self, cut: torch.Tensor) -> torch.Tensor:
+        """Other brightness and, for a third, other hues, so that other people's drawings work too."""
+        n, draw, eye = len(cut), self.draw, torch.eye(3, device=cut.device)
+        gain = eye * draw.uniform(n, 1, 3, lo=0.8, hi=1.15) + 0.35 * draw.normal(n, 3, 3) * (draw.uniform(n, 1, 1) < 0.3)
+        gain = torch.where(draw.uniform(n, 1, 1) < 0.35, eye, gain)
+        rgb = torch.einsum("nij,njhw->nihw", gain, cut[:, :3]).clamp(min=0)
+        return torch.cat([torch.minimum(rgb, cut[:, 3:]), cut[:, 3:]], 1)
+
+    def _start(self, path: torch.Tensor, half: torch.Tensor, size: int) -> torch.Tensor:
+        """Where a thing starts along one axis [n,1] so that it starts inside and, three times of four, stays inside if it can."""
+        n, draw = len(path), self.draw
+        lo, hi = half - size / 2, size / 2 - half
+        stay = draw.uniform(n, 1) < 0.75
+        lo2 = torch.where(stay, lo - path.amin(1, keepdim=True), lo)
+        hi2 = torch.where(stay, hi - path.amax(1, keepdim=True), hi)
+        middle = (lo2 + hi2) / 2
+        lo2, hi2 = torch.where(lo2 < hi2, lo2, middle), torch.where(lo2 < hi2, hi2, middle)
+        start = lo2 + (hi2 - lo2) * draw.uniform(n, 1)
+        return torch.minimum(torch.maximum(start, lo.clamp(max=0)), hi.clamp(min=0))
+
+    def clips(self, n: int, *, bucket=None, fps=None, two: float = 0.18, nothing: float = 0.12, at=None, only=None) -> Clips:
+        """Render n clips.
+
+        bucket, fps: numbers or [n] (default: drawn; a third are 127, two fifths are 7). two, nothing: the shares with a second
+        thing, and with none. at: which frames, [n,T] (default: 0..13). only: catalogue index of the first thing, [n].
+        """
+        draw, d = self.draw, self.draw.device
+        if bucket is None:
+            bucket = torch.where(draw.uniform(n) < 0.3, 127.0, draw.integers(n, 10, 256).float())
+        if fps is None:
+            fps = torch.where(draw.uniform(n) < 0.4, 7.0, draw.integers(n, 5, 16).float())
+        bucket = torch.as_tensor(bucket, device=d, dtype=torch.float).expand(n)
+        fps = torch.as_tensor(fps, device=d, dtype=torch.float).expand(n)
+        at = torch.arange(FRAMES, device=d).expand(n, FRAMES) if at is None else at
+        frames = at.shape[1]
+        amplitude, phase = (bucket / 127)[:, None], at * (7 / fps)[:, None]
+        whole = torch.arange(FRAMES, device=d) * (7 / fps)[:, None]  # the full path, to find room for it
+        which = torch.stack([draw.choice(n, self.weights), draw.choice(n, self.weights)], 1)
+        if only is not None:
+            which[:, 0] = torch.tensor([self.keep.index(int(i)) for i in only], device=d)
+        kind = self.kinds[which]
+        empty = draw.uniform(n) < nothing
+        kind = torch.where(empty[:, None], INDEX["still"], kind)
+        shape = empty & (draw.uniform(n) < 0.5)  # an unknown shape; else an empty picture
+        second = (draw.uniform(n) < two) & (kind != INDEX["still"]).all(1)  # a moving camera has one thing only
+        picture, place = backgrounds(draw, n)
+        zoom = motion(kind[:, :1], amplitude, phase)["zoom"]
+        gx = torch.arange(WIDTH, device=d, dtype=torch.float) + 0.5 - WIDTH / 2
+        gy = torch.arange(HEIGHT, device=d, dtype=torch.float) + 0.5 - HEIGHT / 2
+        z = zoom[..., None, None]
+        grid = torch.stack(torch.broadcast_tensors((gx / (WIDTH / 2)) / z, (gy / (HEIGHT / 2))[:, None] / z), -1)
+        sample = lambda source, where, mode: F.grid_sample(  # noqa: E731
+            source, where.reshape(n, frames * HEIGHT, WIDTH, 2), mode="bilinear", padding_mode=mode, align_corners=False
+        ).view(n, -1, frames, HEIGHT, WIDTH)
+        video = sample(picture, grid, "border")
+        alpha = torch.zeros(n, frames, HEIGHT, WIDTH, device=d)
+        unknown = self._unknown(n)
+        for j, present in enumerate([~empty | shape, second]):
+            k = kind[:, j : j + 1]
+            room = self.tall[k[:, 0]]
+            tall = torch.where(room, draw.uniform(n, lo=42, hi=78), draw.uniform(n, lo=46, hi=100)) * (0.75 if j else 1.0)
+            cut = self._recolour(self.atlas[(tall < 60).long(), which[:, j]])
+            if j == 0:
+                cut, height = torch.where(empty[:, None, None, None], unknown, cut), tall
+            cut = cut * present[:, None, None, None]
+            flip = torch.where(draw.uniform(n, 1) < 0.5, -1.0, 1.0)
+            way = torch.where(self.directional[k], flip, torch.ones_like(flip))
+            if j == 0:
+                facing = (flip * self.directional[k])[:, 0].long()
+            scale = tall[:, None]
+            m, path = motion(k, amplitude, phase), motion(k, amplitude, whole)
+            half = scale / 2
+            x = self._start(path["dx"] * way * scale, half * 0.85, WIDTH) + m["dx"] * way * scale
+            y = self._start(path["dy"] * scale, half * 0.85, HEIGHT) + m["dy"] * scale
+            where = _placed(m, x, y, half, way, flip, draw.uniform(n, 1, lo=0.9, hi=1.1), zoom, gx, gy)
+            layer = sample(cut, where, "zeros")
+            video = video * (1 - layer[:, 3:]) + layer[:, :3]
+            alpha = torch.maximum(alpha, layer[:, 3])
+        gone = torch.stack([empty & ~shape, ~second], 1)
+        thing = torch.where(gone | torch.stack([empty, empty], 1), -1, self.ids[which])
+        return Clips(
+            video=video.transpose(1, 2).clamp(0, 1), alpha=alpha, background=picture, bucket=bucket, fps=fps,
+            kind=torch.where(gone, -1, kind), thing=thing, height=height, camera=kind[:, 0] == INDEX["still"], facing=facing,
+            place=place,
+        )  # fmt: skip
+
+
+def _placed(m, x, y, half, way, flip, aspect, zoom, gx, gy):
+    """Sampling grid [n,T,H,W,2]: for every pixel, where in the cut-out (-1..1) it looks. m, x, y are [n,T]; half .. aspect [n,1].
+
+    The cut-out is scaled, sheared and turned about its pivot (R @ S), moved to (x, y), seen by the camera; here that is inverted.
+    """
+    rot = m["rot"] * way
+    c, s = torch.cos(rot), torch.sin(rot)
+    zero = torch.zeros_like(c)
+    row = lambda *v: torch.stack(v, -1)  # noqa: E731
+    turn = torch.stack([row(c, -s), row(s, c)], -2)
+    stretch = torch.stack([row(m["sx"] * aspect * flip, -m["shear"] * m["sy"]), row(zero, m["sy"])], -2)
+    forward = turn @ stretch
+    inverse = torch.stack([row(forward[..., 1, 1], -forward[..., 0, 1]), row(-forward[..., 1, 0], forward[..., 0, 0])], -2)
+    inverse = inverse / (forward[..., 0, 0] * forward[..., 1, 1] - forward[..., 0, 1] * forward[..., 1, 0])[..., None, None]
+    pivot = row(torch.zeros_like(m["pivot"]), m["pivot"])
+    cell = CELL / (CELL - 8)  # the thing fills its cell but for the margin
+    offset = pivot - torch.einsum("ntij,ntj->nti", inverse, row(x, y) / half[..., None] + pivot)
+    A = inverse / half[..., None, None] / zoom[..., None, None]
+    at = lambda v: v[..., None, None]  # noqa: E731
+    px, py = gx[None, None, None], gy[None, None, :, None]
+    u = [at(A[..., i, 0]) * px + at(A[..., i, 1]) * py + at(offset[..., i]) for i in (0, 1)]
+    return torch.stack(u, -1) / cell
+
+
+def sheet(rows, path, columns=(0, 3, 6, 9, 13), width: int = 150) -> None:
+    """Write rows of clips, each [T,3,H,W] in 0..1, as one PNG: a row a clip, a column a frame."""
+    h = round(width * HEIGHT / WIDTH)
+    page = Image.new("RGB", (len(columns) * (width + 2), len(rows) * (h + 2)))
+    for y, video in enumerate(rows):
+        for x, t in enumerate(columns):
+            frame = (video[min(t, len(video) - 1)].permute(1, 2, 0).clamp(0, 1) * 255).round().byte().cpu().numpy()
+            page.paste(Image.fromarray(frame).resize((width, h), Image.Resampling.LANCZOS), (x * (width + 2), y * (h + 2)))
+    page.quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    import sys
+
+    clips = World(seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0).clips(12, bucket=127, fps=7)
+    sheet(list(clips.video), sys.argv[1])
+    for caption in clips.captions():
+        print(caption)
