@@ -1,0 +1,109 @@
+"""One optimiser for the mini's training: Muon for weight matrices, AdamW for the rest, fp32 masters and an average, all flat.
+
+Muon (https://kellerjordan.github.io/posts/muon/) steps along the orthogonalised momentum of each matrix; a convolution's weight
+counts as out x (in * kernel). It ended the plateau on which AdamW left the first prototypes' VAE (docs/mini.md).
+"""
+
+import torch
+import torch.distributed as dist
+
+# Inputs, outputs and embeddings: AdamW does better there.
+NOT_MATRICES = ("conv_in", "conv_out", "embed", "head", "visual_projection", "class_")
+
+
+def orthogonal(g: torch.Tensor, steps: int = 5) -> torch.Tensor:
+    """[k, out, in] -> the nearest matrices with singular values near 1, by a quintic Newton-Schulz iteration."""
+    x = g.to(torch.bfloat16 if g.is_cuda else torch.float32)
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    wide = x.shape[1] <= x.shape[2]
+    x = x if wide else x.mT
+    for _ in range(steps):
+        a = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return (x if wide else x.mT).to(g.dtype)
+
+
+class Optimiser:
+    """Holds fp32 masters, gradients (one all-reduce), momenta and an exponential average as flat vectors; the model may be bf16.
+
+    Orthogonal updates keep growing queries and keys until attention is one-hot and its gradient NaN (seen after 7,000 steps), so
+    their Frobenius norm is capped at 1.5 sqrt(out), twice what they start with. A step whose gradient is not finite moves nothing.
+
+    named: (name, parameter) pairs. muon, adam: peak learning rates. ema: decay of the average. `step(f)` uses f x the peaks.
+    """
+
+    def __init__(self, named, *, muon: float = 0.01, adam: float = 1e-3, ema: float = 0.999, decay: float = 0.1):
+        named = [(n, p) for n, p in named if p.requires_grad]
+        is_matrix = lambda n, p: p.ndim >= 2 and not any(w in n for w in NOT_MATRICES)  # noqa: E731
+        rest, groups = [p for n, p in named if not is_matrix(n, p)], {}
+        for n, p in named:
+            if is_matrix(n, p):
+                query_or_key = "to_q" in n or "to_k" in n or "q_proj" in n or "k_proj" in n
+                groups.setdefault((p.shape[0], p[0].numel(), query_or_key), []).append(p)
+        self.params = rest + [p for g in groups.values() for p in g]  # matrices of one shape lie side by side
+        self.shape = [(len(g), *key) for key, g in groups.items()]
+        self.rest = sum(p.numel() for p in rest)
+        size, device = sum(p.numel() for p in self.params), self.params[0].device
+        flat = lambda dtype=torch.float32: torch.zeros(size, device=device, dtype=dtype)  # noqa: E731
+        self.master, self.average, self.momentum = flat(), flat(), flat()
+        self.square = torch.zeros(self.rest, device=device)
+        self.grad = flat(self.params[0].dtype)
+        for p, g in zip(self.params, self._views(self.grad), strict=True):
+            p.grad = g
+        torch._foreach_copy_(self._views(self.master), [p.data for p in self.params])
+        self.average.copy_(self.master)
+        self.muon, self.adam, self.ema, self.decay, self.n = muon, adam, ema, decay, 0
+
+    def _views(self, flat):
+        out, at = [], 0
+        for p in self.params:
+            out.append(torch.as_strided(flat, p.shape, p.stride(), at))
+            at += p.numel()
+        return out
+
+    @torch.no_grad()
+    def step(self, fraction: float) -> torch.Tensor:
+        """One update from the gradients, which are cleared. Returns the gradient's norm."""
+        if dist.is_initialized():
+            dist.all_reduce(self.grad, op=dist.ReduceOp.AVG)
+        g = self.grad.to(torch.float32, copy=True)
+        self.grad.zero_()
+        self.n += 1
+        norm = g.norm()
+        ok = torch.isfinite(norm).float()
+        g = g.nan_to_num_(0, 0, 0) * (ok / norm.clamp(min=1.0).nan_to_num(1.0, 1.0))
+        r = self.rest
+        m, v, w = self.momentum[:r], self.square, self.master[:r]
+        m.lerp_(g[:r], 0.1)
+        v.lerp_(g[:r].square(), 0.01)
+        step = (m / (1 - 0.9**self.n)) / ((v / (1 - 0.99**self.n)).sqrt() + 1e-8)
+        w.sub_(step * (self.adam * fraction * ok))
+        at, rate = r, self.muon * fraction
+        for k, out, inner, *key in self.shape:
+            s = slice(at, at + k * out * inner)
+            at = s.stop
+            self.momentum[s].mul_(0.95).add_(g[s])
+            u = orthogonal(g[s].add(self.momentum[s], alpha=0.95).view(k, out, inner))
+            w = self.master[s].view(k, out, inner)
+            w.sub_((w * self.decay + u * max(1.0, out / inner) ** 0.5) * (rate * ok))
+            if key[0]:
+                w.mul_((1.5 * out**0.5 / w.norm(dim=(1, 2), keepdim=True)).clamp(max=1.0))
+        torch._foreach_copy_([p.data for p in self.params], self._views(self.master))
+        self.average.lerp_(self.master, 1 - min(self.ema, (1 + self.n) / (10 + self.n)))
+        return norm
+
+    def state(self) -> dict:
+        return {k: getattr(self, k) for k in ("n", "master", "average", "momentum", "square")}
+
+    @torch.no_grad()
+    def load(self, state: dict) -> None:
+        """Go on from `state()`."""
+        self.n = state["n"]
+        for k in ("master", "average", "momentum", "square"):
+            getattr(self, k).copy_(state[k])
+        torch._foreach_copy_([p.data for p in self.params], self._views(self.master))
+
+    @torch.no_grad()
+    def use_average(self) -> None:
+        """Put the averaged weights into the model."""
+        torch._foreach_copy_([p.data for p in self.params], self._views(self.average))

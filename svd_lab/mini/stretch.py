@@ -1,0 +1,111 @@
+"""What every training stretch shares: ranks, the clock, CUDA graphs, and checkpoints in parts small enough to be carried.
+
+A stretch is one call of under ten minutes that covers a share of a stage's whole schedule (`--begin` .. `--end`).
+"""
+
+import io
+import os
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+PART = 15 * 2**20  # bytes; a lent GPU machine returns files of up to 16 MiB
+
+
+def start() -> tuple[int, int, str]:
+    """-> rank, number of ranks, device; one process a GPU under torchrun, else alone."""
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    if "RANK" not in os.environ:
+        return 0, 1, "cuda" if torch.cuda.is_available() else "cpu"
+    rank = int(os.environ["RANK"])
+    device = "cpu"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(rank)
+        device = f"cuda:{rank}"
+    dist.init_process_group("gloo" if device == "cpu" else "nccl")
+    return rank, dist.get_world_size(), device
+
+
+def finish() -> None:
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+class Clock:
+    """Progress through the schedule: `begin` .. `end` over `seconds`; all ranks follow rank 0, asked every tenth step."""
+
+    def __init__(self, seconds: float, begin: float, end: float, steps: int, device: str):
+        self.seconds, self.begin, self.end, self.steps = seconds, begin, end, steps
+        self.started, self.n, self.now = time.time(), 0, torch.tensor([begin], device=device, dtype=torch.float64)
+
+    def tick(self) -> float | None:
+        """-> progress in 0..1, or None when this stretch is over."""
+        if self.n % 10 == 0:
+            self.now[0] = self.begin + (self.end - self.begin) * (time.time() - self.started) / self.seconds
+            if dist.is_initialized():
+                dist.broadcast(self.now, 0)
+        progress = float(self.now)
+        if self.n >= self.steps or progress >= self.end:
+            return None
+        self.n += 1
+        return progress
+
+
+class Graphed:
+    """Forward and backward of a step as one CUDA graph for each shape of its arguments; plain calls elsewhere.
+
+    Gradients must accumulate into fixed buffers that the caller clears (Optimiser's do).
+    """
+
+    def __init__(self, work, optimiser, on: bool):
+        self.work, self.optimiser, self.on, self.graphs = work, optimiser, on, {}
+
+    def __call__(self, *args):
+        if not self.on:
+            return self.work(*args)
+        key = tuple(a.shape for a in args)
+        if key not in self.graphs:
+            static = [a.clone() for a in args]
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(3):
+                    self.work(*static)
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                out = self.work(*static)
+            self.optimiser.grad.zero_()
+            self.graphs[key] = static, graph, out
+        static, graph, out = self.graphs[key]
+        torch._foreach_copy_(static, list(args))
+        graph.replay()
+        return out
+
+
+def save_parts(value, path: str | Path) -> None:
+    """torch.save into PATH.0, PATH.1, … of at most 15 MiB each."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    data = buffer.getvalue()
+    for i in range(0, len(data), PART):
+        Path(f"{path}.{i // PART}").write_bytes(data[i : i + PART])
+
+
+def load_parts(path: str | Path, device: str = "cpu"):
+    """What save_parts (or torch.save, if PATH itself is there) wrote."""
+    if Path(path).exists():
+        return torch.load(path, map_location=device)
+    parts = sorted(Path(path).parent.glob(Path(path).name + ".*"), key=lambda p: int(p.suffix[1:]))
+    if not parts:
+        raise FileNotFoundError(f"no checkpoint {path} (nor {path}.0, {path}.1, …)")
+    return torch.load(io.BytesIO(b"".join(p.read_bytes() for p in parts)), map_location=device)
+
+
+def half(model) -> dict:
+    """The model's weights on the CPU in fp16."""
+    return {k: v.detach().half().contiguous().cpu() for k, v in model.state_dict().items()}

@@ -1,0 +1,58 @@
+"""Train the mini from scratch, in stretches of under ten minutes, on one GPU or several (docs/mini.md has the whole recipe).
+
+    RUN="torchrun --nproc_per_node=2 -m svd_lab.mini.train"
+    $RUN vae  --seconds 420 --state /tmp/vae --out OUT
+    $RUN unet --seconds 520 --begin 0 --end .5 --vae OUT/vae.pt --state /tmp/unet --out OUT
+    $RUN unet --seconds 520 --begin .5 --end 1 --vae OUT/vae.pt --state /tmp/unet --out OUT --resume /tmp/unet
+    python -m svd_lab.mini.train export --vae OUT/vae.pt --weights OUT/unet.pt --folder svd_lab/mini/weights
+
+`--weights CHECKPOINT` instead of `--resume` starts from averaged weights alone (all that a lent machine brings back).
+
+`--steps 3 --batch 2` on a CPU is a dry run of everything.
+"""
+
+import argparse
+from pathlib import Path
+
+COMMON = dict(seconds=60.0, begin=0.0, end=1.0, steps=10**9, seed=0, out=".", state="/tmp/state", resume="", muon=0.01)
+VAE = dict(weights="", equivariance=0.7, batch=128, pool=1024, crops=0.62, warp=0.2)
+UNET = dict(
+    vae="vae.pt", weights="", batch=32, bank=20000, prefill=4096, every=20, ema=0.9993, inside=3.0, mean=1.5, wide=0.35,
+    warm=200, decay=0.6,
+)  # fmt: skip
+
+
+def export(vae: str, weights: str, folder: str) -> Path:
+    """Checkpoints of both stages -> the folder that from_pretrained reads."""
+    from .models import make_clip, make_unet, save_folder
+    from .stretch import load_parts
+    from .train_unet import load_vae
+
+    saved, unet, clip = load_parts(weights), make_unet(), make_clip()
+    unet.load_state_dict({k: v.float() for k, v in saved["unet"].items()})
+    clip.load_state_dict({k: v.float() for k, v in saved["clip"].items()})
+    return save_folder(folder, load_vae(vae, "cpu"), unet, clip)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    stages = parser.add_subparsers(dest="stage", required=True)
+    for stage, settings in (
+        ("vae", COMMON | VAE),
+        ("unet", COMMON | UNET),
+        ("export", dict(vae="", weights="", folder="")),
+    ):
+        sub = stages.add_parser(stage)
+        for name, default in settings.items():
+            sub.add_argument(f"--{name}", type=type(default), default=default)
+    args = parser.parse_args()
+    if args.stage == "export":
+        print(export(args.vae, args.weights, args.folder))
+        return
+    from . import train_unet, train_vae
+
+    dict(vae=train_vae, unet=train_unet)[args.stage].train(args)
+
+
+if __name__ == "__main__":
+    main()

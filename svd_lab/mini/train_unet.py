@@ -1,0 +1,193 @@
+"""Stage two of training: the UNet and the CLIP image encoder together, on a bank of latents that is refreshed all the time.
+
+The conditioning is StableVideoDiffusionPipeline's to the letter: picture latents = mode of encode(picture + noise_aug * randn),
+NOT scaled, repeated over frames and joined on the channels; video latents x scaling_factor; input / sqrt(sigma^2 + 1); timestep
+ln(sigma) / 4; v-prediction; added_time_ids = [fps - 1, motion_bucket_id, noise_aug]; unconditional = zero CLIP embedding and zero
+picture latents. [diffusers StableVideoDiffusionPipeline; sigma and preconditioning: EDM, arXiv 2206.00364]
+
+While it trains, a small head (dropped afterwards) asks the CLIP embedding what moves and which way it faces.
+"""
+
+import math
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .models import CLIP_MEAN, CLIP_STD, LATENT, make_clip, make_unet, make_vae, zero_residuals
+from .optim import Optimiser
+from .rewrites import rewrite
+from .scenes import FRAMES, KINDS, World
+from .stretch import Clock, Graphed, finish, half, load_parts, save_parts, start
+
+H, W = 16, 28  # latent cells
+
+
+def load_vae(path: str, device: str):
+    """The VAE of a checkpoint (or an untrained one for "none": dry runs), frozen."""
+    vae = make_vae()
+    if path != "none":
+        saved = load_parts(path)
+        vae.load_state_dict({k: v.float() for k, v in saved["vae"].items()})
+        vae.register_to_config(scaling_factor=saved["scaling_factor"])
+    return vae.to(device).eval().requires_grad_(False)
+
+
+def clip_pixels(picture: torch.Tensor) -> torch.Tensor:
+    """uint8 [n,3,128,224] -> what the pipeline feeds CLIP [n,3,224,224]; its anti-alias blur is the identity at this size."""
+    x = F.interpolate(picture.float() / 127.5 - 1, size=(224, 224), mode="bicubic", align_corners=True) * 0.5 + 0.5
+    # numbers, not tensors: nothing may be copied to the GPU while a CUDA graph is captured
+    return torch.stack([(x[:, i] - m) / s for i, (m, s) in enumerate(zip(CLIP_MEAN, CLIP_STD, strict=True))], 1)
+
+
+class Bank:
+    """Clips already encoded: video latents, picture latents, the picture, the three numbers, where things are, what they are."""
+
+    def __init__(self, vae, world: World, size: int, batch: int):
+        self.vae, self.world, self.size, self.batch = vae, world, size // batch * batch, batch
+        device = world.draw.device
+        room = lambda *s, dtype=torch.float16: torch.zeros(self.size, *s, device=device, dtype=dtype)  # noqa: E731
+        self.parts = [
+            room(FRAMES, LATENT, H, W),
+            room(LATENT, H, W),
+            room(3, 128, 224, dtype=torch.uint8),
+            room(3, dtype=torch.float32),
+            room(1, 1, H, W),
+            room(2, dtype=torch.long),
+        ]
+        self.n = self.at = 0
+
+    @torch.no_grad()
+    def fill(self) -> None:
+        c, n = self.world.clips(self.batch), self.batch
+        device = c.video.device
+        first = (c.video[:, 0] * 255).round().to(torch.uint8)
+        picture = first.float() / 127.5 - 1
+        aug = torch.where(torch.rand(n, device=device) < 0.6, 0.02, torch.rand(n, device=device) * 0.1)
+        x = torch.cat([(c.video * 2 - 1).flatten(0, 1), picture + aug[:, None, None, None] * torch.randn_like(picture)])
+        x = x.to(next(self.vae.parameters()).dtype)
+        encode = lambda q: self.vae.quant_conv(self.vae.encoder(q.contiguous(memory_format=torch.channels_last)))  # noqa: E731
+        z = torch.cat([encode(q)[:, :LATENT].float() for q in x.split(max(1, n * 5))])
+        # where a thing is at any time, one cell more all round; a moving camera counts a little everywhere
+        m = F.max_pool2d(F.max_pool2d(c.alpha.amax(1, keepdim=True), 8), 3, 1, 1)
+        m = torch.maximum(m, c.camera.float()[:, None, None, None] * 0.35)[:, None]
+        video = (z[: n * FRAMES] * self.vae.config.scaling_factor).view(n, FRAMES, LATENT, H, W)
+        ids = torch.stack([c.fps - 1, c.bucket, aug], 1)
+        what = torch.stack([c.kind[:, 0].clamp(min=-1), c.facing], 1)
+        s = slice(self.at, self.at + n)
+        for part, value in zip(self.parts, (video, z[n * FRAMES :], first, ids, m, what), strict=True):
+            part[s] = value.to(part.dtype)
+        self.at = (self.at + n) % self.size
+        self.n = max(self.n, self.at or self.size)
+
+    def draw(self, n: int, frames: int) -> list[torch.Tensor]:
+        i = torch.randint(self.n, (n,), device=self.parts[0].device)
+        x, *rest = (p[i] for p in self.parts)
+        return [x[:, :frames].float(), *rest]
+
+
+def sigmas(n: int, device, mean: float, spread: float, wide: float) -> torch.Tensor:
+    """[n] noise levels, stratified: lognormal, and a share `wide` uniform in ln(sigma) over 0.01 .. 700, where sampling starts."""
+    k = int(n * wide)
+    strata = lambda m: (torch.rand(1, device=device) + torch.arange(m, device=device) / max(1, m)).remainder(1)  # noqa: E731
+    normal = mean + spread * math.sqrt(2) * torch.erfinv(2 * strata(n - k).clamp(1e-4, 1 - 1e-4) - 1)
+    lo, hi = math.log(0.01), math.log(700)
+    return torch.exp(torch.cat([normal, lo + (hi - lo) * strata(k)]))
+
+
+def v_loss(unet, x0, cond, embedding, ids, mask, sigma, noise, weight: float):
+    """-> loss, and by clip: v-loss, squared error of x0 inside the mask. x0 [n,T,8,16,28] scaled, cond [n,8,16,28] (0: dropped)."""
+    s, dtype = sigma[:, None, None, None, None], next(unet.parameters()).dtype
+    root = (s * s + 1).sqrt()
+    inputs = torch.cat([(x0 + s * noise) / root, cond[:, None].expand_as(x0)], 2).to(dtype)
+    v = unet(inputs, 0.25 * sigma.log(), embedding[:, None], ids, return_dict=False)[0].float()
+    error = (v - (noise - s * x0) / root).square()
+    w = 1 + weight * mask
+    each = (error * w).mean((1, 2, 3, 4)) / w.mean((1, 2, 3, 4))
+    inside = (error.detach() * s * s / (s * s + 1) * mask).mean((1, 2, 3, 4)) / mask.mean((1, 2, 3, 4)).clamp(min=1e-3)
+    return each.mean(), each.detach(), inside
+
+
+def train(args) -> None:
+    rank, _, device = start()
+    torch.manual_seed(0)
+    gpu, began = device != "cpu", time.time()
+    dtype = torch.bfloat16 if gpu else torch.float32
+    vae = rewrite(load_vae(args.vae, device).to(dtype))
+    unet = rewrite(zero_residuals(make_unet()).to(device, dtype)).train()
+    clip = make_clip().to(device, dtype).train()
+    head = nn.Linear(clip.config.projection_dim, len(KINDS) + 1).to(device, dtype)
+    named = [(f"{k}.{n}", p) for k, m in (("unet", unet), ("clip", clip), ("head", head)) for n, p in m.named_parameters()]
+    if args.weights:  # go on from an exported checkpoint: averaged weights, fresh momenta
+        saved = load_parts(args.weights)
+        for k, m in (("unet", unet), ("clip", clip), ("head", head)):
+            m.load_state_dict(saved[k])
+    optimiser = Optimiser(named, muon=args.muon, ema=args.ema)
+    if args.resume:
+        optimiser.load(torch.load(args.resume, map_location=device))
+    fresh = optimiser.n
+    torch.manual_seed(7000 + 100 * args.seed + rank)
+    bank = Bank(vae, World(device, seed=5000 + 100 * args.seed + rank), args.bank, min(64, args.prefill))
+    while bank.n < args.prefill:
+        bank.fill()
+    if rank == 0:
+        spread = bank.parts[0][: bank.n].float().std().item()
+        print(f"unet bank {bank.n}, latent std {spread:.3f}, set-up {time.time() - began:.0f} s", flush=True)
+
+    def work(x0, cond, picture, ids, mask, what, sigma, noise, keep_picture, keep_embedding):
+        embedding = clip(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
+        guess = head(embedding).float()
+        known = (what[:, 0] >= 0).float()
+        kind = F.cross_entropy(guess[:, :-1], what[:, 0].clamp(min=0), reduction="none") * known
+        side = what[:, 1].float()
+        facing = F.binary_cross_entropy_with_logits(guess[:, -1], (side > 0).float(), reduction="none") * side.abs()
+        right = ((guess[:, :-1].argmax(1) == what[:, 0]).float() * known).sum() / known.sum().clamp(min=1)
+        cond, embedding = (
+            cond.float() * keep_picture[:, None, None, None],
+            embedding * keep_embedding[:, None].to(dtype),
+        )
+        loss, each, inside = v_loss(unet, x0, cond, embedding, ids, mask.float(), sigma, noise, args.inside)
+        (loss + 0.05 * (kind + facing).mean()).backward()
+        return each, inside, right.detach(), facing.detach().sum() / side.abs().sum().clamp(min=1)
+
+    step = Graphed(work, optimiser, gpu)
+    edges, names = torch.tensor([0.3, 1, 3, 10, 40], device=device), ["<.3", ".3-1", "1-3", "3-10", "10-40", ">40"]
+    sums, count = torch.zeros(2, 6, device=device), torch.zeros(6, device=device)
+    clock, last, before = Clock(args.seconds, args.begin, args.end, args.steps, device), time.time(), 0
+    while (progress := clock.tick()) is not None:
+        if clock.n % args.every == 0:
+            bank.fill()
+        n, frames = args.batch, 10 if clock.n % 5 == 0 else FRAMES
+        late = max(0.0, (progress - 0.8) / 0.2)  # details last
+        sigma = sigmas(n, device, args.mean - 0.8 * late, 1.6, args.wide * (1 - 0.3 * late))
+        drop = torch.rand(n, device=device)  # 8% neither, 4% no picture latents, 4% no embedding
+        keep_picture = (drop > 0.12).float()
+        keep_embedding = ((drop > 0.08) & ~((drop > 0.12) & (drop <= 0.16))).float()
+        x0, *rest = bank.draw(n, frames)
+        each, inside, right, facing = step(x0, *rest, sigma, torch.randn_like(x0), keep_picture, keep_embedding)
+        rate = min(1.0, (optimiser.n - fresh + 1) / args.warm) * min(1.0, (1 - progress) / args.decay + 0.003)
+        norm = optimiser.step(rate)
+        k = torch.bucketize(sigma, edges)
+        count.index_add_(0, k, keep_picture)
+        sums[0].index_add_(0, k, each * keep_picture)
+        sums[1].index_add_(0, k, inside * keep_picture)
+        if rank == 0 and (clock.n in (1, 2, 5, 20, 100) or clock.n % 500 == 0):
+            v, x = (sums / count.clamp(min=1)).tolist()
+            print(
+                f"unet {optimiser.n} t {time.time() - clock.started:.0f}s {(time.time() - last) / (clock.n - before) * 1e3:.1f} ms "
+                f"prog {progress:.3f} rate {rate:.3f} norm {norm.item():.2f} bank {bank.n} kind {right.item():.2f} "
+                f"facing {facing.item():.2f} | v {' '.join(f'{a}:{b:.3f}' for a, b in zip(names, v, strict=True))}"
+                f" | x0 inside {' '.join(f'{b:.3f}' for b in x)}",
+                flush=True,
+            )
+            last, before = time.time(), clock.n
+            sums.zero_()
+            count.zero_()
+    if rank == 0:
+        if gpu:
+            print("peak GiB", round(torch.cuda.max_memory_allocated() / 2**30, 1), flush=True)
+        torch.save(optimiser.state(), args.state)
+        optimiser.use_average()
+        save_parts(dict(unet=half(unet), clip=half(clip), head=half(head), steps=optimiser.n), f"{args.out}/unet.pt")
+    finish()
