@@ -38,9 +38,7 @@ MODELS = {
         "stabilityai/stable-video-diffusion-img2vid",
         "Stable Video Diffusion: 14 frames of 1024x576, for a GPU",
     ),
-    "svd-xt": Model(
-        "stabilityai/stable-video-diffusion-img2vid-xt", "the same, trained on to 25 frames of 1024x576"
-    ),
+    "svd-xt": Model("stabilityai/stable-video-diffusion-img2vid-xt", "the same, trained on to 25 frames of 1024x576"),
 }
 
 
@@ -77,20 +75,14 @@ def locate(model: str | Path) -> Location:
     if text and folder.is_dir():
         return Location(folder.resolve().name, None, folder, "your folder")
     if folder.is_file():
-        raise ValueError(
-            f"model {text!r} is a file. Give the folder that holds model_index.json. {_choices()}"
-        )
+        raise ValueError(f"model {text!r} is a file. Give the folder that holds model_index.json. {_choices()}")
     if isinstance(model, str) and HUB_ID.fullmatch(text):
         key = next((key for key, known in MODELS.items() if known.hub_id == text), None)
         return _find(key or text, text, key)
     if text.startswith(("http:", "https:")):
-        raise ValueError(
-            f"model {text!r} is an address. Give the Hub id alone, for example {MODELS['svd'].hub_id!r}."
-        )
+        raise ValueError(f"model {text!r} is an address. Give the Hub id alone, for example {MODELS['svd'].hub_id!r}.")
     if isinstance(model, Path) or os.sep in text or "\\" in text or text.startswith(("~", ".")):
-        raise FileNotFoundError(
-            f"model {text!r}: there is no such folder (looked from {Path.cwd()}). {_choices()}"
-        )
+        raise FileNotFoundError(f"model {text!r}: there is no such folder (looked from {Path.cwd()}). {_choices()}")
     close = difflib.get_close_matches(text.lower().replace("_", "-"), [*MODELS, "auto"], n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     raise ValueError(f"model {text!r} is not known. {hint}{_choices()}")
@@ -113,11 +105,7 @@ def _find(name: str, hub_id: str | None, key: str | None) -> Location:
 
 def model_roots() -> list[Path]:
     """The folders named by the environment variable SVD_LAB_MODELS, separated by os.pathsep (":", on Windows ";")."""
-    return [
-        Path(root).expanduser()
-        for root in os.environ.get("SVD_LAB_MODELS", "").split(os.pathsep)
-        if root.strip()
-    ]
+    return [Path(root).expanduser() for root in os.environ.get("SVD_LAB_MODELS", "").split(os.pathsep) if root.strip()]
 
 
 def _candidates(hub_id: str | None, key: str | None) -> list[Path]:

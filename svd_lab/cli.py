@@ -60,30 +60,22 @@ def build_parser() -> argparse.ArgumentParser:
     debug.add_argument("--debug", action="store_true", help="show the traceback when a run fails")
     loading = argparse.ArgumentParser(add_help=False)
     loading.add_argument("--device", help="cuda, cuda:1, mps or cpu (CUDA where there is one)")
-    loading.add_argument(
-        "--dtype", choices=["float16", "bfloat16", "float32"], help="(float16 on CUDA, else float32)"
-    )
+    loading.add_argument("--dtype", choices=["float16", "bfloat16", "float32"], help="(float16 on CUDA, else float32)")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     generate = commands.add_parser("generate", parents=[debug, loading], help="make one video from a picture")
     generate.add_argument("picture", metavar="PICTURE", help="a file or an http(s) address")
     generate.add_argument("video", metavar="OUT.mp4", help="the file to write; missing folders are made")
-    generate.add_argument(
-        "--model", default="auto", help="auto, mini, svd, svd-xt, a folder, or a Hub id (auto)"
-    )
+    generate.add_argument("--model", default="auto", help="auto, mini, svd, svd-xt, a folder, or a Hub id (auto)")
     generate.add_argument("--seed", type=int, default=42, help="0 to 4294967295; -1 draws one (42)")
     for name, (kind, text) in _KEYWORDS.items():
         default = svd_lab.generate_video.__kwdefaults__[name]
         text += f" ({default})" if default is not None else ""
-        generate.add_argument(
-            f"--{name.replace('_', '-')}", type=kind, default=default, help=text, metavar="X"
-        )
+        generate.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=text, metavar="X")
     generate.set_defaults(run=run_generate)
 
     demo = commands.add_parser("demo", parents=[debug, loading], help="make videos from the bundled pictures")
-    demo.add_argument(
-        "--out", type=Path, default=Path("svd-lab-demo"), help="folder for the results (svd-lab-demo)"
-    )
+    demo.add_argument("--out", type=Path, default=Path("svd-lab-demo"), help="folder for the results (svd-lab-demo)")
     demo.add_argument("--pictures", type=Path, default=PICTURES, help="a folder of pictures of your own")
     demo.add_argument("--model", default="mini", help="as in generate (mini)")
     demo.add_argument("--seed", type=int, default=42, help="as in generate (42)")
@@ -123,7 +115,8 @@ def run_demo(options: argparse.Namespace) -> int:
     from PIL import Image
 
     folder = options.pictures
-    pictures = sorted(path for path in folder.glob("*") if path.suffix.lower() in _PICTURE_SUFFIXES)
+    pictures = [path for path in folder.glob("*") if path.suffix.lower() in _PICTURE_SUFFIXES]
+    pictures.sort(key=lambda path: (path.stem != "rocket", path.name))  # the class's first picture comes first
     if not pictures:
         raise FileNotFoundError(
             f"there is no picture ({', '.join(_PICTURE_SUFFIXES)}) in {folder}. Give a folder: --pictures DIR"
@@ -178,9 +171,7 @@ def _load(options: argparse.Namespace) -> Any:
         return svd_lab.load_video_pipeline(options.model, device=options.device)
     import torch
 
-    return svd_lab.load_video_pipeline(
-        options.model, device=options.device, dtype=getattr(torch, options.dtype)
-    )
+    return svd_lab.load_video_pipeline(options.model, device=options.device, dtype=getattr(torch, options.dtype))
 
 
 @contextmanager

@@ -55,9 +55,7 @@ class Clip:
             raise TypeError(f"frames must be a list of PIL images; got {type(frames).__name__}.")
         sizes = {frame.size for frame in frames}
         if len(sizes) != 1:
-            raise ValueError(
-                f"frames must be at least one picture, all of one size; got sizes {sorted(sizes)}."
-            )
+            raise ValueError(f"frames must be at least one picture, all of one size; got sizes {sorted(sizes)}.")
         self.frames = list(frames)
         if self.path is not None:
             self.path = Path(os.path.abspath(os.path.expanduser(self.path)))

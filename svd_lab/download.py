@@ -55,9 +55,7 @@ def download(url: str, timeout: float | tuple[float, float] = (10, 30)) -> bytes
             f"No safe connection to {where} ({error}). Check the address and this machine's clock."
         ) from error
     except (requests.exceptions.InvalidURL, UnicodeError) as error:
-        raise ValueError(
-            f"Not a usable address: {where!r}. Copy the picture's address from the browser."
-        ) from error
+        raise ValueError(f"Not a usable address: {where!r}. Copy the picture's address from the browser.") from error
     except requests.exceptions.RequestException as error:
         raise ConnectionError(
             f"Could not reach {where}: no network, no such host, or it refused ({type(error).__name__}). "
@@ -78,9 +76,7 @@ def _check_status(status: int, where: str) -> None:
             f"{where} is not open to everyone (HTTP {status}). Download it in a browser and give its path."
         )
     if status != 200:
-        raise ConnectionError(
-            f"{where} could not be had: the server answered HTTP {status}. Try again later."
-        )
+        raise ConnectionError(f"{where} could not be had: the server answered HTTP {status}. Try again later.")
 
 
 def _read_capped(reply: Any, where: str) -> bytes:
@@ -102,6 +98,4 @@ def _read_capped(reply: Any, where: str) -> bytes:
             raise TimeoutError(
                 f"{where} sent only {len(data):,} bytes in {MAX_SECONDS} s. Give a picture's path instead."
             )
-    raise ValueError(
-        f"{where} is larger than {MAX_BYTES:,} bytes. Download it, scale it down and give its path."
-    )
+    raise ValueError(f"{where} is larger than {MAX_BYTES:,} bytes. Download it, scale it down and give its path.")

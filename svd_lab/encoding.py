@@ -22,8 +22,7 @@ H264 = (
 ).split()
 # One palette for the whole clip and dither that stays in place: what stands still does not flicker.
 GIF = (
-    "-vf split[a][b];[a]palettegen=reserve_transparent=0[p];[b][p]paletteuse=dither=bayer:bayer_scale=4 "
-    "-loop 0 -f gif"
+    "-vf split[a][b];[a]palettegen=reserve_transparent=0[p];[b][p]paletteuse=dither=bayer:bayer_scale=4 -loop 0 -f gif"
 ).split()
 
 
@@ -55,9 +54,7 @@ def check_path(path: str | os.PathLike[str], suffix: str) -> Path:
     try:
         longest = max(len(os.fsencode(part)) for part in target.parts)
     except UnicodeEncodeError as error:
-        raise ValueError(
-            f"No file can have the name {text!r}: it holds half a character. {example}"
-        ) from error
+        raise ValueError(f"No file can have the name {text!r}: it holds half a character. {example}") from error
     if longest > 255 or len(os.fsencode(target)) > 4000:
         raise ValueError(f"{text[:60]!r}… is too long: {longest} bytes in one name, at most 255. {example}")
     folder = next(parent for parent in target.parents if os.path.lexists(parent))

@@ -129,9 +129,7 @@ def _check_pipe(pipe: StableVideoDiffusionPipeline | None) -> StableVideoDiffusi
     from diffusers import StableVideoDiffusionPipeline
 
     if not isinstance(pipe, StableVideoDiffusionPipeline):
-        hint = (
-            f"; write pipe=load_video_pipeline({str(pipe)!r})" if isinstance(pipe, str | os.PathLike) else ""
-        )
+        hint = f"; write pipe=load_video_pipeline({str(pipe)!r})" if isinstance(pipe, str | os.PathLike) else ""
         raise TypeError(
             f"pipe must be a StableVideoDiffusionPipeline from load_video_pipeline(), not a {type(pipe).__name__}{hint}"
         )
@@ -198,9 +196,7 @@ def _run(
             **{name: settings[name] for name in names},
         ).frames[0]
         if len(marks) > 1:
-            _STEPS_MEASURED[pipe] = (
-                (time.perf_counter() - marks[-1]) * (len(marks) - 1) / (marks[-1] - marks[0])
-            )
+            _STEPS_MEASURED[pipe] = (time.perf_counter() - marks[-1]) * (len(marks) - 1) / (marks[-1] - marks[0])
     stop_if_asked("after the last frame")
     return frames
 

@@ -101,9 +101,7 @@ def _load(source: Any, timeout: Any) -> Image.Image:
             ) from error
         return source
     if isinstance(source, str) and (scheme := re.match(r"\s*(?:(\w[\w+.-]+)://|(data):)", source)):
-        return _decode(
-            _from_url(source.strip(), scheme[1] or scheme[2], timeout), public_part(source.strip())
-        )
+        return _decode(_from_url(source.strip(), scheme[1] or scheme[2], timeout), public_part(source.strip()))
     if isinstance(source, (str, os.PathLike)):
         return _from_path(os.fsdecode(source))
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -115,9 +113,7 @@ def _load(source: Any, timeout: Any) -> Image.Image:
                 f"image's file object gave {type(data).__name__}, not bytes. Open it with open(name, 'rb')."
             )
         if len(data) > MAX_BYTES:
-            raise ValueError(
-                f"image's file object holds more than {MAX_BYTES:,} bytes. Give the file's path instead."
-            )
+            raise ValueError(f"image's file object holds more than {MAX_BYTES:,} bytes. Give the file's path instead.")
         return _decode(data, f"image (file object {getattr(source, 'name', type(source).__name__)})")
     if all(hasattr(source, name) for name in ("detach", "cpu", "numpy")):
         tensor = source.detach().cpu()
@@ -140,9 +136,7 @@ def _from_url(url: str, scheme: str, timeout: Any) -> bytes:
         "file": "Give the path itself, without file://",
         "data": "Decode it and give the bytes: base64.b64decode(image.split(',', 1)[1])",
     }.get(scheme.lower(), "Download the picture and give its path")
-    raise ValueError(
-        f"image is {public_part(url)[:60]!r}; only http: and https: addresses are opened. {way}."
-    )
+    raise ValueError(f"image is {public_part(url)[:60]!r}; only http: and https: addresses are opened. {way}.")
 
 
 def _from_path(name: str) -> Image.Image:
@@ -154,9 +148,7 @@ def _from_path(name: str) -> Image.Image:
         if path.is_dir():
             raise IsADirectoryError(f"image is a folder: {path}. Name a picture file inside it.")
         if path.exists() and not path.is_file():  # reading a pipe could wait for ever, /dev/zero never ends
-            raise ValueError(
-                f"image is not a regular file: {path}. Copy the picture into a file and name that."
-            )
+            raise ValueError(f"image is not a regular file: {path}. Copy the picture into a file and name that.")
         with path.open("rb") as file:
             return _decode(file, str(path))
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -196,9 +188,7 @@ def _decode(data: bytes | BinaryIO, name: str) -> Image.Image:
     try:
         picture.load()
         return picture
-    except (
-        Exception
-    ) as error:  # damaged bytes raise nearly anything: OSError, SyntaxError, struct.error, IndexError …
+    except Exception as error:  # damaged bytes raise nearly anything: OSError, SyntaxError, struct.error, IndexError …
         raise _damaged(name, error) from error
 
 
@@ -222,9 +212,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
         raise ValueError(f"image must be one picture, not a batch; {got}: image[0].")
     if array.ndim not in (2, 3) or shape[2:] not in ((), (1,), (3,), (4,)):
         first = array.ndim == 3 and shape[0] in (1, 3, 4)
-        way = (
-            ". Channels go last: np.moveaxis(image, 0, -1)" if first else ". Give one picture, channels last"
-        )
+        way = ". Channels go last: np.moveaxis(image, 0, -1)" if first else ". Give one picture, channels last"
         raise ValueError(f"image must be (height, width) or (height, width, 1, 3 or 4 channels); {got}{way}.")
     _check_pixels((shape[1], shape[0]), "image")
     if array.dtype == np.uint16:
@@ -238,18 +226,14 @@ def _from_array(array: np.ndarray) -> Image.Image:
             raise ValueError(f"A float image must lie in 0..1; got {low:.4g}..{high:.4g}: {way}.")
         array = _to_uint8(array, 1)
     elif array.dtype != np.uint8:
-        raise ValueError(
-            f"image must be uint8 0..255, uint16, float 0..1 or bool; {got}: image.astype('uint8')?"
-        )
+        raise ValueError(f"image must be uint8 0..255, uint16, float 0..1 or bool; {got}: image.astype('uint8')?")
     return Image.fromarray(np.ascontiguousarray(array[..., 0] if shape[2:] == (1,) else array))
 
 
 def _range(array: np.ndarray) -> tuple[float, float]:
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(
-            "image holds NaN or infinite values. Repair them, for instance with np.nan_to_num(image)."
-        )
+        raise ValueError("image holds NaN or infinite values. Repair them, for instance with np.nan_to_num(image).")
     return low, high
 
 
@@ -272,9 +256,7 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         tops = {"I": (255, 65535), "F": (1, 255)}.get(picture.mode, (65535,))
         top = next((top for top in tops if high <= top), None)
         if low < 0 or top is None:
-            raise ValueError(
-                f"image's greys must lie in 0..{tops[-1]}; got {low:g}..{high:g}. Scale them first."
-            )
+            raise ValueError(f"image's greys must lie in 0..{tops[-1]}; got {low:g}..{high:g}. Scale them first.")
         picture = Image.fromarray(_to_uint8(array, top))
     if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
         picture = (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")

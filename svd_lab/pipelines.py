@@ -66,9 +66,7 @@ def _default_video_pipeline() -> StableVideoDiffusionPipeline:
     return load_video_pipeline("auto")
 
 
-def _load(
-    found: Location, device: torch.device, dtype: torch.dtype, why: str
-) -> StableVideoDiffusionPipeline:
+def _load(found: Location, device: torch.device, dtype: torch.dtype, why: str) -> StableVideoDiffusionPipeline:
     import torch
 
     half = dtype == torch.float16
@@ -167,17 +165,11 @@ def hub_error(hub_id: str, error: BaseException) -> OSError:
             f"{hub_id} on the Hub is not a diffusers pipeline (no model_index.json). See {page}. ({said})"
         )
     status = next(
-        (
-            link.response.status_code
-            for link in chain
-            if isinstance(link, errors.HfHubHTTPError) and link.response
-        ),
+        (link.response.status_code for link in chain if isinstance(link, errors.HfHubHTTPError) and link.response),
         None,
     )
     if status is not None:
-        return ConnectionError(
-            f"the Hub answered {status} for {hub_id}: try again later, or give a folder. ({said})"
-        )
+        return ConnectionError(f"the Hub answered {status} for {hub_id}: try again later, or give a folder. ({said})")
     return ConnectionError(
         f"{hub_id} is not whole on this machine, and the Hub cannot be reached: check the network and the proxy, or give a "
         f"folder. ({said})"
@@ -215,9 +207,7 @@ def choose_device(device: str | torch.device | None = None) -> tuple[torch.devic
         raise ValueError(
             f"device {device!r} is not known: give 'cuda', 'mps' or 'cpu', or leave it out to choose by itself"
         )
-    count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}[
-        chosen.type
-    ]
+    count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}[chosen.type]
     if (chosen.index or 0) >= count:
         build = "" if torch.version.cuda or chosen.type != "cuda" else " (this torch is built without CUDA)"
         raise ValueError(
@@ -268,9 +258,7 @@ def quiet_libraries() -> Iterator[None]:
     import transformers.utils.logging as transformers_logging
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 
-    libraries = [
-        library for library in (diffusers_logging, transformers_logging) if library.is_progress_bar_enabled()
-    ]
+    libraries = [library for library in (diffusers_logging, transformers_logging) if library.is_progress_bar_enabled()]
     hub_bars = not are_progress_bars_disabled()
     level = transformers_logging.get_verbosity()
     for library in libraries:

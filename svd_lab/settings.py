@@ -15,9 +15,7 @@ from svd_lab.images import FITS
 if TYPE_CHECKING:
     from diffusers import StableVideoDiffusionPipeline
 
-_LARGEST_SIDE = (
-    4096  # pixels. SVD was trained at 1024; beyond this a call is a slip, and asks for hundreds of GiB
-)
+_LARGEST_SIDE = 4096  # pixels. SVD was trained at 1024; beyond this a call is a slip, and asks for hundreds of GiB
 
 
 def check_settings(
@@ -46,25 +44,19 @@ def check_settings(
     checked = {
         "seed": whole("seed", seed, -1, 2**32 - 1, "-1 draws one at random"),
         "num_frames": whole("num_frames", num_frames, 2, 1000, "the models were trained on 14 or 25"),
-        "num_inference_steps": whole(
-            "num_inference_steps", num_inference_steps, 1, 1000, "10 to 25 are usual"
-        ),
+        "num_inference_steps": whole("num_inference_steps", num_inference_steps, 1, 1000, "10 to 25 are usual"),
         "decode_chunk_size": whole(
             "decode_chunk_size", decode_chunk_size, 1, 1000, "2 is usual; num_frames decodes all at once"
         ),
         "fps": whole("fps", fps, 1, 120, "7 is usual"),
-        "motion_bucket_id": whole(
-            "motion_bucket_id", motion_bucket_id, 0, 255, "127 is usual, more moves more"
-        ),
+        "motion_bucket_id": whole("motion_bucket_id", motion_bucket_id, 0, 255, "127 is usual, more moves more"),
         "noise_aug_strength": real("noise_aug_strength", noise_aug_strength, 0, 10, "0.02 is usual"),
         "min_guidance_scale": real("min_guidance_scale", min_guidance_scale, 0, 100, "1.0 is usual"),
         "max_guidance_scale": real("max_guidance_scale", max_guidance_scale, 0, 100, "3.0 is usual"),
         "height": None if height is None else _side("height", height),
         "width": None if width is None else _side("width", width),
         "fit": fit,
-        "playback_fps": None
-        if playback_fps is None
-        else real("playback_fps", playback_fps, 0.1, 120, "7 is usual"),
+        "playback_fps": None if playback_fps is None else real("playback_fps", playback_fps, 0.1, 120, "7 is usual"),
     }
     if checked["min_guidance_scale"] > checked["max_guidance_scale"]:
         raise ValueError(
@@ -77,9 +69,7 @@ def check_settings(
     if on_step is not None and not callable(on_step):
         raise TypeError(f"on_step must be a function of (step, total, seconds_left), not {_shown(on_step)}")
     if cancel is not None and (isinstance(cancel, type) or not callable(getattr(cancel, "is_set", None))):
-        raise TypeError(
-            f"cancel must be a threading.Event, not {_shown(cancel)}. Make one: cancel = threading.Event()"
-        )
+        raise TypeError(f"cancel must be a threading.Event, not {_shown(cancel)}. Make one: cancel = threading.Event()")
     if checked["playback_fps"] is None:
         checked["playback_fps"] = checked["fps"]
     return checked
@@ -159,9 +149,7 @@ def _kind_hint(name: str, value: Any) -> str:
     except ValueError:
         return "Give a number, without quotes"
     return (
-        f"Write it without quotes: {name}={text.strip()}"
-        if math.isfinite(number)
-        else "Give a number, without quotes"
+        f"Write it without quotes: {name}={text.strip()}" if math.isfinite(number) else "Give a number, without quotes"
     )
 
 

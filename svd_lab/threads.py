@@ -1,4 +1,4 @@
-"""How torch shares a CPU with others. Two things go wrong by default, and either makes a run on a laptop or Binder many times slower:
+"""How torch shares a CPU with others. Two things go wrong by default; each makes a run on a laptop or Binder many times slower:
 
 - OpenMP's threads spin while they wait for each other. Beside any other busy process a tiny run took 11 to 31 s instead of 0.5 s;
   with OMP_WAIT_POLICY=passive they sleep. OpenMP reads that variable once, when torch is imported, so `import svd_lab` sets it.

@@ -7,9 +7,7 @@ same code path as the real model, in a fraction of a second a video.
 import json
 import os
 
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "passive"
-)  # before torch: waiting threads must not spin on shared cores
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: waiting threads must not spin on shared cores
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test reaches for the internet
 
@@ -138,11 +136,7 @@ def model_calls(tiny_pipe):
         "vae": [tiny_pipe.vae.encoder, tiny_pipe.vae.decoder],
         "unet": [tiny_pipe.unet],
     }
-    hooks = [
-        module.register_forward_pre_hook(count(name))
-        for name, modules in watched.items()
-        for module in modules
-    ]
+    hooks = [module.register_forward_pre_hook(count(name)) for name, modules in watched.items() for module in modules]
     yield calls
     for hook in hooks:
         hook.remove()

@@ -137,9 +137,7 @@ PICTURES = [
         "video",
         id="a video",
     ),
-    picture(
-        lambda folder: file_of(folder, "a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "SVG", id="SVG"
-    ),
+    picture(lambda folder: file_of(folder, "a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "SVG", id="SVG"),
     picture(lambda folder: b"nonsense", "bytes", id="bytes of nothing"),
     picture(lambda folder: np.zeros((2, 3, 64, 64)), "batch", id="a batch"),
     picture(lambda folder: np.full((8, 8, 3), 300.0), "0..1", "300", id="floats out of range"),
@@ -169,9 +167,7 @@ CASES = SETTINGS + PICTURES + TARGETS
 
 
 def contents(folder):
-    return {
-        str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()
-    }
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(("bad", "words"), CASES)
@@ -202,9 +198,7 @@ def test_there_are_enough_cases():
 
 
 @pytest.mark.parametrize("size", [{"height": 8}, {"width": 104}])
-def test_a_size_that_a_deeper_unet_cannot_halve_is_refused(
-    tiny_pipe, model_calls, monkeypatch, tmp_path, size
-):
+def test_a_size_that_a_deeper_unet_cannot_halve_is_refused(tiny_pipe, model_calls, monkeypatch, tmp_path, size):
     monkeypatch.setattr(tiny_pipe, "vae_scale_factor", 16)  # with one halving in the UNet: multiples of 32
     with pytest.raises(ValueError, match="multiple of 32"):
         generate_video(make_picture(), tmp_path / "out.mp4", pipe=tiny_pipe, **size)
@@ -217,9 +211,7 @@ def test_the_pipeline_still_works_after_bad_input(tiny_pipe, model_calls, pictur
         call = {"image": picture_file, "video_file": tmp_path / "out.mp4", "num_frames": 2, "seed": 42} | bad
         with pytest.raises(WRONG):
             generate_video(call.pop("image"), call.pop("video_file"), pipe=tiny_pipe, **call)
-        good = generate_video(
-            picture_file, tmp_path / "good.mp4", pipe=tiny_pipe, num_frames=2, num_inference_steps=1
-        )
+        good = generate_video(picture_file, tmp_path / "good.mp4", pipe=tiny_pipe, num_frames=2, num_inference_steps=1)
         assert len(good.frames) == 2 and Path(good.path).stat().st_size > 0
         assert not (tmp_path / "out.mp4").exists()
     assert model_calls["unet"] == 4

@@ -38,9 +38,7 @@ def command(*arguments, **keywords):
 
 
 def test_generate_takes_every_keyword_of_generate_video():
-    options = {
-        a.dest: a for a in cli.build_parser()._subparsers._group_actions[0].choices["generate"]._actions
-    }
+    options = {a.dest: a for a in cli.build_parser()._subparsers._group_actions[0].choices["generate"]._actions}
     assert set(generate_video.__kwdefaults__) - set(options) == {"pipe", "on_step", "cancel"}
     for name, default in generate_video.__kwdefaults__.items():
         if name in options:
@@ -48,9 +46,7 @@ def test_generate_takes_every_keyword_of_generate_video():
     assert options["seed"].default == generate_video.__defaults__[0]
 
 
-def test_generate_makes_the_same_video_as_the_call(
-    generate, tiny_pipe, picture_file, tmp_path, monkeypatch, capsys
-):
+def test_generate_makes_the_same_video_as_the_call(generate, tiny_pipe, picture_file, tmp_path, monkeypatch, capsys):
     clips = []
 
     def recorded(*arguments, **keywords):
@@ -162,9 +158,7 @@ def test_demo_makes_a_video_a_picture_and_one_contact_sheet(tiny_folder, tmp_pat
     assert sorted(path.name for path in out.iterdir()) == ["contact-sheet.png", "rabbit.mp4", "rocket.mp4"]
     sheet = Image.open(out / "contact-sheet.png")
     assert sheet.width >= 2 * 96 and sheet.height >= 2 * 64
-    halves = [
-        sheet.crop((0, top, sheet.width, top + sheet.height // 2)).tobytes() for top in (0, sheet.height // 2)
-    ]
+    halves = [sheet.crop((0, top, sheet.width, top + sheet.height // 2)).tobytes() for top in (0, sheet.height // 2)]
     assert halves[0] != halves[1], "each video has its own row"
     text = capsys.readouterr().out
     assert str(out / "rocket.mp4") in text and str(out / "contact-sheet.png") in text
@@ -197,16 +191,12 @@ def test_models_says_what_is_here_where_and_what_is_missing(tiny_folder, tmp_pat
 
 def test_models_and_help_do_not_import_torch(tmp_path):
     code = "import sys; from svd_lab.cli import main; main(['models']); print('torch' in sys.modules, 'diffusers' in sys.modules)"
-    told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert told.stdout.splitlines()[-1] == "False False"
 
 
 def test_ctrl_c_ends_with_130_and_leaves_no_file(tiny_folder, picture_file, tmp_path):
-    arguments = command(
-        "generate", picture_file, tmp_path / "out.mp4", "--model", tiny_folder, "--device", "cpu"
-    )
+    arguments = command("generate", picture_file, tmp_path / "out.mp4", "--model", tiny_folder, "--device", "cpu")
     process = subprocess.Popen(
         [*arguments, "--num-inference-steps", "900", "--num-frames", "2"], stderr=subprocess.PIPE, text=True
     )
@@ -231,9 +221,7 @@ def test_a_terminal_gets_a_bar(tiny_folder, picture_file, tmp_path):
     )
     process = subprocess.run(arguments, stderr=slave, stdout=subprocess.DEVNULL, check=False, timeout=120)
     os.set_blocking(master, False)
-    text = os.read(master, 100_000).decode(
-        errors="replace"
-    )  # a few short lines wait in the terminal's buffer
+    text = os.read(master, 100_000).decode(errors="replace")  # a few short lines wait in the terminal's buffer
     os.close(slave)
     os.close(master)
     assert process.returncode == 0 and "2/2" in text and "s left" in text and "\r" in text

@@ -26,9 +26,7 @@ def make_clip(count=6, size=(96, 64), seed=5):
     frames = []
     for i in range(count):
         frame = np.stack([x * 255 // size[0], y * 255 // size[1], np.full_like(x, seed * 20 % 256)], -1)
-        frame[(x - size[0] * (i + 1) // (count + 1)) ** 2 + (y - size[1] // 2) ** 2 < (size[1] // 4) ** 2] = (
-            230
-        )
+        frame[(x - size[0] * (i + 1) // (count + 1)) ** 2 + (y - size[1] // 2) ** 2 < (size[1] // 4) ** 2] = 230
         frames.append(Image.fromarray(frame.astype(np.uint8)))
     return Clip(frames, seed, {"seed": seed, "num_frames": count})
 
@@ -120,9 +118,7 @@ def test_odd_sizes_get_one_more_row_or_column_and_lose_none(tmp_path, size):
     clip = Clip([Image.new("RGB", size, (40, 150, 90))] * 3, 0, {})
     frames = decode(clip.save(tmp_path / "a.mp4"), even)
     assert len(frames) == 3
-    assert (
-        np.abs(frames.astype(int) - (40, 150, 90)).max() <= 4
-    )  # the added row repeats the last: no dark line
+    assert np.abs(frames.astype(int) - (40, 150, 90)).max() <= 4  # the added row repeats the last: no dark line
     assert clip.frames[0].size == size
 
 
@@ -236,10 +232,7 @@ def test_a_clip_never_shows_another_clip_of_the_same_name(tmp_path):
     second.save(tmp_path / "a.mp4")
     text = first._repr_html_()
     assert "was overwritten" in text and psnr(decode(embedded(text), (96, 64)), pixels(first)) > 30
-    assert (
-        embedded(second._repr_html_()) == (tmp_path / "a.mp4").read_bytes()
-        and "<div>" not in second._repr_html_()
-    )
+    assert embedded(second._repr_html_()) == (tmp_path / "a.mp4").read_bytes() and "<div>" not in second._repr_html_()
 
 
 def test_a_large_clip_is_linked_from_the_notebooks_folder(tmp_path, monkeypatch):
@@ -282,9 +275,7 @@ def test_the_contact_sheet_shows_the_frames_in_reading_order():
 
     def colours(sheet, columns, rows):
         cells = [(i, j) for j in range(rows) for i in range(columns)]
-        places = [
-            (int((i + 0.5) * sheet.width / columns), int((j + 0.5) * sheet.height / rows)) for i, j in cells
-        ]
+        places = [(int((i + 0.5) * sheet.width / columns), int((j + 0.5) * sheet.height / rows)) for i, j in cells]
         return [sheet.getpixel(place)[0] // 20 if sheet.getpixel(place)[2] == 0 else None for place in places]
 
     sheet = clip.contact_sheet()

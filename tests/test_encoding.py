@@ -86,9 +86,7 @@ def test_an_interrupt_leaves_no_file_and_no_encoder(tmp_path, tools, monkeypatch
         "from PIL import Image; from svd_lab.clip import Clip; import sys\n"
         "Clip([Image.new('RGB', (64, 64))] * 60, 0, {}).save(sys.argv[1], fps=1)"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, tmp_path / "a.mp4"], stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", code, tmp_path / "a.mp4"], stderr=subprocess.PIPE, text=True)
     pid = int(wait_for(lambda: (tools / "pid").exists() and (tools / "pid").read_text()))
     wait_for(lambda: os.listdir(tmp_path))
     process.send_signal(signal.SIGINT)
@@ -183,9 +181,7 @@ def test_rates_of_the_wrong_type_are_refused(tmp_path, fps):
         (io.BytesIO(), TypeError, "str or Path"),
     ],
 )
-def test_impossible_places_are_refused_before_the_work_and_nothing_is_left(
-    tmp_path, monkeypatch, name, error, word
-):
+def test_impossible_places_are_refused_before_the_work_and_nothing_is_left(tmp_path, monkeypatch, name, error, word):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "file.txt").touch()
@@ -217,9 +213,7 @@ def test_a_place_without_permission_is_refused(tmp_path, monkeypatch):
 
 def test_a_read_only_file_is_not_replaced(tmp_path, monkeypatch):
     (tmp_path / "keep.mp4").touch()
-    monkeypatch.setattr(
-        os, "access", lambda path, mode: Path(path).name != "keep.mp4"
-    )  # root passes the real one
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "keep.mp4")  # root passes the real one
     with pytest.raises(PermissionError, match="read-only"):
         check_video_path(tmp_path / "keep.mp4")
 

@@ -53,9 +53,7 @@ def run(tiny_pipe, tmp_path):
 
     def run(image=None, video_file=None, seed=42, **settings):
         image = make_picture() if image is None else image
-        return generate_video(
-            image, video_file or tmp_path / "out.mp4", seed, pipe=tiny_pipe, **{**SMALL, **settings}
-        )
+        return generate_video(image, video_file or tmp_path / "out.mp4", seed, pipe=tiny_pipe, **{**SMALL, **settings})
 
     return run
 
@@ -113,9 +111,7 @@ def test_seeds_decide_the_frames(run):
 
 def test_seed_minus_one_draws_a_seed_and_reports_it(run, capsys):
     clips = [run(seed=-1), run(seed=-1)]
-    printed = [
-        int(line.split()[1]) for line in capsys.readouterr().out.splitlines() if line.startswith("seed ")
-    ]
+    printed = [int(line.split()[1]) for line in capsys.readouterr().out.splitlines() if line.startswith("seed ")]
     assert printed == [clip.seed for clip in clips] == [clip.recipe["seed"] for clip in clips]
     assert all(0 <= clip.seed < 2**32 for clip in clips) and clips[0].seed != clips[1].seed
     assert difference(clips[0].frames, run(seed=clips[0].seed).frames) == 0
@@ -131,9 +127,7 @@ def test_numpy_whole_numbers_count_as_integers(run):
         noise_aug_strength=np.float32(0.02),
     )
     assert len(numpy.frames) == 3
-    assert {type(numpy.recipe[name]) for name in ("num_frames", "decode_chunk_size", "motion_bucket_id")} == {
-        int
-    }
+    assert {type(numpy.recipe[name]) for name in ("num_frames", "decode_chunk_size", "motion_bucket_id")} == {int}
     assert numpy.recipe["noise_aug_strength"] == pytest.approx(plain.recipe["noise_aug_strength"])
 
 
@@ -263,9 +257,7 @@ def snapshot(pipe):
         pipe.scheduler.timesteps.tolist(),
     )
     dtypes = {name: str(pipe.components[name].dtype) for name in ("vae", "unet", "image_encoder")}
-    hooks = [
-        len(m._forward_hooks) + len(m._forward_pre_hooks) for m in (pipe.vae, pipe.vae.decoder, pipe.unet)
-    ]
+    hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in (pipe.vae, pipe.vae.decoder, pipe.unet)]
     return repr((scheduler, dtypes, hooks, sorted(vars(pipe.vae)), pipe._progress_bar_config))
 
 
@@ -274,9 +266,7 @@ PLACES = ["image_encoder", "vae.encoder", "unet", "vae.decoder", "on_step", "sav
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("error", [MemoryError("boom"), KeyboardInterrupt()], ids=["error", "ctrl-c"])
-def test_a_failure_anywhere_leaves_the_pipeline_as_it_was(
-    run, tiny_pipe, tmp_path, monkeypatch, place, error
-):
+def test_a_failure_anywhere_leaves_the_pipeline_as_it_was(run, tiny_pipe, tmp_path, monkeypatch, place, error):
     expected = run(video_file=tmp_path / "before.mp4")
     (tmp_path / "before.mp4").unlink()
     before = snapshot(tiny_pipe)
@@ -356,7 +346,7 @@ def test_two_threads_on_one_pipeline_take_turns(run, tiny_pipe, tmp_path):
             results[seed] = run(
                 seed=seed, num_inference_steps=4, on_step=on_step, video_file=tmp_path / f"{seed}.mp4"
             ).frames
-        except Exception as error:  # noqa: BLE001  a thread's errors are told by the test
+        except Exception as error:  # a thread's errors are told by the test
             errors.append(error)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in expected]
@@ -373,9 +363,7 @@ def test_two_threads_on_one_pipeline_take_turns(run, tiny_pipe, tmp_path):
 def test_a_run_that_waits_for_its_turn_can_be_cancelled(run, tmp_path):
     started, go_on, cancel = threading.Event(), threading.Event(), threading.Event()
     first = threading.Thread(
-        target=lambda: run(
-            video_file=tmp_path / "first.mp4", on_step=lambda *_: (started.set(), go_on.wait(60))
-        )
+        target=lambda: run(video_file=tmp_path / "first.mp4", on_step=lambda *_: (started.set(), go_on.wait(60)))
     )
     first.start()
     assert started.wait(60)
@@ -403,9 +391,7 @@ def test_without_a_pipe_auto_is_loaded_once_and_kept(monkeypatch, tiny_pipe, tmp
     pipelines._default_video_pipeline.cache_clear()
     try:
         threads = [
-            threading.Thread(
-                target=generate_video, args=(make_picture(), tmp_path / f"{i}.mp4"), kwargs=SMALL
-            )
+            threading.Thread(target=generate_video, args=(make_picture(), tmp_path / f"{i}.mp4"), kwargs=SMALL)
             for i in range(3)
         ]
         for thread in threads:

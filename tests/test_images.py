@@ -155,9 +155,7 @@ def test_pad_adds_black_bars_and_keeps_the_whole_picture():
 
 def test_stretch_keeps_the_whole_picture_without_bars():
     result = np.asarray(open_image(picture(size=(200, 50)), (50, 50), "stretch")).astype(int)
-    assert (
-        result[25, 0, 0] < 8 and result[25, -1, 0] > 247 and result[0, 25, 1] < 8 and result[-1, 25, 1] > 247
-    )
+    assert result[25, 0, 0] < 8 and result[25, -1, 0] > 247 and result[0, 25, 1] < 8 and result[-1, 25, 1] > 247
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
@@ -182,14 +180,10 @@ def test_broken_exif_does_not_hide_a_sound_picture():
     assert open_image(data).size == SIZE and open_image(source) is not source
 
 
-@pytest.mark.parametrize(
-    "mode", ["RGBA", "LA", "PA", "La", "RGBa", "P with tRNS", "L with tRNS", "RGB with tRNS"]
-)
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "La", "RGBa", "P with tRNS", "L with tRNS", "RGB with tRNS"])
 def test_transparency_lies_over_white(mode):
     source = picture("RGBA")
-    source.putalpha(
-        Image.fromarray(np.where(np.arange(48) < 24, 0, 255).astype(np.uint8)[None].repeat(32, 0))
-    )
+    source.putalpha(Image.fromarray(np.where(np.arange(48) < 24, 0, 255).astype(np.uint8)[None].repeat(32, 0)))
     if mode in ("RGBA", "LA", "La", "RGBa"):
         if mode in ("LA", "La"):
             source = source.convert("LA")
@@ -199,9 +193,7 @@ def test_transparency_lies_over_white(mode):
     elif mode == "P with tRNS":
         flat = Image.fromarray(np.where(np.arange(48) < 24, 7, 9).astype(np.uint8)[None].repeat(32, 0), "L")
         source = Image.new("P", SIZE)
-        source.putdata(
-            list(flat.getdata()) if not hasattr(flat, "get_flattened_data") else flat.get_flattened_data()
-        )
+        source.putdata(list(flat.getdata()) if not hasattr(flat, "get_flattened_data") else flat.get_flattened_data())
         source.putpalette([0, 0, 0] * 7 + [10, 20, 30] * 249)
         source = Image.open(io.BytesIO(encoded(source, transparency=7)))
     else:
@@ -221,9 +213,7 @@ def test_half_transparent_is_half_white():
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"])
 def test_every_mode_keeps_its_colours(mode):
     if mode == "LAB":
-        to_lab = ImageCms.buildTransform(
-            ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
-        )
+        to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
         source, expected = ImageCms.applyTransform(picture(), to_lab), picture()
     else:
         source = picture(mode)
@@ -271,9 +261,7 @@ def test_a_dark_16_bit_grey_stays_dark():
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_of_an_animated_file_the_first_frame_is_taken(format):
     red, blue = Image.new("RGB", SIZE, "red"), Image.new("RGB", SIZE, "blue")
-    data = encoded(
-        red, format, save_all=True, append_images=[blue], **({"lossless": True} if format == "WEBP" else {})
-    )
+    data = encoded(red, format, save_all=True, append_images=[blue], **({"lossless": True} if format == "WEBP" else {}))
     assert Image.open(io.BytesIO(data)).n_frames == 2
     assert open_image(data).getpixel((5, 5)) == (255, 0, 0)
 

@@ -37,7 +37,8 @@ same("LayerNorm", LNFn.apply(x, m.weight, m.bias, m.eps), m(x), [x, m.weight, m.
 x = torch.randn(5, 14, 3, 2, 32, requires_grad=True)
 theirs = F.scaled_dot_product_attention(*(x[:, :, i].transpose(1, 2) for i in range(3))).transpose(1, 2).reshape(5, 14, 64)
 same("attention", ShortAttention.apply(x), theirs, [x])
-y = torch.randn(6, 96, 5, 7).contiguous(memory_format=torch.channels_last).requires_grad_(); e = torch.randn(6, 96, requires_grad=True)
+y = torch.randn(6, 96, 5, 7).contiguous(memory_format=torch.channels_last).requires_grad_()
+e = torch.randn(6, 96, requires_grad=True)
 same("AddVec", AddVec.apply(y * 1, e), y + e[..., None, None], [y, e])
 m = torch.nn.Linear(64, 160); x = torch.randn(4, 9, 64, requires_grad=True)
 same("Linear", LinearFn.apply(x, m.weight, m.bias), m(x), [x, m.weight, m.bias])
@@ -104,12 +105,34 @@ def test_three_steps_of_every_stage_on_a_cpu_give_a_folder_the_genuine_pipeline_
     bank = ("--batch", "2", "--bank", "4", "--prefill", "4", "--vae", vae)
     out = run("-m", "svd_lab.mini.train", "unet", *common, *bank, "--state", str(tmp_path / "u"))
     assert "unet 1 " in out and "nan" not in out
-    out = run("-m", "svd_lab.mini.train", "unet", *common, *bank, "--state", str(tmp_path / "u2"), "--resume", str(tmp_path / "u"))
+    out = run(
+        "-m",
+        "svd_lab.mini.train",
+        "unet",
+        *common,
+        *bank,
+        "--state",
+        str(tmp_path / "u2"),
+        "--resume",
+        str(tmp_path / "u"),
+    )
     assert "unet 4 " in out, "a stretch goes on where the last one stopped"
-    run("-m", "svd_lab.mini.train", "export", "--vae", vae, "--weights", str(tmp_path / "unet.pt"), "--folder", str(tmp_path / "w"))
+    run(
+        "-m",
+        "svd_lab.mini.train",
+        "export",
+        "--vae",
+        vae,
+        "--weights",
+        str(tmp_path / "unet.pt"),
+        "--folder",
+        str(tmp_path / "w"),
+    )
     from diffusers import StableVideoDiffusionPipeline
     from PIL import Image
 
     pipe = StableVideoDiffusionPipeline.from_pretrained(tmp_path / "w", dtype=torch.float32)
-    frames = pipe(Image.new("RGB", (224, 128), "red"), height=128, width=224, num_frames=2, num_inference_steps=1).frames[0]
+    frames = pipe(
+        Image.new("RGB", (224, 128), "red"), height=128, width=224, num_frames=2, num_inference_steps=1
+    ).frames[0]
     assert len(frames) == 2 and frames[0].size == (224, 128)

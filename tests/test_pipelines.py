@@ -69,9 +69,7 @@ def write_half(folder):
     """Add the fp16 variant to a folder, as published SVD folders have it."""
     from diffusers import StableVideoDiffusionPipeline
 
-    StableVideoDiffusionPipeline.from_pretrained(folder).to(torch.float16).save_pretrained(
-        folder, variant="fp16"
-    )
+    StableVideoDiffusionPipeline.from_pretrained(folder).to(torch.float16).save_pretrained(folder, variant="fp16")
 
 
 @pytest.fixture
@@ -130,17 +128,11 @@ def test_auto_on_cuda_takes_svd_in_float16(cuda, svd_below_root, loaded, tmp_pat
     load_video_pipeline()
     [(loaded_from, keywords, device)] = loaded
     assert loaded_from == folder and device == "cuda"
-    assert (
-        keywords["dtype"] == torch.float16
-        and keywords["variant"] == "fp16"
-        and keywords["use_safetensors"] is True
-    )
+    assert keywords["dtype"] == torch.float16 and keywords["variant"] == "fp16" and keywords["use_safetensors"] is True
     assert "svd (SVD_LAB_MODELS)" in (line := capsys.readouterr().out) and "Test GPU is here" in line
 
 
-def test_auto_on_cuda_without_weights_raises_and_names_three_ways(
-    cuda, no_hub, loaded, tiny_folder, monkeypatch
-):
+def test_auto_on_cuda_without_weights_raises_and_names_three_ways(cuda, no_hub, loaded, tiny_folder, monkeypatch):
     monkeypatch.setattr(checkpoints, "mini_folder", lambda: tiny_folder)
     with pytest.raises(ConnectionError) as caught:
         load_video_pipeline()
@@ -184,9 +176,7 @@ def test_an_existing_folder_wins_over_a_hub_id_and_the_cache_over_the_hub(tmp_pa
     assert checkpoints.locate(SVD).source == "your folder"
 
 
-def test_a_model_in_the_hub_cache_is_loaded_without_the_hub(
-    tiny_folder, tmp_path, no_hub, monkeypatch, capsys
-):
+def test_a_model_in_the_hub_cache_is_loaded_without_the_hub(tiny_folder, tmp_path, no_hub, monkeypatch, capsys):
     import huggingface_hub.constants
 
     repo = tmp_path / "hub" / f"models--{SVD.replace('/', '--')}"
@@ -291,9 +281,7 @@ def break_folder(folder, how):
         index.write_text(json.dumps({**json.loads(index.read_text()), "unet": ["my_code", "Model"]}))
     elif how == "other weights":
         config = folder / "unet" / "config.json"
-        config.write_text(
-            config.read_text().replace('"cross_attention_dim": 32', '"cross_attention_dim": 64')
-        )
+        config.write_text(config.read_text().replace('"cross_attention_dim": 32', '"cross_attention_dim": 64'))
 
 
 @pytest.mark.parametrize(
@@ -406,9 +394,7 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
     """Answers as huggingface.co does for gated, missing, broken and non-pipeline models."""
 
     def answer(self):
-        name = next(
-            (part for part in self.path.split("/") if part in [*HUB_ANSWERS, "notapipe", "pickled"]), ""
-        )
+        name = next((part for part in self.path.split("/") if part in [*HUB_ANSWERS, "notapipe", "pickled"]), "")
         status, code = HUB_ANSWERS.get(name, (404, "EntryNotFound"))
         body = b"{}"
         if name in ("notapipe", "pickled") and self.path.startswith("/api/"):
@@ -424,9 +410,7 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
         elif name == "pickled" and self.path.endswith("model_index.json"):
             status, code = 200, ""
             model = ["diffusers", "AutoencoderKLTemporalDecoder"]
-            body = json.dumps(
-                {"_class_name": "StableVideoDiffusionPipeline", "vae": model, "unet": model}
-            ).encode()
+            body = json.dumps({"_class_name": "StableVideoDiffusionPipeline", "vae": model, "unet": model}).encode()
         self.send_response(status)
         if code:
             self.send_header("X-Error-Code", code)
@@ -496,9 +480,7 @@ def test_a_model_without_the_half_variant_is_downloaded_in_full(tiny_folder, mon
     def download(hub_id, *, variant, use_safetensors):
         asked.append((hub_id, variant, use_safetensors))
         if variant == "fp16":
-            raise ValueError(
-                "You are trying to load `variant=fp16`, but no such modeling files are available."
-            )
+            raise ValueError("You are trying to load `variant=fp16`, but no such modeling files are available.")
         return str(tiny_folder)
 
     monkeypatch.setattr(checkpoints, "cached_folder", lambda hub_id: None)
@@ -524,9 +506,7 @@ def test_import_is_quick_and_brings_no_torch():
         "print(spent, heavy or 'none', all(names), 'torch' in sys.modules, set(svd_lab.__all__) <= set(dir(svd_lab)))"
     )
     runs = [
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.split()
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
         for _ in range(3)
     ]
     assert min(float(run[0]) for run in runs) < 0.2

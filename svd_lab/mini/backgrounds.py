@@ -63,7 +63,9 @@ class Draw:
     def colours(self, *shape: int) -> torch.Tensor:
         return hsv(self.uniform(*shape), self.uniform(*shape) ** 1.3, self.uniform(*shape) ** 0.7 * 0.95 + 0.05)
 
-    def noise(self, n: int, channels: int, h: int, w: int, octaves=(3, 6, 12, 24, 48), roll: float | None = 0.55) -> torch.Tensor:
+    def noise(
+        self, n: int, channels: int, h: int, w: int, octaves=(3, 6, 12, 24, 48), roll: float | None = 0.55
+    ) -> torch.Tensor:
         """Value noise of unit standard deviation; `roll` is the fall from octave to octave (None: another for each)."""
         total, amplitude = 0.0, 1.0
         roll = self.uniform(n, 1, 1, 1, lo=0.3, hi=0.8) if roll is None else roll
@@ -96,7 +98,9 @@ def fills(draw: Draw, n: int, h: int = HEIGHT, w: int = WIDTH) -> torch.Tensor:
     stripes = torch.where(draw.uniform(n, 1, 1, 1) < 0.5, (wave * 4).clamp(-1, 1), wave) * 0.5 + 0.5
     fy, fx = torch.fft.fftfreq(h, device=d)[:, None] * h, torch.fft.rfftfreq(w, device=d)[None] * w
     frequency = (fy * fy + fx * fx).sqrt().clamp(min=1)
-    spectrum = torch.view_as_complex(draw.normal(n, 3, h, w // 2 + 1, 2)) * frequency ** -draw.uniform(n, 1, 1, 1, lo=1.1, hi=2.2)
+    spectrum = torch.view_as_complex(draw.normal(n, 3, h, w // 2 + 1, 2)) * frequency ** -draw.uniform(
+        n, 1, 1, 1, lo=1.1, hi=2.2
+    )
     pink = torch.fft.irfft2(spectrum, s=(h, w))
     mix = 0.6 + 0.4 * draw.normal(n, 3, 3)
     pink = torch.einsum("nij,njhw->nihw", mix, pink / pink.std((2, 3), keepdim=True))
@@ -149,9 +153,9 @@ def backgrounds(draw: Draw, n: int) -> tuple[torch.Tensor, torch.Tensor]:
     xx = torch.arange(WIDTH, device=d, dtype=torch.float)[None] + 0.5
     which = draw.integers(n, 0, len(PALETTES))
     palette = torch.tensor([p[2:] for p in PALETTES], device=d, dtype=torch.float)[which] / 255
-    palette = (palette + draw.uniform(n, 4, 3, lo=-0.07, hi=0.07) + draw.uniform(n, 1, 3, lo=-0.05, hi=0.05)).clamp(0, 1)[
-        ..., None, None
-    ]
+    palette = (palette + draw.uniform(n, 4, 3, lo=-0.07, hi=0.07) + draw.uniform(n, 1, 3, lo=-0.05, hi=0.05)).clamp(
+        0, 1
+    )[..., None, None]
     level = draw.uniform(n, 1, 1, lo=0.35, hi=0.9) * HEIGHT
     up, down = (yy / level).clamp(0, 1)[:, None], ((yy - level) / (HEIGHT - level)).clamp(0, 1)[:, None]
     natural = draw.uniform(n)

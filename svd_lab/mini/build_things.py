@@ -82,7 +82,9 @@ def hold_out(rows: list[dict]) -> None:
     for kind in {r["kind"] for r in rows}:
         members = [r for r in rows if r["kind"] == kind]
         known = {family(code) for code in ALWAYS_KNOWN}
-        families = sorted({family(r["code"]) for r in members} - known, key=lambda f: hashlib.sha256(f.encode()).hexdigest())
+        families = sorted(
+            {family(r["code"]) for r in members} - known, key=lambda f: hashlib.sha256(f.encode()).hexdigest()
+        )
         chosen = set(families[: max(1, len(families) // 9)]) if len(members) >= 8 else set()
         for r in members:
             r["held_out"] = family(r["code"]) in chosen
@@ -108,7 +110,8 @@ def main() -> None:
     args = parser.parse_args()
     names = json.loads((args.emojibase / "meta/groups.json").read_text())["subgroups"]
     english, korean = (
-        {d["hexcode"].lower(): d for d in json.loads((args.emojibase / lang / "data.json").read_text())} for lang in ("en", "ko")
+        {d["hexcode"].lower(): d for d in json.loads((args.emojibase / lang / "data.json").read_text())}
+        for lang in ("en", "ko")
     )
     kind_of = {code: kind for kind, codes in KINDS.items() for code in codes.split()}
     by_subgroup = {s: kind for kind, groups in SUBGROUPS.items() for s in groups.split()}

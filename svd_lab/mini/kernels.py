@@ -47,9 +47,9 @@ if triton is not None:
         for i in range(0, ROWS, BLK):
             row = k * ROWS + i + r
             s += tl.sum(
-                tl.load(X + n * HW * C + row[:, None] * C + c[None], mask=(row < HW)[:, None] & (c < C)[None], other=0.0).to(
-                    tl.float32
-                ),
+                tl.load(
+                    X + n * HW * C + row[:, None] * C + c[None], mask=(row < HW)[:, None] & (c < C)[None], other=0.0
+                ).to(tl.float32),
                 0,
             )
         tl.store(P + (n * CHUNKS + k) * C + c, s, mask=c < C)

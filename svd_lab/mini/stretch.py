@@ -4,6 +4,7 @@ A stretch is one call of under ten minutes that covers a share of a stage's whol
 """
 
 import io
+import json
 import os
 import time
 from pathlib import Path
@@ -96,14 +97,29 @@ def save_parts(value, path: str | Path) -> None:
         Path(f"{path}.{i // PART}").write_bytes(data[i : i + PART])
 
 
-def load_parts(path: str | Path, device: str = "cpu"):
-    """What save_parts (or torch.save, if PATH itself is there) wrote."""
-    if Path(path).exists():
+def load_parts(path: str | Path, device: str = "cpu") -> dict:
+    """What save_parts (or torch.save, if PATH itself is a file) wrote; or the exported folder of finished weights.
+
+    A folder gives "vae", "unet" and "clip" (state dicts) and "scaling_factor", as the checkpoints of both stages do together.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _load_folder(path, device)
+    if path.exists():
         return torch.load(path, map_location=device)
-    parts = sorted(Path(path).parent.glob(Path(path).name + ".*"), key=lambda p: int(p.suffix[1:]))
+    parts = sorted(path.parent.glob(path.name + ".*"), key=lambda p: int(p.suffix[1:]))
     if not parts:
         raise FileNotFoundError(f"no checkpoint {path} (nor {path}.0, {path}.1, …)")
     return torch.load(io.BytesIO(b"".join(p.read_bytes() for p in parts)), map_location=device)
+
+
+def _load_folder(folder: Path, device: str) -> dict:
+    from safetensors.torch import load_file
+
+    files = dict(vae="vae/diffusion_pytorch_model", unet="unet/diffusion_pytorch_model", clip="image_encoder/model")
+    saved = {part: load_file(folder / f"{name}.safetensors", device=device) for part, name in files.items()}
+    config = json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))
+    return saved | dict(scaling_factor=config["scaling_factor"])
 
 
 def half(model) -> dict:

@@ -6,7 +6,8 @@
     $RUN unet --seconds 520 --begin .5 --end 1 --vae OUT/vae.pt --state /tmp/unet --out OUT --resume /tmp/unet
     python -m svd_lab.mini.train export --vae OUT/vae.pt --weights OUT/unet.pt --folder svd_lab/mini/weights
 
-`--weights CHECKPOINT` instead of `--resume` starts from averaged weights alone (all that a lent machine brings back).
+`--weights` and `--vae` take a checkpoint, or the exported folder: starting from svd_lab/mini/weights goes on with the shipped
+model from its averaged weights (`--resume` goes on with everything, but its file is too large for a lent machine to bring back).
 
 `--steps 3 --batch 2` on a CPU is a dry run of everything.
 """
@@ -17,8 +18,8 @@ from pathlib import Path
 COMMON = dict(seconds=60.0, begin=0.0, end=1.0, steps=10**9, seed=0, out=".", state="/tmp/state", resume="", muon=0.01)
 VAE = dict(weights="", equivariance=0.7, batch=128, pool=1024, crops=0.62, warp=0.2)
 UNET = dict(
-    vae="vae.pt", weights="", batch=32, bank=20000, prefill=4096, every=20, ema=0.9993, inside=3.0, mean=1.5, wide=0.35,
-    warm=200, decay=0.6,
+    vae="vae.pt", weights="", batch=48, bank=20000, prefill=4096, every=24, ema=0.9993, inside=3.0, mean=1.5, wide=0.35,
+    warm=200, decay=0.9, profile=0,
 )  # fmt: skip
 
 

@@ -118,11 +118,14 @@ def train(args) -> None:
     unet = rewrite(zero_residuals(make_unet()).to(device, dtype)).train()
     clip = make_clip().to(device, dtype).train()
     head = nn.Linear(clip.config.projection_dim, len(KINDS) + 1).to(device, dtype)
-    named = [(f"{k}.{n}", p) for k, m in (("unet", unet), ("clip", clip), ("head", head)) for n, p in m.named_parameters()]
+    named = [
+        (f"{k}.{n}", p) for k, m in (("unet", unet), ("clip", clip), ("head", head)) for n, p in m.named_parameters()
+    ]
     if args.weights:  # go on from an exported checkpoint: averaged weights, fresh momenta
         saved = load_parts(args.weights)
         for k, m in (("unet", unet), ("clip", clip), ("head", head)):
-            m.load_state_dict(saved[k])
+            if k in saved:  # the exported folder has no head
+                m.load_state_dict(saved[k])
     optimiser = Optimiser(named, muon=args.muon, ema=args.ema)
     if args.resume:
         optimiser.load(torch.load(args.resume, map_location=device))
@@ -154,8 +157,15 @@ def train(args) -> None:
     step = Graphed(work, optimiser, gpu)
     edges, names = torch.tensor([0.3, 1, 3, 10, 40], device=device), ["<.3", ".3-1", "1-3", "3-10", "10-40", ">40"]
     sums, count = torch.zeros(2, 6, device=device), torch.zeros(6, device=device)
+    profile = torch.profiler.profile() if args.profile and rank == 0 else None
     clock, last, before = Clock(args.seconds, args.begin, args.end, args.steps, device), time.time(), 0
     while (progress := clock.tick()) is not None:
+        if profile and clock.n == 30:
+            profile.start()
+        if profile and clock.n == 33:
+            profile.stop()
+            order = "self_cuda_time_total" if gpu else "self_cpu_time_total"
+            print(profile.key_averages().table(sort_by=order, row_limit=40, max_name_column_width=70), flush=True)
         if clock.n % args.every == 0:
             bank.fill()
         n, frames = args.batch, 10 if clock.n % 5 == 0 else FRAMES

@@ -21,7 +21,9 @@ from .stretch import Clock, Graphed, finish, half, load_parts, save_parts, start
 
 
 def warp(t: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-    return F.grid_sample(t, F.affine_grid(theta, t.shape, align_corners=False), padding_mode="border", align_corners=False)
+    return F.grid_sample(
+        t, F.affine_grid(theta, t.shape, align_corners=False), padding_mode="border", align_corners=False
+    )
 
 
 def losses(vae, x, mask, noise, strength, theta, shift, frames: int, even_weight: float):
@@ -43,7 +45,9 @@ def losses(vae, x, mask, noise, strength, theta, shift, frames: int, even_weight
     w = 1 + 3 * mask
     w = w / w.mean()
     l1, l2 = (w * d.abs()).mean(), (w * d * d).mean()
-    edge = ((d[..., 1:] - d[..., :-1]).abs() * w[..., 1:]).mean() + ((d[..., 1:, :] - d[..., :-1, :]).abs() * w[..., 1:, :]).mean()
+    edge = ((d[..., 1:] - d[..., :-1]).abs() * w[..., 1:]).mean() + (
+        (d[..., 1:, :] - d[..., :-1, :]).abs() * w[..., 1:, :]
+    ).mean()
     coarse = F.avg_pool2d(d, 4).abs().mean()
     loss = l1 + 1.5 * l2 + 0.5 * edge + 0.3 * coarse
     kl = 0.5 * (mean * mean + logvar.exp() - 1 - logvar).mean()
@@ -176,12 +180,16 @@ def train(args) -> None:
         x, m = pool.frames(clips, frames) if whole else pool.crops(clips, 96)
         n = len(x)
         noise = torch.randn(2, n, LATENT, x.shape[2] // 8, x.shape[3] // 8, device=device)
-        r = (torch.rand(clips, device=device) * 0.15 * (torch.rand(clips, device=device) < 0.7)).repeat_interleave(frames)
+        r = (torch.rand(clips, device=device) * 0.15 * (torch.rand(clips, device=device) < 0.7)).repeat_interleave(
+            frames
+        )
         theta = thetas(clips, frames, args.warp * (1 - max(0.0, progress - 0.8) * 5), device)
         shift = shifts(n, x.shape[2], x.shape[3], device)
         if frames not in steps:
             steps[frames] = worker(frames)
-        numbers = steps[frames](x.contiguous(memory_format=torch.channels_last), m, noise, r[:, None, None, None], theta, shift)
+        numbers = steps[frames](
+            x.contiguous(memory_format=torch.channels_last), m, noise, r[:, None, None, None], theta, shift
+        )
         rate = min(1.0, (optimiser.n + 1) / 100) * min(1.0, (1 - progress) / 0.6 + 0.01)
         norm = optimiser.step(rate)
         log = numbers.clone() if log is None else log.lerp(numbers, 0.02)

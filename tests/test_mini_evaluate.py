@@ -1,0 +1,340 @@
+"""The measure of the mini: truth is perfect, a copy scores nothing, and every kind of failure shows in its own figure."""
+
+import dataclasses
+import json
+import math
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from svd_lab.mini import cost, evaluate, outside, report
+from svd_lab.mini.measures import bucket_response, energy, grow, measure, psnr, spearman, summary, thing_pixels
+from svd_lab.mini.scenes import FRAMES, World, catalogue
+
+ROCKET = next(i for i, t in enumerate(catalogue()) if t["code"] == "1f680")
+BALLOON = next(i for i, t in enumerate(catalogue()) if t["code"] == "1f388")
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """Four clips of rockets and balloons on varied backgrounds, of those that can be compared at the end."""
+    things = [ROCKET, BALLOON] * 4
+    clips = World(seed=4).clips(8, bucket=127, fps=7, two=0, nothing=0, only=things)
+    pixels = thing_pixels(clips.video, clips).sum((-1, -2))
+    good = (pixels[:, [0, -1]] > 900).all(1)  # wholly inside, and of another colour than what is behind
+    assert good.sum() >= 4
+    return clips[good][:4]
+
+
+def halved(clips):
+    """The same clips at 112 x 64 pixels."""
+    small = {
+        name: torch.nn.functional.avg_pool2d(getattr(clips, name).flatten(0, -4), 2).unflatten(
+            0, getattr(clips, name).shape[:-3]
+        )
+        for name in ("video", "alpha", "background")
+    }
+    return dataclasses.replace(clips, height=clips.height / 2, **small)
+
+
+def test_truth_scores_perfectly(truth):
+    s = summary(measure(truth, truth.video))
+    assert s["first"] == s["whole"] == s["moving"] == 100
+    assert s["iou"] == s["iou_share"] == s["area"] == s["kept"] == 1
+    assert s["length"] == pytest.approx(1)
+    assert s["cosine"] == pytest.approx(1)
+    assert s["background_std"] < 1e-3
+    assert s["compared"] == s["moved"] == len(truth)
+    assert s["moving_gain"] > 50
+
+
+def test_a_static_copy_scores_nothing(truth):
+    s = summary(measure(truth, truth.video[:, :1].expand_as(truth.video)))
+    assert s["first"] == 100
+    assert s["iou_share"] == s["moving_gain"] == s["length"] == s["cosine"] == s["background_std"] == 0
+    assert 0 < s["iou"] == s["iou_copy"] < 0.9
+    assert s["moving"] == s["moving_copy"] < 30
+
+
+def test_half_the_way_scores_in_between_and_the_wrong_way_has_a_negative_cosine(truth):
+    half = truth.video[:, [t // 2 for t in range(FRAMES)]]
+    s = summary(measure(truth, half))
+    assert 0.1 < s["iou_share"] < 0.9
+    assert 0.35 < s["length"] < 0.65
+    assert s["cosine"] > 0.95
+    assert 0 < s["moving_gain"] < 50
+    s = summary(measure(truth, truth.video.flip(1)))  # from the end to the start
+    assert s["cosine"] == pytest.approx(-1, abs=1e-3)
+    assert [s["length"], s["area"]] == pytest.approx([1, 1], abs=0.2)
+    assert s["iou_share"] == pytest.approx(0, abs=1e-6)
+    assert abs(s["moving_gain"]) < 2
+    assert s["kept"] == 1, "the wrong way, but whole"
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_a_doubled_thing_shows_in_the_area_wherever_the_second_is(truth, far):
+    video = truth.video.clone()
+    for i in range(len(truth)):
+        mask = (truth.alpha[i, -1] > 0.5)[None]
+        x = int(mask[0].any(0).nonzero().float().mean())
+        step = 112 if far else int(truth.height[i]) * (-1 if x > 112 else 1)  # round the edge, or just beside
+        ghost = torch.roll(mask, step, -1) & ~mask
+        video[i, -1] = torch.where(ghost, 1 - truth.background[i].round(), video[i, -1])
+    rows = measure(truth, video)
+    assert all(row["area"] > 1.5 for row in rows)
+    assert summary(rows)["area"] > report.ROWS[[r.key for r in report.ROWS].index("area")].floor[1]
+
+
+def test_a_vanished_thing_is_not_kept_and_goes_nowhere(truth):
+    fade = torch.linspace(0, 1, FRAMES)[None, :, None, None, None]
+    s = summary(measure(truth, truth.video * (1 - fade) + truth.background[:, None] * fade))
+    assert s["area"] == s["kept"] == s["iou"] == s["length"] == s["cosine"] == 0
+    assert s["iou_share"] < 0
+
+
+def test_a_wrong_background_far_from_the_thing_does_not_pass_for_a_thing(truth):
+    video = truth.video.clone()
+    for i in range(len(truth)):
+        far = ~grow(truth.alpha[i].amax(0) > 0.01, int(truth.height[i] / 2) + 1)
+        far[:, 12:] = False
+        video[i] = torch.where(far, 1 - truth.background[i].round(), video[i])
+    assert ((video - truth.video).abs() > 0.4).any()
+    s = summary(measure(truth, video))
+    assert s["iou"] == s["area"] == 1
+    assert s["whole"] < 100
+
+
+def test_flicker_of_the_background_is_told_in_its_own_figure(truth):
+    sign = torch.tensor([1.0, -1.0] * (FRAMES // 2))[None, :, None, None, None]
+    clear = truth.video.clamp(0.1, 0.9)
+    s = summary(measure(truth, clear + sign * 2 / 255))
+    assert s["background_std"] == pytest.approx(2 * math.sqrt(FRAMES / (FRAMES - 1)), abs=0.02)
+
+
+def test_what_cannot_be_compared_is_left_out_and_counted(truth):
+    gone = truth[:2]
+    gone = dataclasses.replace(gone, video=gone.video.clone(), alpha=gone.alpha.clone())
+    gone.video[0, -1], gone.alpha[0, -1] = gone.background[0], 0
+    rows = measure(gone, gone.video)
+    assert math.isnan(rows[0]["iou"])
+    assert math.isnan(rows[0]["cosine"])
+    assert rows[1]["iou"] == 1
+    s = summary(rows)
+    assert (s["compared"], s["iou"], s["kept"]) == (1, 1, 1)
+    assert json.loads(json.dumps(evaluate.plain(rows)))[0]["iou"] is None
+
+
+def test_measure_refuses_another_length_and_a_moving_camera(truth):
+    with pytest.raises(ValueError, match="truth's shape"):
+        measure(truth, truth.video[:, :10])
+    with pytest.raises(ValueError, match="camera"):
+        measure(dataclasses.replace(truth, camera=torch.ones(len(truth), dtype=torch.bool)), truth.video)
+
+
+def test_numbers_of_the_small_measures():
+    assert psnr(0.01) == pytest.approx(20)
+    assert psnr(0) == 100
+    assert math.isnan(psnr(math.nan))
+    assert spearman([1, 2, 3, 4], [1, 4, 9, 16]) == pytest.approx(1)
+    assert spearman([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
+    assert spearman([1, 2, 3, 4, 5], [2, 1, 4, 3, 5]) == pytest.approx(0.8)  # 1 - 6 * 4 / (5 * 24)
+    assert spearman([1, 2, 3], [5, 5, 5]) == 0
+    ramp = torch.arange(3.0)[None, :, None, None, None].expand(1, 3, 3, 4, 4) / 255
+    assert energy(ramp) == pytest.approx([1])
+    response = bucket_response({20: [1, 1], 240: [3, 3], 127: [2, 4]})
+    assert response["spearman"] == pytest.approx(0.75)
+    assert response["grows"] == 0.5
+    assert response["energy"] == {20: 1, 127: 3, 240: 3}
+
+
+def test_the_sweep_of_buckets_is_that_of_the_table():
+    assert evaluate.BUCKETS == (20, 60, 127, 190, 240)
+
+
+def test_scenes_are_moving_things_and_the_same_for_the_same_seed():
+    a, b, c = evaluate.scenes("held_out", 3, 1), evaluate.scenes("held_out", 3, 1), evaluate.scenes("held_out", 3, 2)
+    assert torch.equal(a.video, b.video)
+    assert not torch.equal(a.video, c.video)
+    assert not a.camera.any()
+    assert (a.kind[:, 1] == -1).all()
+    assert all(catalogue()[i]["held_out"] for i in a.thing[:, 0].tolist())
+    assert (a.bucket == 127).all()
+    assert (a.fps == 7).all()
+    other = evaluate.scenes("held_out", 3, 1, bucket=20)
+    assert torch.equal(a.background, other.background)
+    assert torch.equal(a.thing, other.thing)
+
+
+def test_videos_equal_those_of_the_plain_pipeline_in_any_batch(tiny_folder):
+    pipe = evaluate.load(tiny_folder, "cpu")
+    pictures = [Image.effect_noise((96, 64), s).convert("RGB") for s in (40, 90)]
+    settings = dict(steps=2, bucket=200, guidance=(1.0, 2.0))
+    whole, pairs = evaluate.make(pipe, pictures, 3, chunks=(FRAMES, 2), batch=2, **settings)
+    (alone,) = evaluate.make(pipe, pictures, 3, batch=1, **settings)
+    assert whole.shape == (2, FRAMES, 3, 64, 96)
+    assert (whole - alone).abs().max() < 1e-4
+    assert (whole - pairs).abs().max() > 1e-4, "another decode_chunk_size decodes otherwise"
+    call = dict(height=64, width=96, num_frames=FRAMES, num_inference_steps=2, fps=7, motion_bucket_id=200)
+    guidance = dict(min_guidance_scale=1.0, max_guidance_scale=2.0)
+    for chunk, ours in ((FRAMES, alone), (2, pairs)):
+        generator = torch.Generator().manual_seed(300_001)
+        theirs = pipe(
+            pictures[1], decode_chunk_size=chunk, generator=generator, output_type="np", **call, **guidance
+        ).frames[0]
+        assert np.abs(theirs.transpose(0, 3, 1, 2) - ours[1].numpy()).max() < 1e-4
+
+
+def test_one_command_measures_a_folder_and_writes_json_sheets_and_the_page(tiny_folder, tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Image.effect_noise((300, 200), 60).convert("RGB").save(folder / "noise.png")
+    page = tmp_path / "docs" / "page.md"
+    page.parent.mkdir()
+    page.write_text(f"Before\n\n{report.BEGIN}\nold figures\n{report.END}\n\nAfter\n")
+    monkeypatch.setattr(evaluate, "BUCKETS", (20, 127))
+    monkeypatch.setattr(evaluate, "scenes", lambda *a, real=evaluate.scenes: halved(real(*a)))  # a quarter of the time
+    arguments = ["--folder", tiny_folder, "--scenes", 1, "--steps", 1, "--seed", 7, "--quick", "--device", "cpu"]
+    arguments += [
+        "--json",
+        tmp_path / "new" / "out.json",
+        "--sheets",
+        tmp_path / "sheets",
+        "--outside",
+        folder,
+        "--markdown",
+        page,
+    ]
+    evaluate.main([str(a) for a in arguments])
+    result = json.loads((tmp_path / "new" / "out.json").read_text())
+    assert set(result) == {"about", "known", "held_out", "outside"}
+    for group in ("known", "held_out"):
+        assert result[group]["copy"]["iou_share"] in (0, None)
+        assert result[group]["copy"]["first"] == 100
+        assert result[group]["model"]["first"] < 40, "random weights"
+        assert len(result[group]["clips"]) == 1
+    assert set(result["known"]["model"]["bucket_energy"]) == {"20", "127"}
+    assert result["outside"][0]["picture"] == "noise.png"
+    sheets = sorted(tmp_path.glob("sheets/*.png"))
+    assert [s.name for s in sheets] == ["held_out-0.png", "known-0.png", "outside-0.png"]
+    assert all(0 < s.stat().st_size < 300_000 for s in sheets)
+    text = page.read_text()
+    assert text.startswith("Before\n")
+    assert text.endswith("\nAfter\n")
+    assert "old figures" not in text
+    assert (
+        f"first frame against the given picture, PSNR | known things | {result['known']['model']['first']:.1f} dB"
+        in text
+    )
+    assert "≥ 29.0 dB: **missed**" in text
+    assert "noise.png" in text
+    assert "first frame against the given picture" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--folder", "/no/such/folder"], "no such folder"),
+        (["--folder", "rocket"], "not known"),
+        (["--scenes", "0"], "--scenes must be at least 1, not 0"),
+        (["--seed", "-1"], "must not be negative"),
+        (["--outside", "/no/such/folder"], "svd_lab.mini.outside"),
+        (["--device", "gpu"], "'cuda', 'mps' or 'cpu'"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_plain_words(arguments, words, capsys, monkeypatch):
+    monkeypatch.setattr(evaluate, "scenes", lambda *_: pytest.fail("worked before refusing"))
+    with pytest.raises(SystemExit) as stop:
+        evaluate.main(arguments)
+    assert stop.value.code != 0
+    assert words in f"{stop.value.code} {capsys.readouterr().err}"
+
+
+def test_floors_and_goals_are_judged_at_their_edges():
+    assert report.verdict(31.0, (31, None), "{:.0f}") == "≥ 31: OK"
+    assert report.verdict(30.99, (31, None), "{:.0f}") == "≥ 31: **missed**"
+    assert report.verdict(1.5, (None, 1.5), "{:.1f}") == "≤ 1.5: OK"
+    assert report.verdict(1.21, (0.8, 1.2), "{:.1f}") == "0.8 – 1.2: **missed**"
+    assert report.verdict(None, (31, None), "{:.0f}").endswith("**missed**"), (
+        "what could not be measured is not reached"
+    )
+    for row in report.ROWS:
+        if row.floor:
+            for low_or_high in (0, 1):
+                floor, goal = row.floor[low_or_high], row.goal[low_or_high]
+                assert (floor is None) == (goal is None)
+                assert floor is None or (goal > floor) == (low_or_high == 0), (
+                    f"{row.text}: a goal is harder than its floor"
+                )
+
+
+def test_report_joins_several_results_and_makes_a_page_that_is_not_there(truth, tmp_path, monkeypatch):
+    figures = summary(measure(truth, truth.video)) | dict(vae_all=40.0, vae_thing=20.0)
+    group = dict(model=figures, clips=[0] * 4, background_std_chunk2=0.3)
+    (tmp_path / "a.json").write_text(json.dumps(dict(known=evaluate.plain(group))))
+    (tmp_path / "b.json").write_text(
+        json.dumps(dict(cost=dict(threads=2, load=1, first=9, warm=8, rss=1.2, conv=[50, 60])))
+    )
+    page = tmp_path / "page.md"
+    monkeypatch.setattr(
+        sys, "argv", ["report", str(tmp_path / "a.json"), str(tmp_path / "b.json"), "--markdown", str(page)]
+    )
+    report.main()
+    first = page.read_text()
+    assert "| 40.0 dB | ≥ 31.0 dB: OK | ≥ 33.0 dB: OK |" in first
+    assert "| 20.0 dB | ≥ 24.0 dB: **missed** |" in first
+    assert "| 8.0 s | ≤ 15.0 s: OK | ≤ 10.0 s: OK |" in first
+    assert "| 1.20 GiB | ≤ 1.50 GiB: OK | ≤ 1.00 GiB: **missed** |" in first
+    report.main()
+    assert page.read_text() == first, "filling twice changes nothing"
+
+
+def test_cost_is_measured_in_a_process_of_its_own(tiny_folder):
+    hoard = torch.ones(2**28 * 3 // 2)  # 1.5 GiB here must not count there
+    figures = cost.in_own_process(tiny_folder, threads=1, calls=2)
+    assert hoard.sum() > 0
+    assert figures["threads"] == 1
+    assert 0 < figures["warm"] < 60
+    assert 0 < figures["first"] < 60
+    assert 0.2 < figures["rss"] < 1.5
+    assert len(figures["conv"]) == 2
+    assert min(figures["conv"]) > 0.1
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        cost.in_own_process("/no/such/folder")
+
+
+def test_docs_have_the_marks_that_the_command_fills():
+    text = (report.Path(__file__).parents[1] / "docs" / "measures.md").read_text(encoding="utf-8")
+    assert len(re.findall(f"{report.BEGIN}.*?{report.END}", text, re.DOTALL)) == 1
+
+
+def test_outside_pictures_say_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="fonts-noto-color-emoji"):
+        outside.draw_emoji("🚀", 60, tmp_path / "no.ttf")
+    done = subprocess.run(
+        [sys.executable, "-m", "svd_lab.mini.outside", str(tmp_path / "out"), "--font", str(tmp_path / "no.ttf")],
+        capture_output=True, text=True, cwd=report.Path(__file__).parents[1],
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_outside_pictures_are_photographs_and_another_hands_emoji(tmp_path):
+    pytest.importorskip("skimage", reason="the photographs lie in scikit-image")
+    if not outside.NOTO.is_file():
+        pytest.skip("needs Debian's fonts-noto-color-emoji")
+    paths = outside.make_folder(tmp_path / "out")
+    assert len(paths) == len(outside.PHOTOGRAPHS) + len(outside.EMOJI)
+    for path in paths:
+        with Image.open(path) as picture:
+            assert picture.mode == "RGB"
+            assert np.asarray(picture).std() > 5
+    rocket = outside.draw_emoji("🚀", 60)
+    assert rocket.height == 60
+    pixels = np.asarray(rocket)
+    assert len(np.unique(pixels[pixels[..., 3] > 200][:, :3], axis=0)) > 20, "in colour, not an outline"

@@ -1,0 +1,77 @@
+"""What is promised about a shared CPU: OpenMP's threads sleep while they wait, no more of them than the container may use."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import svd_lab
+from svd_lab import threads
+
+
+def omp_settings(code: str, **environment: str) -> str:
+    """What OpenMP says of its settings when a new Python runs `code`."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=clean | {"OMP_DISPLAY_ENV": "true"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return (run.stdout + run.stderr).replace(" ", "").upper()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' torch may come without OpenMP")
+def test_openmp_waits_passively_when_svd_lab_is_imported_first_and_the_users_choice_stays():
+    assert "OMP_WAIT_POLICY='PASSIVE'" in omp_settings("import svd_lab, torch")
+    assert "OMP_WAIT_POLICY='ACTIVE'" in omp_settings("import svd_lab, torch", OMP_WAIT_POLICY="active")
+
+
+def test_the_environment_is_left_alone_once_torch_is_imported(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    threads.wait_politely()
+    assert "OMP_WAIT_POLICY" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("quota", "variable", "before", "after"),
+    [
+        (2.5, None, 6, 2),  # a container with two and a half CPUs on a machine with more
+        (0.5, None, 6, 1),
+        (8.0, None, 3, 3),  # never more than were set
+        (None, None, 6, 6),  # no container
+        (2.5, "6", 6, 6),  # the user's word
+    ],
+)
+def test_loading_on_a_cpu_keeps_to_the_containers_share(monkeypatch, tiny_folder, quota, variable, before, after):
+    monkeypatch.setattr(threads, "cpu_quota", lambda: quota)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    own = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before)
+        svd_lab.load_video_pipeline(tiny_folder, device="cpu")
+        assert torch.get_num_threads() == after
+    finally:
+        torch.set_num_threads(own)
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_containers_share_of_the_cpu_is_read(tmp_path, files, quota):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert threads.cpu_quota(tmp_path) == quota
