@@ -226,3 +226,21 @@ def test_backgrounds_vary_and_stay_in_range():
 
 def test_the_index_of_kinds_is_that_of_the_table():
     assert [INDEX[k] for k in KINDS] == list(range(len(KINDS)))
+
+
+def test_the_varied_world_looks_different_but_moves_the_same():
+    world, ends = World(things="known", varied=True), torch.tensor([0, 6]).expand(12, 2)
+    same = dict(bucket=127, fps=7, two=0, nothing=0, only=[CAR] * 12, at=ends)
+    clips, again = render(world, 4, 12, **same), render(world, 4, 12, **same)
+    assert torch.equal(clips.video, again.video), "deterministic too"
+    clips = clips[inside(clips, slice(None))]
+    moved = shift(dataclasses.replace(clips, alpha=clips.alpha[:, [0] * 6 + [1]]), 6)
+    assert len(clips) >= 4
+    assert (moved[:, 0] + 0.042 * 6).abs().max() < 0.05, "a car drives 0.042 of its height a frame, the way it faces"
+    assert set(clips.thing[:, 0].tolist()) == {CAR}
+    solid, flat = (world.atlas[0, world.keep.index(CAR) + style * len(world.keep)] for style in (0, 1))
+    overlap = (solid[3] * flat[3]).sum() / torch.maximum(solid[3], flat[3]).sum()
+    assert overlap > 0.8, "the two styles draw the same outline, facing the same way"
+    assert (solid[:3] - flat[:3]).abs().mean() > 0.02, "but not the same picture"
+    sides = torch.stack([clips.alpha[:, 0].amax(1).sum(1), clips.alpha[:, 0].amax(2).sum(1)])
+    assert (sides[0] / sides[1]).std() > 0.08, "longer or taller than drawn"

@@ -1,13 +1,17 @@
-"""Make the catalogue of things (things.webp and things.json) from two npm packages; run once, the results are committed.
+"""Make the catalogue of things (things.webp, flat.webp and things.json) from three npm packages; run once, results are committed.
 
-    npm pack @lobehub/fluent-emoji-3d emojibase-data      # both MIT; unpack each with tar xzf
-    python -m svd_lab.mini.build_things FLUENT/package/assets EMOJIBASE/package
+    npm pack @lobehub/fluent-emoji-3d @lobehub/fluent-emoji-flat emojibase-data   # all MIT; unpack each with tar xzf
+    pip install resvg-py                                                          # draws the flat ones, which are SVG
+    python -m svd_lab.mini.build_things FLUENT/package/assets FLAT/package/assets EMOJIBASE/package
+
+flat.webp holds the same things in another style, for training only: pictures from outside are not all in 3D.
 
 The pictures are Microsoft's Fluent Emoji 3D (MIT); the Korean and English names are Unicode CLDR's, through emojibase (MIT).
 """
 
 import argparse
 import hashlib
+import io
 import json
 import re
 from pathlib import Path
@@ -102,9 +106,24 @@ def fit(picture: Image.Image) -> Image.Image:
     return cell
 
 
+def flat(folder: Path, otherwise: Path):
+    """-> code -> the flat picture of it, 256 pixels, or the 3D one where there is none."""
+    import resvg_py
+
+    def draw(code: str) -> Image.Image:
+        file = folder / f"{code}.svg"
+        if not file.exists():
+            return Image.open(otherwise / f"{code}.webp")
+        svg = file.read_text(encoding="utf-8")
+        return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=256, height=256))))
+
+    return draw
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("assets", type=Path, help="the assets folder of @lobehub/fluent-emoji-3d")
+    parser.add_argument("flat", type=Path, help="the assets folder of @lobehub/fluent-emoji-flat")
     parser.add_argument("emojibase", type=Path, help="the folder of emojibase-data")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "things")
     args = parser.parse_args()
@@ -127,11 +146,15 @@ def main() -> None:
         raise SystemExit(f"no picture or name for {sorted(missing)}")
     hold_out(rows)
     rows.sort(key=lambda r: (r["kind"], r["code"]))
-    atlas = Image.new("RGBA", (COLUMNS * CELL, -(-len(rows) // COLUMNS) * CELL))
-    for i, r in enumerate(rows):
-        atlas.paste(fit(Image.open(args.assets / f"{r['code']}.webp")), (i % COLUMNS * CELL, i // COLUMNS * CELL))
     args.out.mkdir(parents=True, exist_ok=True)
-    atlas.save(args.out / "things.webp", quality=88, method=6)
+    for file, draw in (
+        ("things.webp", lambda code: Image.open(args.assets / f"{code}.webp")),
+        ("flat.webp", flat(args.flat, args.assets)),
+    ):
+        atlas = Image.new("RGBA", (COLUMNS * CELL, -(-len(rows) // COLUMNS) * CELL))
+        for i, r in enumerate(rows):
+            atlas.paste(fit(draw(r["code"])), (i % COLUMNS * CELL, i // COLUMNS * CELL))
+        atlas.save(args.out / file, quality=88, method=6)
     lines = ",\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
     (args.out / "things.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     counts = {k: sum(r["kind"] == k for r in rows) for k in (*KINDS, "still")}

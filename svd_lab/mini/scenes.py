@@ -40,15 +40,15 @@ def catalogue() -> list[dict]:
 
 
 @cache
-def _sheet_of_things() -> np.ndarray:
-    """The whole atlas, RGBA uint8; 0.3 s to decode."""
-    with Image.open(THINGS / "things.webp") as file:
-        return np.asarray(file.convert("RGBA"))
+def _sheet_of_things(file: str) -> np.ndarray:
+    """A whole atlas, RGBA uint8; 0.3 s to decode."""
+    with Image.open(THINGS / file) as atlas:
+        return np.asarray(atlas.convert("RGBA"))
 
 
-def _cell(index: int) -> np.ndarray:
+def _cell(index: int, file: str = "things.webp") -> np.ndarray:
     y, x = index // COLUMNS * CELL, index % COLUMNS * CELL
-    return _sheet_of_things()[y : y + CELL, x : x + CELL]
+    return _sheet_of_things(file)[y : y + CELL, x : x + CELL]
 
 
 def cutout(index: int) -> Image.Image:
@@ -56,9 +56,10 @@ def cutout(index: int) -> Image.Image:
     return Image.fromarray(_cell(index))
 
 
-def _atlas(keep: list[int], device) -> torch.Tensor:
-    """[2, len(keep), 4, 112, 112] with premultiplied alpha: as it is, and blurred for small sizes."""
-    a = torch.from_numpy(np.stack([_cell(i) for i in keep])).to(device).permute(0, 3, 1, 2).float() / 255
+def _atlas(keep: list[int], device, files: tuple[str, ...]) -> torch.Tensor:
+    """[2, len(files) * len(keep), 4, 112, 112] with premultiplied alpha: as it is, and blurred for small sizes."""
+    cells = np.stack([_cell(i, file) for file in files for i in keep])
+    a = torch.from_numpy(cells).to(device).permute(0, 3, 1, 2).float() / 255
     a[:, :3] *= a[:, 3:]
     small = F.interpolate(F.avg_pool2d(a, 2), size=a.shape[-2:], mode="bilinear", align_corners=False)
     return torch.stack([a, small])
@@ -161,16 +162,19 @@ class Clips:
 class World:
     """Draws clips. The same device, seed and calls give the same clips.
 
-    `things`: "known" (what training sees) or "held_out" (never trained on), or "all".
+    things: "known" (what training sees) or "held_out" (never trained on), or "all".
+    varied: for training, so that pictures of another hand work too: two fifths of the things flat instead of 3D, longer or
+    taller than drawn by up to a third, more of them in other colours. What moves how stays the same.
     """
 
-    def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0):
+    def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0, varied: bool = False):
         chosen = dict(known=(False,), held_out=(True,), all=(False, True))[things]
         self.keep = [i for i, t in enumerate(catalogue()) if t["held_out"] in chosen]
         self.draw = Draw(device, seed)
         self.kinds = torch.tensor([INDEX[catalogue()[i]["kind"]] for i in self.keep], device=device)
         self.ids = torch.tensor(self.keep, device=device)
-        self.atlas = _atlas(self.keep, device)
+        self.varied = varied
+        self.atlas = _atlas(self.keep, device, ("things.webp", "flat.webp") if varied else ("things.webp",))
         members = torch.bincount(self.kinds, minlength=len(KINDS)).clamp(min=1)
         self.weights = (torch.tensor(list(KINDS.values()), device=device) / members)[self.kinds]
         flags = lambda names: torch.tensor([k in names for k in KINDS], device=device)  # noqa: E731
@@ -198,6 +202,9 @@ class World:
             draw.uniform(n, 1, 1) < 0.3
         )
         gain = torch.where(draw.uniform(n, 1, 1) < 0.35, eye, gain)
+        if self.varied:  # a third of them with their channels shuffled besides
+            order = torch.rand(n, 3, device=cut.device, generator=draw.generator).argsort(1)
+            gain = torch.where(draw.uniform(n, 1, 1) < 0.33, eye[order] @ gain, gain)
         rgb = torch.einsum("nij,njhw->nihw", gain, cut[:, :3]).clamp(min=0)
         return torch.cat([torch.minimum(rgb, cut[:, 3:]), cut[:, 3:]], 1)
 
@@ -258,7 +265,8 @@ class World:
             tall = torch.where(room, draw.uniform(n, lo=42, hi=78), draw.uniform(n, lo=46, hi=100)) * (
                 0.75 if j else 1.0
             )
-            cut = self._recolour(self.atlas[(tall < 60).long(), which[:, j]])
+            style = (draw.uniform(n) < 0.4).long() * len(self.keep) if self.varied else 0
+            cut = self._recolour(self.atlas[(tall < 60).long(), which[:, j] + style])
             if j == 0:
                 cut, height = torch.where(empty[:, None, None, None], unknown, cut), tall
             cut = cut * present[:, None, None, None]
@@ -271,7 +279,8 @@ class World:
             half = scale / 2
             x = self._start(path["dx"] * way * scale, half * 0.85, WIDTH) + m["dx"] * way * scale
             y = self._start(path["dy"] * scale, half * 0.85, HEIGHT) + m["dy"] * scale
-            where = _placed(m, x, y, half, way, flip, draw.uniform(n, 1, lo=0.9, hi=1.1), zoom, gx, gy)
+            aspect = draw.uniform(n, 1, lo=0.75, hi=1.25) if self.varied else draw.uniform(n, 1, lo=0.9, hi=1.1)
+            where = _placed(m, x, y, half, way, flip, aspect, zoom, gx, gy)
             layer = sample(cut, where, "zeros")
             video = video * (1 - layer[:, 3:]) + layer[:, :3]
             alpha = torch.maximum(alpha, layer[:, 3])

@@ -159,7 +159,7 @@ def train(args) -> None:
     if args.resume:
         optimiser.load(torch.load(args.resume, map_location=device))
     torch.manual_seed(1000 * args.seed + rank)
-    pool = Pool(World(device, seed=100 + 10 * args.seed + rank), args.pool, 32)
+    pool = Pool(World(device, seed=100 + 10 * args.seed + rank, varied=True), args.pool, 32)
 
     def worker(frames: int):
         def work(*batch):
