@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -20,12 +19,14 @@ COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
 
 
 def show(image: Image.Image) -> None:
-    """Display a picture in the notebook as JPEG: a tenth of PNG's size, and committed notebooks stay small."""
+    """Display a picture in the notebook as JPEG or PNG, whichever is smaller: committed notebooks stay small."""
     from IPython.display import Image as Shown
     from IPython.display import display
 
-    image.convert("RGB").save(buffer := io.BytesIO(), "JPEG", quality=85)
-    display(Shown(data=buffer.getvalue(), format="jpeg"))
+    image = image.convert("RGB")
+    image.save(jpeg := io.BytesIO(), "JPEG", quality=80)
+    image.save(png := io.BytesIO(), "PNG", optimize=True)
+    display(Shown(data=min(jpeg.getvalue(), png.getvalue(), key=len)))
 
 
 def grid(
@@ -37,14 +38,18 @@ def grid(
     stay squares). Raises ValueError when labels are not as many as pictures, or there are none.
     """
     if not images or (labels is not None and len(labels) != len(images)):
-        raise ValueError(f"grid takes at least one picture and as many labels; got {len(images)} and {len(labels or [])}")
+        raise ValueError(
+            f"grid takes at least one picture and as many labels; got {len(images)} and {len(labels or [])}"
+        )
     columns = min(columns or len(images), len(images))
     cell = (width - GAP * (columns - 1)) // columns
     scaled = []
     for image in images:
         size = cell, max(1, round(cell * image.height / image.width))
         small = image.width * 3 < cell
-        scaled.append(image.convert("RGB").resize(size, Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS))
+        scaled.append(
+            image.convert("RGB").resize(size, Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS)
+        )
     head = LABEL if labels else 0
     height = head + max(image.height for image in scaled)
     rows = math.ceil(len(scaled) / columns)
@@ -53,13 +58,26 @@ def grid(
     for i, image in enumerate(scaled):
         left, top = i % columns * (cell + GAP), i // columns * (height + GAP)
         if labels:
-            draw.text((left + 2, top + 2), labels[i], "black", ImageFont.load_default(14))
+            draw.text((left + 2, top + 2), labels[i], "black", _fitting_font(labels[i], cell - 4))
         page.paste(image, (left, top + head))
     return page
 
 
-def side_by_side(clips: Sequence[Clip], labels: Sequence[str], columns: int | None = None, width: int = 900) -> Clip:
-    """Clips of one length playing beside each other, as one clip that is not saved yet; seed and recipe are the first one's."""
+def _fitting_font(text: str, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The largest of 14 to 8 pixels in which `text` is at most `width` pixels wide; 8 if none is."""
+    fonts = (ImageFont.load_default(size) for size in range(14, 8, -1))
+    return next((font for font in fonts if font.getlength(text) <= width), ImageFont.load_default(8))
+
+
+def side_by_side(
+    clips: Sequence[Clip], labels: Sequence[str], columns: int | None = None, width: int | None = None
+) -> Clip:
+    """Clips of one length playing beside each other, as one clip that is not saved yet; seed and recipe are the first one's.
+
+    width: of the whole in pixels; default 208 a column, at most 520, so that ten such videos fit into a notebook of 1 MB.
+    Raises ValueError for clips of different lengths.
+    """
+    width = width or min(520, 208 * min(columns or len(clips), len(clips)))
     frames = [grid(moment, labels, columns, width) for moment in zip(*(clip.frames for clip in clips), strict=True)]
     return Clip(frames, clips[0].seed, clips[0].recipe)
 
@@ -107,11 +125,3 @@ def _nice(value: float) -> float:
     """The smallest of 1, 2, 4, 6, 8 times a power of ten that is not below `value`: four ticks of it read well."""
     power = 10.0 ** math.floor(math.log10(value))
     return next((step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * 0.9999), 10 * power)
-
-
-def motion(frames: Sequence[Any]) -> float:
-    """How much moves: the mean absolute difference of neighbouring frames, 0 to 255."""
-    import numpy as np
-
-    stack = np.stack([np.asarray(frame.convert("RGB"), dtype=np.float32) for frame in frames])
-    return float(np.abs(np.diff(stack, axis=0)).mean())

@@ -1,0 +1,231 @@
+"""Build the notebooks: lessons/src/NN_name.py -> lessons/ko/NN_name.ipynb and lessons/en/NN_name.ipynb.
+
+    python lessons/build.py              # write both folders; outputs stay where the code is unchanged
+    python lessons/build.py --check      # exit 1, with names, when a notebook is not what its source gives
+    python lessons/build.py --execute    # run them on the mini and keep the outputs (about two minutes each)
+
+A source is jupytext's py:percent and holds both languages, so that the two notebooks cannot drift apart:
+
+- every cell has an id: `# %% id="unet"`. A Markdown cell stands twice, first lang="ko", then lang="en", with one id;
+- a comment that teaches stands twice in the code, lines `# ko| …` followed by lines `# en| …`, or behind the code
+  `x = 1  # ko| … # en| …`. The build keeps one and drops the mark;
+- code stands once and prints no sentences, so that its outputs serve both languages: --execute runs the Korean notebook
+  and gives the English one the same outputs.
+
+Needs jupytext, and nbclient for --execute (the project's test extra brings both).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import io
+import os
+import re
+import sys
+import tempfile
+import tokenize
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+LESSONS = Path(__file__).resolve().parent
+LANGUAGES = ("ko", "en")
+MAX_BYTES = 1_000_000  # of a notebook with its outputs: code hosts show no larger ones
+WIDGET = "application/vnd.jupyter.widget-view+json"
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+_LINE = re.compile(r"(?P<indent>\s*)# (?P<lang>ko|en)\|(?: (?P<text>.*))?")
+_BEHIND = re.compile(r"(?P<code>.*\S)  # ko\| (?P<ko>.*?) # en\| (?P<en>.*)")
+_HANGUL = re.compile(r"[가-힣]")
+
+
+def sources() -> list[Path]:
+    """The sources of all lessons, in order."""
+    return sorted((LESSONS / "src").glob("[0-9][0-9]_*.py"))
+
+
+def notebook_path(source: Path, language: str) -> Path:
+    """Where the notebook of `source` in `language` lies."""
+    return LESSONS / language / f"{source.stem}.ipynb"
+
+
+def build(text: str, language: str, name: str = "source") -> NotebookNode:
+    """The notebook, without outputs, that a source's `text` gives in `language` ("ko" or "en").
+
+    Raises ValueError, with the source's `name` and the cell, for a missing or doubled id, a Markdown cell or comment that
+    lacks a language, and Korean in the English notebook.
+    """
+    cells = []
+    for cell_id, versions in _by_id(jupytext.reads(text, fmt="py:percent").cells, name):
+        cell = versions[language]
+        metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
+        make = nbformat.v4.new_markdown_cell if cell.cell_type == "markdown" else nbformat.v4.new_code_cell
+        source = (
+            cell.source if cell.cell_type == "markdown" else one_language(cell.source, language, f"{name}: {cell_id}")
+        )
+        if language == "en" and _HANGUL.search(source):
+            raise ValueError(
+                f"{name}: cell {cell_id!r} has Korean in its English version: {_HANGUL.search(source.strip())[0]!r}"
+            )
+        cells.append(make(source, id=cell_id, metadata=metadata))
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=copy.deepcopy(METADATA))
+    nbformat.validate(notebook)
+    return notebook
+
+
+def _by_id(cells: list[NotebookNode], name: str) -> list[tuple[str, dict[str, NotebookNode]]]:
+    """Cells in order as (id, {language: cell}); both languages of a code cell are the cell itself."""
+    found: list[tuple[str, dict[str, NotebookNode]]] = []
+    cells = list(cells)
+    while cells:
+        cell = cells.pop(0)
+        cell_id = cell.metadata.get("id", "")
+        if not re.fullmatch(r"[a-z0-9-]{1,64}", cell_id):
+            raise ValueError(f'{name}: a cell needs id="…" of small letters, digits and "-": {cell.source[:60]!r}')
+        if cell_id in dict(found):
+            raise ValueError(
+                f"{name}: two cells have the id {cell_id!r} (or a Markdown cell's languages do not follow each other)"
+            )
+        if cell.cell_type != "markdown":
+            found.append((cell_id, dict.fromkeys(LANGUAGES, cell)))
+            continue
+        other = cells.pop(0) if cells else None
+        order = [part.metadata.get("lang") for part in (cell, other) if part is not None]
+        if other is None or order != list(LANGUAGES) or other.metadata.get("id") != cell_id:
+            raise ValueError(
+                f'{name}: Markdown cell {cell_id!r} must stand twice, lang="ko" and then lang="en", with the same id'
+            )
+        if not _HANGUL.search(cell.source) or not re.search("[a-zA-Z]", other.source):
+            raise ValueError(f"{name}: Markdown cell {cell_id!r} is empty or not Korean first")
+        found.append((cell_id, dict(zip(LANGUAGES, (cell, other), strict=True))))
+    return found
+
+
+def one_language(code: str, language: str, name: str = "code") -> str:
+    """`code` with the comments of one language, without their marks. ValueError for a comment that lacks the other."""
+    kept = []
+    expected: str | None = None  # after a ko line: another one, or en
+    for line in code.splitlines():
+        if mark := _LINE.fullmatch(line):
+            if mark["lang"] == "en" and expected is None:
+                raise ValueError(f"{name}: an English comment without a Korean one before it: {line.strip()!r}")
+            expected = "en" if mark["lang"] == "ko" else "more en"
+            if mark["lang"] == language:
+                kept.append(f"{mark['indent']}# {mark['text'] or ''}".rstrip())
+            continue
+        if expected == "en":
+            raise ValueError(f"{name}: a Korean comment without an English one after it, before {line.strip()!r}")
+        expected = None
+        if mark := _BEHIND.fullmatch(line):
+            line = f"{mark['code']}  # {mark[language]}"
+        elif re.search(r"# (ko|en)\|", line):
+            raise ValueError(f"{name}: a comment behind code must read `# ko| … # en| …`: {line.strip()!r}")
+        kept.append(line)
+    if expected == "en":
+        raise ValueError(f"{name}: the last comment has no English")
+    return "\n".join(kept)
+
+
+def plain_code(code: str) -> str:
+    """`code` without comments and blank lines: what the two languages share."""
+    tokens = [t for t in tokenize.generate_tokens(io.StringIO(code).readline) if t.type != tokenize.COMMENT]
+    lines = tokenize.untokenize(tokens).splitlines()
+    return "\n".join(line.rstrip(" \\") for line in lines if line.strip(" \\"))
+
+
+def keep_outputs(new: NotebookNode, old: NotebookNode) -> bool:
+    """Copy the outputs of `old` into `new` when all code is the same, comments aside; else leave none. Says whether."""
+    pairs = [(cell.id, plain_code(cell.source)) for cell in new.cells if cell.cell_type == "code"]
+    before = {cell.id: cell for cell in old.cells if cell.cell_type == "code"}
+    if pairs != [(cell_id, plain_code(cell.source)) for cell_id, cell in before.items()]:
+        return False
+    for cell in new.cells:
+        if cell.cell_type == "code":
+            cell.outputs = copy.deepcopy(before[cell.id].outputs)
+            cell.execution_count = before[cell.id].execution_count
+    return True
+
+
+def without_outputs(notebook: NotebookNode) -> NotebookNode:
+    """A copy of `notebook` with neither outputs nor execution counts, and no metadata that a run left."""
+    bare = copy.deepcopy(notebook)
+    for cell in bare.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    bare.metadata = copy.deepcopy(METADATA)
+    return bare
+
+
+def execute(notebook: NotebookNode, timeout: int = 600) -> None:
+    """Run `notebook` in place on the mini, in an empty folder; the first error ends it (nbclient's CellExecutionError)."""
+    from nbclient import NotebookClient
+
+    settings = {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "passive", "SVD_LAB_MODELS": ""}
+    environment = {**os.environ, **settings}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LESSONS.parent), os.environ.get("PYTHONPATH")]))
+    with tempfile.TemporaryDirectory() as folder:
+        client = NotebookClient(
+            notebook,
+            timeout=timeout,
+            kernel_name="python3",
+            record_timing=False,
+            resources={"metadata": {"path": folder}},
+        )
+        client.execute(env=environment)
+    # The loading bars of diffusers and transformers: a widget's state is not kept, and without it they stand still at 0%.
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 when a notebook is not what its source gives"
+    )
+    parser.add_argument("--execute", action="store_true", help="run the notebooks on the mini and keep the outputs")
+    parser.add_argument("lessons", nargs="*", help="starts of names, as 01; default: all lessons")
+    options = parser.parse_args()
+    chosen = [s for s in sources() if not options.lessons or s.name.startswith(tuple(options.lessons))]
+    if not chosen:
+        parser.error(f"no lesson starts with {options.lessons}; there are {', '.join(s.stem for s in sources())}")
+    stale, large = [], []
+    for source in chosen:
+        text = source.read_text("utf-8")
+        built = {language: build(text, language, source.name) for language in LANGUAGES}
+        if options.execute and not options.check:
+            execute(built["ko"])
+            keep_outputs(built["en"], built["ko"])
+        for language, notebook in built.items():
+            path = notebook_path(source, language)
+            old = nbformat.read(path, as_version=4) if path.is_file() else None
+            if options.check:
+                if old is None or without_outputs(old) != without_outputs(notebook):
+                    stale.append(str(path.relative_to(LESSONS.parent)))
+                continue
+            if old is not None and not options.execute:
+                keep_outputs(notebook, old)
+            content = nbformat.writes(notebook, indent=1) + "\n"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(content, "utf-8")
+            if len(content.encode()) > MAX_BYTES:
+                large.append(f"{path.name} ({len(content.encode()) / 1e6:.2f} MB)")
+            print(
+                f"{path.relative_to(LESSONS.parent)}: {len(notebook.cells)} cells, {len(content.encode()) / 1e3:.0f} kB"
+            )
+    if stale:
+        print(f"not what the sources give (run: python lessons/build.py): {', '.join(stale)}", file=sys.stderr)
+    if large:
+        print(f"larger than {MAX_BYTES / 1e6:.0f} MB, too large for code hosts: {', '.join(large)}", file=sys.stderr)
+    return 1 if stale or large else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

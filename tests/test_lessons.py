@@ -1,0 +1,330 @@
+"""What the lessons promise: two languages that share their code, notebooks that are what their sources give, and runs whose
+parameters are checked and whose results are complete or not there."""
+
+import importlib.util
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from conftest import make_picture
+
+from svd_lab import Clip
+from svd_lab.lesson import PICTURES, cost, finish_lesson, start_lesson
+from svd_lab.show import grid, line_plot, side_by_side
+
+ROOT = Path(__file__).parents[1]
+_spec = importlib.util.spec_from_file_location("lessons_build", ROOT / "lessons" / "build.py")
+build = importlib.util.module_from_spec(_spec)  # by its path: "build" is also the name of a package
+_spec.loader.exec_module(build)
+
+LESSONS = [source.stem for source in build.sources()]
+NOTEBOOKS = [(name, language) for name in LESSONS for language in build.LANGUAGES]
+PARAMETERS = ["model", "seed", "picture", "num_frames", "num_inference_steps", "out_dir"]
+GOOD = dict(model="mini", seed=42, picture="rocket", num_frames=4, num_inference_steps=2)
+PAIR = '# %% [markdown] lang="ko" id="a"\n# # 가\n\n# %% [markdown] lang="en" id="a"\n# # A\n'
+
+
+def read(name, language):
+    return nbformat.read(ROOT / "lessons" / language / f"{name}.ipynb", as_version=4)
+
+
+def markdown(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture
+def kernel_finds_us(monkeypatch):
+    """A notebook's kernel imports this checkout, whether or not the package is installed."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+# The notebooks and their sources
+
+
+def test_the_notebooks_are_what_their_sources_give(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["build.py", "--check"])
+    assert build.main() == 0, capsys.readouterr().err
+    assert {"01_pipeline", "02_rocket"} <= set(LESSONS)
+    for language in build.LANGUAGES:
+        assert {path.stem for path in (ROOT / "lessons" / language).glob("*.ipynb")} == set(LESSONS)
+
+
+def test_check_names_a_notebook_that_was_edited_by_hand(tmp_path, monkeypatch, capsys):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "01_a.py").write_text(PAIR + '\n# %% id="b"\nx = 1  # ko| 하나 # en| one\n', "utf-8")
+    monkeypatch.setattr(build, "LESSONS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["build.py"])
+    assert build.main() == 0
+    monkeypatch.setattr(sys, "argv", ["build.py", "--check"])
+    assert build.main() == 0
+    path = tmp_path / "en" / "01_a.ipynb"
+    path.write_text(path.read_text("utf-8").replace("one", "two"), "utf-8")
+    assert build.main() == 1
+    assert "en/01_a.ipynb" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_both_languages_have_the_same_cells_code_headings_links_and_pictures(name):
+    korean, english = (read(name, language) for language in build.LANGUAGES)
+    for part in ("id", "cell_type", "metadata"):
+        assert [cell[part] for cell in korean.cells] == [cell[part] for cell in english.cells]
+    assert [build.plain_code(c.source) for c in code(korean)] == [build.plain_code(c.source) for c in code(english)]
+    for ko, en in zip(markdown(korean), markdown(english), strict=True):
+        for pattern in (
+            r"(?m)^#+ ",
+            r"!?\]\([^)]*\)|<https?:[^>]*>",
+            r"(?m)^```\w*$",
+            r"</?(?:details|summary)>",
+            r"(?m)^\|",
+        ):
+            assert re.findall(pattern, ko.source) == re.findall(pattern, en.source), (ko.id, pattern)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_each_notebook_is_in_its_language_throughout(name):
+    korean, english = (read(name, language) for language in build.LANGUAGES)
+    assert not [cell.id for cell in english.cells if re.search("[가-힣]", cell.source)]
+    assert not [cell.id for cell in markdown(korean) if not re.search("[가-힣]", cell.source)]
+    for ko, en in zip(code(korean), code(english), strict=True):
+        comments = [[line for line in cell.source.splitlines() if "# " in line] for cell in (ko, en)]
+        assert bool(comments[0]) == bool(comments[1])
+        assert not re.search(r"# (ko|en)\|", ko.source + en.source)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_pictures_and_files_that_a_lesson_shows_are_there(name):
+    for cell in markdown(read(name, "ko")):
+        for target in re.findall(r"\]\(([^)]+)\)", cell.source):
+            assert target.startswith("https://") or (ROOT / "lessons" / "ko" / target).is_file(), target
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("# %% [markdown]\n# # 가\n", "needs id"),
+        ('# %% [markdown] lang="ko" id="a"\n# # 가\n', "must stand twice"),
+        ('# %% [markdown] lang="en" id="a"\n# # A\n', "must stand twice"),
+        (PAIR.replace("# # 가", "# # B"), "not Korean first"),
+        (PAIR.replace("# # A", "# # A 가"), "Korean in its English"),
+        (PAIR + PAIR, "two cells have the id 'a'"),
+        (PAIR + '\n# %% id="b"\n# ko| 가\nx = 1\n', "without an English one"),
+        (PAIR + '\n# %% id="b"\nx = 1\n# ko| 가\n', "no English"),
+        (PAIR + '\n# %% id="b"\n# en| a\nx = 1\n', "without a Korean one"),
+        (PAIR + '\n# %% id="b"\nx = 1  # en| a # ko| 가\n', "must read"),
+        (PAIR + '\n# %% id="b"\nx = 1  # 가\n', "Korean in its English"),
+    ],
+)
+def test_a_source_that_lacks_a_language_is_refused(text, words):
+    with pytest.raises(ValueError, match=words):
+        for language in build.LANGUAGES:
+            build.build(text, language)
+
+
+def test_one_language_keeps_code_and_the_comments_of_one():
+    source = "# ko| 가\n# ko| 나\n# en| a\nif x:\n    # ko| 다\n    # en| b\n    y = '#'  # ko| 라 # en| c"
+    assert build.one_language(source, "ko") == "# 가\n# 나\nif x:\n    # 다\n    y = '#'  # 라"
+    assert build.one_language(source, "en") == "# a\nif x:\n    # b\n    y = '#'  # c"
+    assert build.plain_code(build.one_language(source, "ko")) == "if x:\n    y = '#'"
+
+
+def test_outputs_outlive_a_change_of_words_but_not_of_code():
+    text = PAIR + '\n# %% id="b"\nprint(1)  # ko| 하나 # en| one\n'
+    old = build.build(text, "en")
+    old.cells[1].outputs, old.cells[1].execution_count = [nbformat.v4.new_output("stream", text="1\n")], 1
+    words = build.build(text.replace("one", "a one"), "en")
+    assert build.keep_outputs(words, old) and words.cells[1].outputs == old.cells[1].outputs
+    changed = build.build(text.replace("print(1)", "print(2)"), "en")
+    assert not build.keep_outputs(changed, old) and changed.cells[1].outputs == []
+
+
+@pytest.mark.parametrize("name, language", NOTEBOOKS)
+def test_committed_outputs_are_those_of_a_whole_run_on_the_mini(name, language):
+    path = ROOT / "lessons" / language / f"{name}.ipynb"
+    assert path.stat().st_size <= build.MAX_BYTES
+    cells = code(read(name, language))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    assert not re.search("[가-힣]", json.dumps(outputs, ensure_ascii=False)), "outputs serve both languages"
+    text = "".join(output.get("text", "") for output in outputs)
+    assert "mini (in the package)" in text and f"{name}: " in text
+    html = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+    assert "data:video/mp4;base64," in html
+    assert sum("image/jpeg" in output.get("data", {}) for output in outputs) >= 4, "code hosts strip video: stills, too"
+    assert str(Path.home()) not in text + html and "/tmp/" not in text + html
+
+
+# Parameters
+
+
+@pytest.mark.parametrize("name, language", NOTEBOOKS)
+def test_papermills_help_is_the_instructors_manual(name, language):
+    found = papermill.inspect_notebook(str(ROOT / "lessons" / language / f"{name}.ipynb"))
+    assert list(found) == PARAMETERS
+    types = {key: value["inferred_type_name"] for key, value in found.items()}
+    assert types == dict(
+        model="str", seed="int", picture="str", num_frames="int", num_inference_steps="int", out_dir="str"
+    )
+    for value in found.values():
+        assert value["help"] and bool(re.search("[가-힣]", value["help"])) == (language == "ko")
+
+
+@pytest.mark.parametrize(
+    "wrong, error, words",
+    [
+        (dict(seed="42"), TypeError, "seed=42"),
+        (dict(seed=-2), ValueError, "-1 draws one"),
+        (dict(num_frames="abc"), TypeError, "num_frames must be a whole number"),
+        (dict(num_frames=1), ValueError, "num_frames"),
+        (dict(num_inference_steps="true"), TypeError, "num_inference_steps"),
+        (dict(num_inference_steps=2.5), TypeError, "no decimal point"),
+        (dict(model="mimi"), ValueError, "Did you mean 'mini'"),
+        (dict(model=5), TypeError, "model"),
+        (dict(model="/no/such/folder"), FileNotFoundError, "no such folder"),
+        (dict(picture="rokcet"), FileNotFoundError, "balloon"),
+        (dict(picture=5), TypeError, "image"),
+        (dict(out_dir=""), ValueError, "out_dir"),
+        (dict(out_dir=5), TypeError, "out_dir"),
+        (dict(out_dir="https://example.org/x"), ValueError, "address"),
+    ],
+    ids=str,
+)
+def test_a_wrong_parameter_is_refused_before_anything_is_written(wrong, error, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=words):
+        start_lesson("01_pipeline", **{**GOOD, "out_dir": "out", **wrong})
+    assert not list(tmp_path.iterdir())
+
+
+def test_out_dir_in_place_of_a_file_is_refused(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(OSError, match="not a folder"):
+        start_lesson("01_pipeline", **GOOD, out_dir=tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_papermill_with_a_wrong_value_fails_within_seconds_in_our_words(tmp_path, kernel_finds_us):
+    start = time.monotonic()
+    with pytest.raises(
+        papermill.PapermillExecutionError, match="num_frames must be a whole number from 2 .* not 'abc'"
+    ):
+        papermill.execute_notebook(
+            ROOT / "lessons" / "ko" / "01_pipeline.ipynb",
+            tmp_path / "run.ipynb",
+            {"num_frames": "abc"},
+            cwd=tmp_path,
+            progress_bar=False,
+        )
+    assert time.monotonic() - start < 30
+    assert not (tmp_path / "out").exists()
+
+
+# Runs
+
+
+@pytest.mark.parametrize("name, language", NOTEBOOKS)
+def test_a_notebook_runs_from_top_to_bottom_and_writes_into_its_folder_only(
+    name, language, tmp_path, tiny_folder, picture_file, kernel_finds_us
+):
+    parameters = dict(model=str(tiny_folder), picture=str(picture_file), num_frames=4, num_inference_steps=2, seed=7)
+    papermill.execute_notebook(
+        ROOT / "lessons" / language / f"{name}.ipynb",
+        tmp_path / "run.ipynb",
+        {**parameters, "out_dir": "mine"},
+        cwd=tmp_path,
+        progress_bar=False,
+        execution_timeout=200,
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"run.ipynb", "mine"}
+    result = json.loads((tmp_path / "mine" / "result.json").read_text("utf-8"))
+    assert result["lesson"] == name and result["seconds"] > 0 and 7 in result["seeds"]
+    assert result["parameters"] == dict(
+        model="tiny-svd", picture="rocket.png", num_frames=4, num_inference_steps=2, seed=7, out_dir="mine"
+    )
+    assert result["model"] == "tiny-svd" and {"torch", "diffusers", "svd_lab"} <= set(result["versions"])
+    for video in result["videos"].values():
+        assert (tmp_path / "mine" / video["file"]).stat().st_size > 1000
+    if name == "01_pipeline":
+        assert result["measured"]["max_difference"] == 0
+        assert all(change > 0 for change in result["measured"]["unet_change_by_frame"])
+    if name == "02_rocket":
+        difference = result["measured"]["seed_difference"]
+        assert difference["again"] == 0 < min(difference["other"], difference["drawn"])
+        assert set(result["measured"]["motion_by_bucket"]) == {"20", "70", "127", "180", "240"}
+
+
+# The frame of a lesson
+
+
+def make_clip(seed=1, count=3):
+    settings = dict(model="m", device="cpu", dtype="float32", versions={}, num_frames=count)
+    return Clip([make_picture(seed=i) for i in range(count)], seed, settings)
+
+
+def test_a_lesson_draws_its_seed_once_and_forgets_an_older_result(tmp_path):
+    (tmp_path / "result.json").write_text("old")
+    lesson = start_lesson("a", **{**GOOD, "seed": -1}, out_dir=tmp_path)
+    assert 0 <= lesson.seed < 2**32 and lesson.given["seed"] == -1
+    assert lesson.picture.size == (1024, 576) and not (tmp_path / "result.json").exists()
+    assert lesson.given["out_dir"] == tmp_path.name, "a result that is shown around tells no one's folders"
+
+
+@pytest.mark.parametrize("value, error", [(float("nan"), ValueError), (object(), TypeError)], ids=["nan", "object"])
+def test_a_result_that_cannot_be_written_leaves_no_file(value, error, tmp_path):
+    lesson = start_lesson("a", **GOOD, out_dir=tmp_path)
+    with pytest.raises(error):
+        finish_lesson(lesson, {"clip": make_clip()}, {"value": value})
+    assert not list(tmp_path.iterdir())
+
+
+def test_bundled_pictures_have_names():
+    assert {"rocket", "rabbit"} <= set(PICTURES)
+
+
+def test_cost_sees_memory_that_is_taken_and_given_back():
+    import numpy as np
+
+    with cost("cpu") as spent:
+        block = np.ones(2**25)  # 256 MiB
+        time.sleep(0.1)
+        del block
+    assert spent["seconds"] >= 0.1
+    if sys.platform == "linux":
+        assert 200 < spent["MiB"] < 400
+
+
+def test_grid_places_every_picture_under_its_label():
+    red, blue = (make_picture().point(lambda _, value=value: value) for value in (200, 90))
+    page = grid([red, blue, red], ["a", "b", "c"], columns=2, width=206)
+    assert page.size == (206, 2 * (20 + 67) + 6)
+    assert page.getpixel((50, 50)) == (200,) * 3 and page.getpixel((156, 50)) == (90,) * 3
+    assert page.getpixel((103, 50)) == (255,) * 3
+    assert min(page.crop((0, 0, 20, 20)).convert("L").getextrema()) < 100, "the label is drawn"
+    with pytest.raises(ValueError, match="as many labels"):
+        grid([red], ["a", "b"])
+
+
+def test_side_by_side_plays_clips_of_one_length_together():
+    together = side_by_side([make_clip(), make_clip(2)], ["one", "two"])
+    assert len(together) == 3 and together.frames[0].width == 416
+    with pytest.raises(ValueError):
+        side_by_side([make_clip(), make_clip(2, count=4)], ["one", "two"])
+
+
+def test_a_line_plot_rises_where_the_values_rise():
+    plot = line_plot([0, 10], {"rising": [1.0, 4.0]}, "x")
+    blue = [
+        (x, y) for x in range(plot.width) for y in range(30, plot.height) if plot.getpixel((x, y)) == (31, 119, 180)
+    ]
+    assert min(blue)[1] > max(blue)[1] + 50
+    with pytest.raises(ValueError, match="finite"):
+        line_plot([0], {"a": [float("nan")]}, "x")
