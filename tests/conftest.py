@@ -6,6 +6,7 @@ same code path as the real model, in a fraction of a second a video.
 
 import json
 import os
+import signal
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: waiting threads must not spin on shared cores
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -140,3 +141,8 @@ def model_calls(tiny_pipe):
     yield calls
     for hook in hooks:
         hook.remove()
+
+
+def hear_ctrl_c() -> None:
+    """preexec_fn of a child that a test interrupts: a CI run in the background starts its children deaf to SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import make_picture
+from conftest import hear_ctrl_c, make_picture
 from PIL import Image
 
 import svd_lab
@@ -198,7 +198,10 @@ def test_models_and_help_do_not_import_torch(tmp_path):
 def test_ctrl_c_ends_with_130_and_leaves_no_file(tiny_folder, picture_file, tmp_path):
     arguments = command("generate", picture_file, tmp_path / "out.mp4", "--model", tiny_folder, "--device", "cpu")
     process = subprocess.Popen(
-        [*arguments, "--num-inference-steps", "900", "--num-frames", "2"], stderr=subprocess.PIPE, text=True
+        [*arguments, "--num-inference-steps", "900", "--num-frames", "2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_ctrl_c,
     )
     try:
         line = process.stderr.readline()

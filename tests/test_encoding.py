@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import hear_ctrl_c
 from imageio_ffmpeg import count_frames_and_secs, get_ffmpeg_exe
 from PIL import Image
 
@@ -86,7 +87,8 @@ def test_an_interrupt_leaves_no_file_and_no_encoder(tmp_path, tools, monkeypatch
         "from PIL import Image; from svd_lab.clip import Clip; import sys\n"
         "Clip([Image.new('RGB', (64, 64))] * 60, 0, {}).save(sys.argv[1], fps=1)"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, tmp_path / "a.mp4"], stderr=subprocess.PIPE, text=True)
+    arguments = [sys.executable, "-c", code, tmp_path / "a.mp4"]
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c)
     pid = int(wait_for(lambda: (tools / "pid").exists() and (tools / "pid").read_text()))
     wait_for(lambda: os.listdir(tmp_path))
     process.send_signal(signal.SIGINT)
