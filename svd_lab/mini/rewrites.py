@@ -1,4 +1,4 @@
-"""Exact rewrites: the same function up to rounding, in less time; for training on a GPU and for generating on a CPU.
+"""Exact rewrites: the same function up to rounding, in less time; for training. (`generate_video` runs plain diffusers.)
 
 `rewrite(model)` rebinds the forward of diffusers' blocks inside a VAE or UNet; weights, names and files stay as they are.
 
