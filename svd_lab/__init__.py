@@ -15,17 +15,29 @@ from svd_lab.threads import wait_politely
 
 if TYPE_CHECKING:
     from svd_lab.clip import Clip
-    from svd_lab.generation import Cancelled, generate_video
+    from svd_lab.generation import generate_video
     from svd_lab.images import open_image
-    from svd_lab.pipelines import load_video_pipeline
+    from svd_lab.pipelines import load_image_pipeline, load_video_pipeline
+    from svd_lab.running import Cancelled
+    from svd_lab.text import generate_text2video
 
 __version__ = "0.1.0"
-__all__ = ["Cancelled", "Clip", "generate_video", "load_video_pipeline", "open_image"]
+__all__ = [
+    "Cancelled",
+    "Clip",
+    "generate_text2video",
+    "generate_video",
+    "load_image_pipeline",
+    "load_video_pipeline",
+    "open_image",
+]
 
 _HOME = {
-    "Cancelled": "svd_lab.generation",
+    "Cancelled": "svd_lab.running",
     "Clip": "svd_lab.clip",
+    "generate_text2video": "svd_lab.text",
     "generate_video": "svd_lab.generation",
+    "load_image_pipeline": "svd_lab.pipelines",
     "load_video_pipeline": "svd_lab.pipelines",
     "open_image": "svd_lab.images",
 }

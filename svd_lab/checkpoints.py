@@ -1,8 +1,8 @@
 """Where a model's files lie, and whether they are whole. Reads file names, JSON and safetensors headers; never torch.
 
-A checkpoint is a folder in diffusers' layout for StableVideoDiffusionPipeline: model_index.json and five folders, of which
-three hold weights. `locate` says where a model is on this machine, `check_folder` refuses in plain words what torch would
-refuse, minutes later, in a traceback.
+A checkpoint is a folder in diffusers' layout for the pipeline of its family (see `families`): model_index.json and a folder
+for each part, three of which hold weights. `locate` says where a model is on this machine, `check_folder` refuses in plain
+words what torch would refuse, minutes later, in a traceback.
 """
 
 import difflib
@@ -11,96 +11,103 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-PIPELINE_CLASS = "StableVideoDiffusionPipeline"
-CONFIGS = {
-    "vae": "config.json",
-    "unet": "config.json",
-    "image_encoder": "config.json",
-    "scheduler": "scheduler_config.json",
-    "feature_extractor": "preprocessor_config.json",
-}
-WEIGHTS = {"vae": "diffusion_pytorch_model", "unet": "diffusion_pytorch_model", "image_encoder": "model"}
+from svd_lab.families import FAMILIES, IMAGE, VIDEO, Family, Model
+
+MODELS = VIDEO.models
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 @dataclass(frozen=True)
-class Model:
-    """One row of the table of models: its Hub id (None: comes with the package) and a line about it."""
-
-    hub_id: str | None
-    about: str
-
-
-MODELS = {
-    "mini": Model(None, "the miniature in this package: 14 frames of 224x128, for a CPU"),
-    "svd": Model(
-        "stabilityai/stable-video-diffusion-img2vid",
-        "Stable Video Diffusion: 14 frames of 1024x576, for a GPU",
-    ),
-    "svd-xt": Model("stabilityai/stable-video-diffusion-img2vid-xt", "the same, trained on to 25 frames of 1024x576"),
-}
-
-
-@dataclass(frozen=True)
 class Location:
-    """Where a model is: `name` for people and recipes, `folder` (None: only on the Hub), and `source`, where it was found."""
+    """Where a model is: `name` for people and recipes, `folder` (None: only on the Hub), and `source`, where it was found.
+
+    note: what a person should know about the search, a line; else empty.
+    """
 
     name: str
     hub_id: str | None
     folder: Path | None
     source: str
+    note: str = ""
 
 
 def mini_folder() -> Path:
-    """The folder of the weights that come with the package."""
+    """The folder of the video miniature's weights, which come with the package."""
     return Path(__file__).with_name("mini") / "weights"
 
 
-def locate(model: str | Path) -> Location:
-    """Find `model`: a name of the table, a folder in diffusers' layout, or a Hub id ("owner/name").
+def text_mini_folder() -> Path:
+    """The folder of the image miniature's weights."""
+    return Path(__file__).with_name("mini") / "text"
 
-    The first that holds it wins: an existing folder, SVD_LAB_MODELS (one or several folders), the package, the Hub cache.
-    The folder found is not checked yet. Raises TypeError or ValueError for what names no model, FileNotFoundError for a
-    path that is not there.
+
+def locate(model: str | Path, family: Family = VIDEO) -> Location:
+    """Find `model`: a name of the family's table, a folder in diffusers' layout, or a Hub id ("owner/name").
+
+    The first that holds it wins: an existing folder, a class's disk (where the table names one), SVD_LAB_MODELS (one or several
+    folders), the package, the Hub cache. The folder found is not checked yet, but one on a class's disk that is not whole is
+    passed over, and the note says so. Raises TypeError or ValueError for what names no model, FileNotFoundError for a path that
+    is not there.
     """
     if not isinstance(model, str | Path):
         raise TypeError(
-            f"model must be a name, a folder or a Hub id, not {model!r} ({type(model).__name__}). {_choices()}"
+            f"model must be a name, a folder or a Hub id, not {model!r} ({type(model).__name__}). {_choices(family)}"
         )
     text = str(model).strip()
-    if text in MODELS:
-        return _find(text, MODELS[text].hub_id, text)
+    if text in family.models:
+        return _find(text, family.models[text], family)
     folder = Path(text).expanduser()
     if text and folder.is_dir():
         return Location(folder.resolve().name, None, folder, "your folder")
     if folder.is_file():
-        raise ValueError(f"model {text!r} is a file. Give the folder that holds model_index.json. {_choices()}")
+        raise ValueError(f"model {text!r} is a file. Give the folder that holds model_index.json. {_choices(family)}")
+    for other in FAMILIES:
+        if other is not family and any(text in (key, row.hub_id, *row.former_ids) for key, row in other.models.items()):
+            raise ValueError(
+                f"model {text!r} is {other.makes}: load it with {other.loader}({text!r}). {_choices(family)}"
+            )
     if isinstance(model, str) and HUB_ID.fullmatch(text):
-        key = next((key for key, known in MODELS.items() if known.hub_id == text), None)
-        return _find(key or text, text, key)
+        for key, row in family.models.items():
+            if text == row.hub_id:
+                return _find(key, row, family)
+            if text in row.former_ids:
+                moved = f"{text} has left its publisher's page on the Hub; the same model is kept at {row.hub_id}"
+                return _find(key, row, family, moved)
+        return _find(text, Model(text, ""), family)
     if text.startswith(("http:", "https:")):
-        raise ValueError(f"model {text!r} is an address. Give the Hub id alone, for example {MODELS['svd'].hub_id!r}.")
+        example = family.models[family.real].hub_id
+        raise ValueError(f"model {text!r} is an address. Give the Hub id alone, for example {example!r}.")
     if isinstance(model, Path) or os.sep in text or "\\" in text or text.startswith(("~", ".")):
-        raise FileNotFoundError(f"model {text!r}: there is no such folder (looked from {Path.cwd()}). {_choices()}")
-    close = difflib.get_close_matches(text.lower().replace("_", "-"), [*MODELS, "auto"], n=1)
+        raise FileNotFoundError(
+            f"model {text!r}: there is no such folder (looked from {Path.cwd()}). {_choices(family)}"
+        )
+    close = difflib.get_close_matches(text.lower().replace("_", "-"), [*family.models, "auto"], n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
-    raise ValueError(f"model {text!r} is not known. {hint}{_choices()}")
+    raise ValueError(f"model {text!r} is not known. {hint}{_choices(family)}")
 
 
-def _choices() -> str:
-    names = ", ".join(repr(name) for name in ["auto", *MODELS])
+def _choices(family: Family) -> str:
+    names = ", ".join(repr(name) for name in ["auto", *family.models])
     return f"Give one of {names}, a folder in diffusers' layout, or a Hub id like 'owner/name'."
 
 
-def _find(name: str, hub_id: str | None, key: str | None) -> Location:
-    for candidate in _candidates(hub_id, key):
+def _find(name: str, row: Model, family: Family, note: str = "") -> Location:
+    for mount in map(Path, row.mounts):
+        if (mount / "model_index.json").is_file():
+            try:
+                check_folder(mount, half=False, family=family)
+                return Location(name, row.hub_id, mount, "the class's disk", note)
+            except (OSError, ValueError) as error:
+                note = f"{note}; {error} Looking elsewhere." if note else f"{error} Looking elsewhere."
+    for candidate in _candidates(name, row):
         if candidate.is_dir():
-            return Location(name, hub_id, candidate, "SVD_LAB_MODELS")
-    if hub_id is None:
-        return Location(name, None, mini_folder(), "in the package")
-    cached = cached_folder(hub_id)
-    return Location(name, hub_id, cached, "the Hub cache" if cached else "the Hub")
+            return Location(name, row.hub_id, candidate, "SVD_LAB_MODELS", note)
+    if row.hub_id is None:
+        return Location(name, None, text_mini_folder() if family is IMAGE else mini_folder(), "in the package", note)
+    cached = next(filter(None, map(cached_folder, (row.hub_id, *row.former_ids))), None)
+    return Location(name, row.hub_id, cached, "the Hub cache" if cached else "the Hub", note)
 
 
 def model_roots() -> list[Path]:
@@ -108,9 +115,9 @@ def model_roots() -> list[Path]:
     return [Path(root).expanduser() for root in os.environ.get("SVD_LAB_MODELS", "").split(os.pathsep) if root.strip()]
 
 
-def _candidates(hub_id: str | None, key: str | None) -> list[Path]:
-    owner_and_name = [hub_id, hub_id.split("/")[-1]] if hub_id else []
-    names = [*owner_and_name, *([key] if key else [])]
+def _candidates(name: str, row: Model) -> list[Path]:
+    ids = [hub_id for hub_id in (row.hub_id, *row.former_ids) if hub_id]
+    names = [*ids, *(hub_id.split("/")[-1] for hub_id in ids), row.below or name]
     found = []
     for root in model_roots():
         found += [root / name for name in names]
@@ -127,18 +134,28 @@ def cached_folder(hub_id: str) -> Path | None:
     return Path(index).parent if isinstance(index, str) else None
 
 
-def check_folder(folder: Path, half: bool) -> str | None:
-    """Check that `folder` holds a whole StableVideoDiffusionPipeline, and say which variant of its weights to read.
+def check_folder(folder: Path, half: bool, family: Family = VIDEO) -> str | None:
+    """Check that `folder` holds a whole pipeline of `family`, and say which variant of its weights to read.
 
     half: True when the fp16 files are preferred; either kind serves when only one is whole. Returns "fp16" or None, as
     from_pretrained's `variant`. Raises FileNotFoundError (something is missing), ValueError (another kind of model), or
     OSError (a broken file), each naming every file in question.
     """
-    problems = _layout_problems(folder)
+    if folder == text_mini_folder() and not folder.is_dir():
+        raise FileNotFoundError(
+            f"the image miniature has no weights in this copy of svd_lab (there is no {folder}): they come with the next version. "
+            "Until then give 'sd21', on a GPU, or a folder or Hub id of another Stable Diffusion model; or start from a picture, "
+            "with generate_video"
+        )
+    index, problems = _read_index(folder, family)
     variant = None
     if not problems:
+        extra = {part: files for part, files in family.optional.items() if index.get(part) not in (None, [None, None])}
+        problems = _layout_problems(folder, index, family, extra)
+        stems = family.weights | {part: stem for part, (_, stem) in extra.items() if stem}
+    if not problems:
         order = ["fp16", None] if half else [None, "fp16"]
-        by_variant = {kind: _weight_problems(folder, kind) for kind in order}
+        by_variant = {kind: _weight_problems(folder, stems, kind) for kind in order}
         variant = min(order, key=lambda kind: len(by_variant[kind]))  # the preferred one at a tie
         problems = by_variant[variant]
     if problems:
@@ -148,27 +165,34 @@ def check_folder(folder: Path, half: bool) -> str | None:
     return variant
 
 
-def _layout_problems(folder: Path) -> list[str]:
+def _read_index(folder: Path, family: Family) -> tuple[dict[str, Any], list[str]]:
+    """model_index.json and what is wrong with it. Raises ValueError where it names another kind of pipeline."""
     index_file = folder / "model_index.json"
     if not index_file.is_file():
         singles = sorted(path.name for path in folder.glob("*") if path.suffix in (".safetensors", ".ckpt"))
         hint = f" (a single file like {singles[0]} is another layout)" if singles else ""
-        return [f"model_index.json is missing{hint}"]
+        return {}, [f"model_index.json is missing{hint}"]
     try:
         index = json.loads(index_file.read_text("utf-8"))
         name = index["_class_name"]
     except (ValueError, KeyError, TypeError) as error:
-        return [f"model_index.json cannot be read ({error})"]
-    if name != PIPELINE_CLASS:
+        return {}, [f"model_index.json cannot be read ({error})"]
+    if name != family.pipeline:
+        other = next((other for other in FAMILIES if other.pipeline == name), None)
         raise ValueError(
-            f"the model folder {folder} holds a {name}, not a {PIPELINE_CLASS}. "
-            "Give a Stable Video Diffusion model (image to video)."
+            f"the model folder {folder} holds a {name}, not a {family.pipeline}. Give {family.makes}"
+            + (f"; this one is loaded by {other.loader}()." if other else ".")
         )
+    return index, []
+
+
+def _layout_problems(
+    folder: Path, index: dict[str, Any], family: Family, extra: dict[str, tuple[str, str | None]]
+) -> list[str]:
     problems = []
-    for part, config in CONFIGS.items():
+    for part, config in (family.configs | {part: config for part, (config, _) in extra.items()}).items():
         entry = index.get(part)
-        # Any other library would be code of the folder's own.
-        if not isinstance(entry, list) or entry[:1] not in (["diffusers"], ["transformers"]):
+        if not isinstance(entry, list) or entry[:1] not in [[library] for library in family.libraries]:
             problems.append(f"model_index.json names no usable {part} ({entry!r})")
         path = folder / part / config
         if not path.is_file():
@@ -178,12 +202,16 @@ def _layout_problems(folder: Path) -> list[str]:
             json.loads(path.read_text("utf-8"))
         except ValueError as error:
             problems.append(f"{part}/{config} cannot be read ({error})")
+    words = folder / "tokenizer"  # without these files transformers makes an empty vocabulary, and says nothing
+    if "tokenizer" in family.configs and not (words / "tokenizer.json").is_file():
+        missing = [name for name in ("vocab.json", "merges.txt") if not (words / name).is_file()]
+        problems += [f"tokenizer/{name} is missing (and there is no tokenizer.json)" for name in missing]
     return problems
 
 
-def _weight_problems(folder: Path, variant: str | None) -> list[str]:
+def _weight_problems(folder: Path, stems: dict[str, str], variant: str | None) -> list[str]:
     problems = []
-    for part, stem in WEIGHTS.items():
+    for part, stem in stems.items():
         dotted = f".{variant}" if variant else ""
         single = folder / part / f"{stem}{dotted}.safetensors"
         index = folder / part / f"{stem}.safetensors.index{dotted}.json"

@@ -37,6 +37,7 @@ class Clip:
         seed: the seed that was used, also when -1 asked for a random one.
         recipe: every setting, the model and the versions, as plain Python values.
         path: the mp4 file, absolute; None before :meth:`save`.
+        image: the picture that the video starts from, as the model got it; None where it is not known.
 
     Raises:
         TypeError, ValueError: frames that are no list of PIL images, none, or of different sizes.
@@ -46,6 +47,7 @@ class Clip:
     seed: int
     recipe: dict[str, Any]
     path: Path | None = None
+    image: Image.Image | None = None
     _fps: float = field(default=7, init=False)
     _stamp: tuple[int, int] | None = field(default=None, init=False)  # our file, not a later one of its name
 

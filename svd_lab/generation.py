@@ -12,33 +12,26 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-import time
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.images import open_image
 from svd_lab.recipe import make_recipe
+from svd_lab.running import Cancelled, run
 from svd_lab.settings import check_settings, check_size
 
 if TYPE_CHECKING:
     import torch
     from diffusers import StableVideoDiffusionPipeline
+    from PIL import Image
 
-# Until this pipeline has decoded once: decoding a frame takes about as long as 4 denoising steps of it. Counted in FLOP it is
-# 3.5 for SVD and 4.6 for the mini.
-_STEPS_PER_DECODE = 4.0
+# Decoding a frame takes about as long as 4 denoising steps of it. Counted in FLOP it is 3.5 for SVD and 4.6 for the mini.
+DECODE_WORTH = 4.0
 
-_TURNS: weakref.WeakKeyDictionary[Any, threading.Lock] = weakref.WeakKeyDictionary()
-_STEPS_MEASURED: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
-_TURNS_GUARD = threading.Lock()
-_MINE = threading.local()  # .pipes: ids of the pipelines that this thread is running
-
-
-class Cancelled(RuntimeError):
-    """The `cancel` event was set: the run has ended, no file was written, and the pipeline can be used again."""
+# What the video pipeline itself is told of the settings.
+_CALL = ("num_frames", "num_inference_steps", "decode_chunk_size", "fps", "motion_bucket_id", "noise_aug_strength")
+_CALL += ("min_guidance_scale", "max_guidance_scale", "height", "width")
 
 
 def generate_video(
@@ -108,20 +101,39 @@ def generate_video(
     picture = open_image(image)
     if cancel is not None and cancel.is_set():
         raise Cancelled("cancelled before the start; no file was written")
-    pipe = _check_pipe(pipe)
+    pipe = check_video_pipe(pipe)
     settings |= check_size(pipe, settings["height"], settings["width"])
     if settings["seed"] == -1:
         settings["seed"] = secrets.randbelow(2**32)
         print(f"seed {settings['seed']}")
     picture = open_image(picture, size=(settings["width"], settings["height"]), fit=fit)
 
-    frames = _run(pipe, picture, settings, on_step, cancel)
-    clip = Clip(frames, settings["seed"], make_recipe(pipe, image, picture, settings))
+    # A CPU generator gives the same numbers on every device, and one of our own leaves torch's global one alone.
+    import torch
+
+    generator = torch.Generator().manual_seed(settings["seed"])
+    frames = run_video(pipe, picture, settings, generator, on_step, cancel)
+    clip = Clip(frames, settings["seed"], make_recipe(pipe, image, picture, settings), image=picture)
     clip.save(path, fps=settings["playback_fps"])
     return clip
 
 
-def _check_pipe(pipe: StableVideoDiffusionPipeline | None) -> StableVideoDiffusionPipeline:
+def run_video(
+    pipe: StableVideoDiffusionPipeline,
+    picture: Image.Image,
+    settings: dict[str, Any],
+    generator: torch.Generator,
+    on_step: Callable[[int, int, float], object] | None,
+    cancel: threading.Event | None,
+) -> list[Image.Image]:
+    """The frames (PIL) of the video that starts from `picture`, drawn from `generator`; raises as `running.run`."""
+    arguments = {"image": picture, "generator": generator} | {name: settings[name] for name in _CALL}
+    remedy = "max_guidance_scale or noise_aug_strength"
+    return run(pipe, arguments, "video", DECODE_WORTH, remedy, on_step, cancel).frames[0]
+
+
+def check_video_pipe(pipe: Any) -> StableVideoDiffusionPipeline:
+    """`pipe` itself, or the default one for None; TypeError for anything that is no video pipeline."""
     from svd_lab.pipelines import default_video_pipeline
 
     if pipe is None:
@@ -134,148 +146,3 @@ def _check_pipe(pipe: StableVideoDiffusionPipeline | None) -> StableVideoDiffusi
             f"pipe must be a StableVideoDiffusionPipeline from load_video_pipeline(), not a {type(pipe).__name__}{hint}"
         )
     return pipe
-
-
-def _run(
-    pipe: StableVideoDiffusionPipeline,
-    picture: Any,
-    settings: dict[str, Any],
-    on_step: Callable[[int, int, float], object] | None,
-    cancel: threading.Event | None,
-) -> list[Any]:
-    """The pipeline's frames (PIL), under its lock, with progress, cancelling and NaN checks; settings are checked ones."""
-    import torch
-
-    total = settings["num_inference_steps"]
-    marks: list[float] = []  # when each step ended
-
-    def stop_if_asked(where: str) -> None:
-        if cancel is not None and cancel.is_set():
-            raise Cancelled(f"cancelled {where}; no file was written")
-
-    def after_step(_pipe: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        _check_finite(
-            tensors["latents"], f"in step {index + 1} of {total}", pipe
-        )  # also waits for the GPU: honest times
-        marks.append(time.perf_counter())
-        step_seconds = (marks[-1] - start) if index == 0 else (marks[-1] - marks[0]) / index
-        if on_step is not None:
-            on_step(
-                index + 1,
-                total,
-                step_seconds * (total - 1 - index + _STEPS_MEASURED.get(pipe, _STEPS_PER_DECODE)),
-            )
-        stop_if_asked(f"after step {index + 1} of {total}")
-        return tensors
-
-    def before_decode() -> None:
-        stop_if_asked("while decoding the frames")
-
-    names = (
-        "num_frames",
-        "num_inference_steps",
-        "decode_chunk_size",
-        "fps",
-        "motion_bucket_id",
-        "noise_aug_strength",
-    )
-    names += ("min_guidance_scale", "max_guidance_scale", "height", "width")
-    with (
-        _turn(pipe, cancel),
-        _left_as_it_was(pipe, quiet=on_step is not None),
-        _watched_decode(pipe, before_decode),
-    ):
-        stop_if_asked("before the start")
-        start = time.perf_counter()
-        # A CPU generator gives the same numbers on every device, and one of our own leaves torch's global one alone.
-        generator = torch.Generator().manual_seed(settings["seed"])
-        frames = pipe(
-            picture,
-            generator=generator,
-            callback_on_step_end=after_step,
-            **{name: settings[name] for name in names},
-        ).frames[0]
-        if len(marks) > 1:
-            _STEPS_MEASURED[pipe] = (time.perf_counter() - marks[-1]) * (len(marks) - 1) / (marks[-1] - marks[0])
-    stop_if_asked("after the last frame")
-    return frames
-
-
-def _check_finite(tensor: torch.Tensor, where: str, pipe: StableVideoDiffusionPipeline) -> None:
-    if not tensor.isfinite().all():
-        raise FloatingPointError(
-            f"the model's numbers overflowed (NaN or infinite) {where}, in {str(pipe.unet.dtype).removeprefix('torch.')}: the "
-            "video would be black. Load the pipeline with dtype=torch.float32, or lower max_guidance_scale or "
-            "noise_aug_strength; if nothing helps, the weights are damaged"
-        )
-
-
-@contextmanager
-def _turn(pipe: StableVideoDiffusionPipeline, cancel: threading.Event | None) -> Iterator[None]:
-    """Hold the pipeline's lock; while waiting for it, keep an eye on `cancel`."""
-    with _TURNS_GUARD:
-        lock = _TURNS.setdefault(pipe, threading.Lock())
-    mine = _MINE.__dict__.setdefault("pipes", set())
-    if id(pipe) in mine:
-        raise RuntimeError(
-            "generate_video was called from inside its own on_step with the same pipe: wait until it returns"
-        )
-    while not lock.acquire(timeout=0.05):
-        if cancel is not None and cancel.is_set():
-            raise Cancelled("cancelled while waiting for another run on this pipeline; no file was written")
-    mine.add(id(pipe))
-    try:
-        yield
-    finally:
-        mine.discard(id(pipe))
-        lock.release()
-
-
-@contextmanager
-def _left_as_it_was(pipe: StableVideoDiffusionPipeline, quiet: bool) -> Iterator[None]:
-    """Whatever happens inside: VAE dtype, scheduler, offload hooks and progress bar end as they began.
-
-    diffusers casts an fp16 VAE to fp32 to encode, and neither casts it back nor frees the hooks when a call ends early.
-    """
-    vae_dtype = pipe.vae.dtype
-    scheduler = pipe.scheduler
-    scheduler_state = dict(vars(scheduler))
-    bar_config = getattr(pipe, "_progress_bar_config", None)
-    if quiet:
-        pipe.set_progress_bar_config(**{**(bar_config or {}), "disable": True})
-    try:
-        yield
-    except BaseException:
-        if pipe.vae.dtype != vae_dtype:
-            pipe.vae.to(dtype=vae_dtype)
-        pipe.maybe_free_model_hooks()
-        raise
-    finally:
-        vars(scheduler).clear()
-        vars(scheduler).update(scheduler_state)
-        if bar_config is not None:
-            pipe._progress_bar_config = bar_config
-        elif hasattr(pipe, "_progress_bar_config"):
-            del pipe._progress_bar_config
-
-
-@contextmanager
-def _watched_decode(pipe: StableVideoDiffusionPipeline, before: Callable[[], None]) -> Iterator[None]:
-    """Call `before()` ahead of each chunk of frames that the VAE decodes, and refuse chunks that are not finite."""
-    vae = getattr(pipe.vae, "_orig_mod", pipe.vae)  # under torch.compile
-    plain, had_own = vae.decode, "decode" in vars(vae)
-
-    def decode(*args: Any, **kwargs: Any) -> Any:
-        before()
-        result = plain(*args, **kwargs)
-        _check_finite(result.sample, "while decoding", pipe)
-        return result
-
-    vae.decode = decode
-    try:
-        yield
-    finally:
-        if had_own:
-            vae.decode = plain
-        else:
-            del vae.decode

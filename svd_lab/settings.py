@@ -13,7 +13,7 @@ import numpy as np
 from svd_lab.images import FITS
 
 if TYPE_CHECKING:
-    from diffusers import StableVideoDiffusionPipeline
+    from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
 
 _LARGEST_SIDE = 4096  # pixels. SVD was trained at 1024; beyond this a call is a slip, and asks for hundreds of GiB
 
@@ -75,19 +75,39 @@ def check_settings(
     return checked
 
 
-def check_size(pipe: StableVideoDiffusionPipeline, height: int | None, width: int | None) -> dict[str, int]:
-    """{"height", "width"} for this pipeline: its native size where None; ValueError for what its layers cannot halve."""
+def check_image_settings(
+    *, guidance_scale: Any, image_num_inference_steps: Any, on_image: Callable[[Any], object] | None
+) -> dict[str, Any]:
+    """The settings that generate_text2video has for its image, as plain int and float; raises as check_settings."""
+    if on_image is not None and not callable(on_image):
+        raise TypeError(f"on_image must be a function of the image, not {_shown(on_image)}")
+    steps = whole("image_num_inference_steps", image_num_inference_steps, 1, 1000, "20 to 50 are usual")
+    return {
+        "guidance_scale": real("guidance_scale", guidance_scale, 0, 100, "7.5 is usual"),
+        "image_num_inference_steps": steps,
+    }
+
+
+def check_size(
+    pipe: StableVideoDiffusionPipeline,
+    height: int | None,
+    width: int | None,
+    image_pipe: StableDiffusionPipeline | None = None,
+) -> dict[str, int]:
+    """{"height", "width"} for this pipeline, and for `image_pipe` where there is one: the native size of `pipe` where None;
+    ValueError for what their layers cannot halve."""
     from svd_lab.pipelines import native_size, size_step
 
     native_width, native_height = native_size(pipe)
     size = {"height": height or native_height, "width": width or native_width}
-    step = size_step(pipe)
+    step = math.lcm(size_step(pipe), size_step(image_pipe)) if image_pipe is not None else size_step(pipe)
     for name, side in size.items():
         if side % step:
             below = side // step * step
             near = f"{below} or {below + step}" if below else f"{step}"
+            what = "this model" if image_pipe is None else "these two models"
             raise ValueError(
-                f"{name} must be a multiple of {step} for this model, not {side}: give {near}, or leave it out"
+                f"{name} must be a multiple of {step} for {what}, not {side}: give {near}, or leave it out"
             )
     return size
 

@@ -1,4 +1,4 @@
-"""A tiny Stable Video Diffusion with random weights, in the full folder layout, made once a session.
+"""A tiny Stable Video Diffusion and a tiny Stable Diffusion with random weights, in the full folder layout, made once a session.
 
 Widths are 32 and 64 (GroupNorm has 32 groups), one layer a block, 96x64 pixels, 4 latent channels: the same classes and the
 same code path as the real model, in a fraction of a second a video.
@@ -103,6 +103,99 @@ def tiny_pipe(tiny_folder):
     from svd_lab import load_video_pipeline
 
     pipe = load_video_pipeline(tiny_folder, device="cpu")
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="session")
+def tiny_image_folder(tmp_path_factory):
+    """The folder of a tiny Stable Diffusion for images of TINY_SIZE, laid out as SD 2.1 base: vocab.json and merges.txt, a PNDM
+    scheduler, no safety checker. Its vocabulary is learnt here from three lines. Read it; copy it before changing anything."""
+    from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    lines = ["a photograph of an astronaut riding a horse", "an aerial view of a city at night", "a red rocket"] * 5
+    tokenizer.train_from_iterator(
+        lines, trainers.BpeTrainer(vocab_size=600, initial_alphabet=letters, show_progress=False)
+    )
+    learnt = json.loads(tokenizer.to_str())["model"]
+    merges = [" ".join(merge) for merge in learnt["merges"]]
+    words = [*letters, *(letter + "</w>" for letter in letters), *(merge.replace(" ", "") for merge in merges)]
+    vocabulary = {word: number for number, word in enumerate(dict.fromkeys(words))}
+    vocabulary |= {"<|startoftext|>": len(vocabulary), "<|endoftext|>": len(vocabulary) + 1}
+    files = tmp_path_factory.mktemp("tokenizer")
+    (files / "vocab.json").write_text(json.dumps(vocabulary))
+    (files / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]))
+    tokenizer = CLIPTokenizer(str(files / "vocab.json"), str(files / "merges.txt"), model_max_length=77)
+
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "tiny-sd"
+    StableDiffusionPipeline(
+        vae=AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 3,
+            up_block_types=("UpDecoderBlock2D",) * 3,
+            block_out_channels=(32, 32, 64),
+            layers_per_block=1,
+            latent_channels=4,
+            sample_size=TINY_SIZE[1],
+        ),
+        text_encoder=CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(vocabulary),
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        ),
+        tokenizer=tokenizer,
+        unet=UNet2DConditionModel(
+            sample_size=(TINY_SIZE[1] // 4, TINY_SIZE[0] // 4),
+            in_channels=4,
+            out_channels=4,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            block_out_channels=(32, 64),
+            layers_per_block=1,
+            cross_attention_dim=32,
+            attention_head_dim=2,
+        ),
+        scheduler=PNDMScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            skip_prk_steps=True,
+            set_alpha_to_one=False,
+            steps_offset=1,
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    torch.set_rng_state(state)
+    (folder / "tokenizer" / "tokenizer.json").unlink(missing_ok=True)  # SD 2.1 has the two older files
+    for file in files.iterdir():
+        (folder / "tokenizer" / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_image_pipe(tiny_image_folder):
+    """The tiny text-to-image pipeline as load_image_pipeline makes it, on the CPU. A test leaves it as it was."""
+    from svd_lab import load_image_pipeline
+
+    pipe = load_image_pipeline(tiny_image_folder, device="cpu")
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

