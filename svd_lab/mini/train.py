@@ -9,6 +9,8 @@
 `--weights` and `--vae` take a checkpoint, or the exported folder: starting from svd_lab/mini/weights goes on with the shipped
 model from its averaged weights (`--resume` goes on with everything, but its file is too large for a lent machine to bring back).
 
+The text mini has its own stages (docs/text-mini.md): text-vae, text, judge, export-text.
+
 `--steps 3 --batch 2` on a CPU is a dry run of everything.
 """
 
@@ -21,6 +23,13 @@ UNET = dict(
     vae="vae.pt", weights="", batch=48, bank=20000, prefill=4096, every=24, ema=0.9993, inside=3.0, mean=1.5, wide=0.35,
     warm=200, decay=0.9, profile=0,
 )  # fmt: skip
+
+TEXT_VAE = dict(vae="svd_lab/mini/weights", batch=48, pool=4096)
+TEXT = dict(
+    vae="text_vae.pt", weights="", batch=256, bank=60000, prefill=12288, part=256, every=24, ema=0.9995, inside=2.0, warm=300,
+    decay=0.9, soften=0.0, ask=0.05, few=0,
+)  # fmt: skip
+JUDGE = dict(vae="none", batch=192, pool=16384)
 
 
 def export(vae: str, weights: str, folder: str) -> Path:
@@ -42,6 +51,10 @@ def main() -> None:
         ("vae", COMMON | VAE),
         ("unet", COMMON | UNET),
         ("export", dict(vae="", weights="", folder="")),
+        ("text-vae", COMMON | TEXT_VAE),
+        ("text", COMMON | TEXT),
+        ("judge", COMMON | JUDGE),
+        ("export-text", dict(vae="", weights="", folder="")),
     ):
         sub = stages.add_parser(stage)
         for name, default in settings.items():
@@ -50,9 +63,14 @@ def main() -> None:
     if args.stage == "export":
         print(export(args.vae, args.weights, args.folder))
         return
-    from . import train_unet, train_vae
+    from . import judge, train_text, train_text_vae, train_unet, train_vae
 
-    dict(vae=train_vae, unet=train_unet)[args.stage].train(args)
+    if args.stage == "export-text":
+        print(train_text.export(args.vae, args.weights, args.folder))
+        return
+    run = {"vae": train_vae.train, "unet": train_unet.train, "text-vae": train_text_vae.train, "text": train_text.train,
+           "judge": judge.train}  # fmt: skip
+    run[args.stage](args)
 
 
 if __name__ == "__main__":
