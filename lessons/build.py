@@ -10,7 +10,9 @@ A source is jupytext's py:percent and holds both languages, so that the two note
 - a comment that teaches stands twice in the code, lines `# ko| …` followed by lines `# en| …`, or behind the code
   `x = 1  # ko| … # en| …`. The build keeps one and drops the mark;
 - code stands once and prints no sentences, so that its outputs serve both languages: --execute runs the Korean notebook
-  and gives the English one the same outputs.
+  and gives the English one the same outputs;
+- before the cell tagged "parameters" the build puts one that installs svd-lab on Colab and Kaggle, and does nothing elsewhere.
+  The repository's address in it is pyproject.toml's.
 
 Needs jupytext, and nbclient for --execute (the project's test extra brings both).
 """
@@ -25,6 +27,7 @@ import re
 import sys
 import tempfile
 import tokenize
+import tomllib
 from pathlib import Path
 
 import jupytext
@@ -39,6 +42,19 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+REPOSITORY = tomllib.loads((LESSONS.parent / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
+INSTALL_ID = "install"
+INSTALL = f"""\
+# ko| Colab과 Kaggle에 svd-lab이 없으면 설치해요. 다른 곳에서는 아무 일도 하지 않아요.
+# en| Installs svd-lab on Colab and Kaggle, where it is missing; does nothing elsewhere.
+import importlib.util
+import os
+import sys
+
+if "google.colab" in sys.modules or "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
+    if importlib.util.find_spec("svd_lab") is None:
+        %pip install --quiet git+{REPOSITORY}
+"""
 _LINE = re.compile(r"(?P<indent>\s*)# (?P<lang>ko|en)\|(?: (?P<text>.*))?")
 _BEHIND = re.compile(r"(?P<code>.*\S)  # ko\| (?P<ko>.*?) # en\| (?P<en>.*)")
 _HANGUL = re.compile(r"[가-힣]")
@@ -72,6 +88,8 @@ def build(text: str, language: str, name: str = "source") -> NotebookNode:
             raise ValueError(
                 f"{name}: cell {cell_id!r} has Korean in its English version: {_HANGUL.search(source.strip())[0]!r}"
             )
+        if "parameters" in metadata.get("tags", ()):
+            cells.append(nbformat.v4.new_code_cell(one_language(INSTALL, language), id=INSTALL_ID))
         cells.append(make(source, id=cell_id, metadata=metadata))
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=copy.deepcopy(METADATA))
     nbformat.validate(notebook)
@@ -87,6 +105,8 @@ def _by_id(cells: list[NotebookNode], name: str) -> list[tuple[str, dict[str, No
         cell_id = cell.metadata.get("id", "")
         if not re.fullmatch(r"[a-z0-9-]{1,64}", cell_id):
             raise ValueError(f'{name}: a cell needs id="…" of small letters, digits and "-": {cell.source[:60]!r}')
+        if cell_id == INSTALL_ID:
+            raise ValueError(f"{name}: the id {INSTALL_ID!r} is that of a cell which the build adds; take another")
         if cell_id in dict(found):
             raise ValueError(
                 f"{name}: two cells have the id {cell_id!r} (or a Markdown cell's languages do not follow each other)"
@@ -139,10 +159,14 @@ def plain_code(code: str) -> str:
 
 
 def keep_outputs(new: NotebookNode, old: NotebookNode) -> bool:
-    """Copy the outputs of `old` into `new` when all code is the same, comments aside; else leave none. Says whether."""
-    pairs = [(cell.id, plain_code(cell.source)) for cell in new.cells if cell.cell_type == "code"]
-    before = {cell.id: cell for cell in old.cells if cell.cell_type == "code"}
-    if pairs != [(cell_id, plain_code(cell.source)) for cell_id, cell in before.items()]:
+    """Copy the outputs of `old` into `new` when all code is the same, comments aside; else leave none. Says whether.
+
+    The code of the installing cell may differ: it shows nothing, and a new address of the repository changes no output.
+    """
+    after, before = ({cell.id: cell for cell in one.cells if cell.cell_type == "code"} for one in (new, old))
+    if list(after) != list(before):
+        return False
+    if any(plain_code(after[i].source) != plain_code(before[i].source) for i in after if i != INSTALL_ID):
         return False
     for cell in new.cells:
         if cell.cell_type == "code":

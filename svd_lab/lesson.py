@@ -1,6 +1,6 @@
 """The frame of a lesson's notebook: check the parameters in its first cell, write result.json in its last.
 
-    lesson = start_lesson("02_rocket", model=model, seed=seed, picture=picture, …)
+    lesson = start_lesson("02_rocket", model=model, seed=seed, picture=picture, …)  # prompt=prompt in lesson 4
     …
     finish_lesson(lesson, {"rocket": clip}, {"seconds_per_video": 9.1})
 
@@ -27,22 +27,29 @@ from svd_lab.checkpoints import check_folder, locate
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.generation import generate_video
 from svd_lab.images import open_image
+from svd_lab.prompts import check_prompt
 from svd_lab.recipe import image_name
 from svd_lab.settings import check_settings
+from svd_lab.text import generate_text2video
 
 PICTURES = {path.stem: path for path in sorted((Path(__file__).with_name("mini") / "pictures").glob("*.jpg"))}
+EXAMPLES = {
+    path.stem: path for path in sorted((Path(__file__).with_name("mini") / "pictures" / "examples").glob("*.jpg"))
+}
 RESULT = "result.json"
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """The checked parameters of a lesson's run: `picture` opened (RGB, upright, own size), `seed` drawn where -1 asked for it,
-    `out_dir` absolute and there; `given` as they stood in the notebook, fit to be shown around; `started` by time.monotonic."""
+    """The checked parameters of a lesson's run: `picture` opened (RGB, upright, own size) or `prompt`, the other one None; `seed`
+    drawn where -1 asked for it; `out_dir` absolute and there; `given` as they stood in the notebook, fit to be shown around;
+    `started` by time.monotonic."""
 
     name: str
     model: str
     seed: int
-    picture: Image.Image
+    picture: Image.Image | None
+    prompt: str | None
     num_frames: int
     num_inference_steps: int
     out_dir: Path
@@ -55,7 +62,8 @@ def start_lesson(
     *,
     model: str,
     seed: int,
-    picture: Any,
+    picture: Any = None,
+    prompt: str | None = None,
     num_frames: int,
     num_inference_steps: int,
     out_dir: str | os.PathLike[str],
@@ -64,8 +72,9 @@ def start_lesson(
 
     model: as for load_video_pipeline. seed, num_frames, num_inference_steps: as for generate_video; a seed of -1 is drawn here,
     once for the whole lesson. picture: the name of a bundled picture ("ball", "balloon", "boat", "car", "rabbit", "rocket"),
-    or whatever open_image takes. out_dir: the one folder in which the run writes; missing folders are made, and a result.json
-    of an earlier run is removed, so that one that is there always belongs to a run that came to its end.
+    or whatever open_image takes; or, in its place, prompt: as for generate_text2video. out_dir: the one folder in which the run
+    writes; missing folders are made, and a result.json of an earlier run is removed, so that one that is there always belongs to
+    a run that came to its end.
 
     Raises TypeError or ValueError for a wrong value (papermill hands over strings), OSError for a picture, model or folder that
     cannot be read or written.
@@ -81,7 +90,10 @@ def start_lesson(
         ):  # a half download is completed when it is loaded
             check_folder(found.folder, half=False)
     folder = _check_folder_name(out_dir)
-    opened = _open_picture(picture)
+    if (picture is None) == (prompt is None):
+        raise TypeError(f"a lesson starts from a picture or from a prompt: give one, not {picture=}, {prompt=}")
+    opened = None if picture is None else _open_picture(picture)
+    start = {"prompt": check_prompt("prompt", prompt)} if opened is None else {"picture": image_name(picture)}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RESULT).unlink(missing_ok=True)
     return Lesson(
@@ -89,13 +101,14 @@ def start_lesson(
         model=model,
         seed=secrets.randbelow(2**32) if checked["seed"] == -1 else checked["seed"],
         picture=opened,
+        prompt=start.get("prompt"),
         num_frames=checked["num_frames"],
         num_inference_steps=checked["num_inference_steps"],
         out_dir=folder,
         given={
             "model": Path(model).name if os.path.isabs(model) else model,
             "seed": checked["seed"],
-            "picture": image_name(picture),
+            **start,
             "num_frames": checked["num_frames"],
             "num_inference_steps": checked["num_inference_steps"],
             "out_dir": Path(out_dir).name if os.path.isabs(out_dir) else os.fspath(out_dir),
@@ -163,7 +176,8 @@ def _plain(value: Any) -> Any:
 
 
 def _settings(recipe: dict[str, Any]) -> dict[str, Any]:
-    return {key: recipe[key] for key in generate_video.__kwdefaults__ if key in recipe}
+    names = {"prompt": None, **generate_text2video.__kwdefaults__, **generate_video.__kwdefaults__}
+    return {key: recipe[key] for key in names if key in recipe}
 
 
 def progress(label: str) -> Callable[[int, int, float], None]:

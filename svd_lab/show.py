@@ -29,6 +29,17 @@ def show(image: Image.Image) -> None:
     display(Shown(data=min(jpeg.getvalue(), png.getvalue(), key=len)))
 
 
+def checkerboard(image: Image.Image, square: int = 8) -> Image.Image:
+    """An RGBA picture over grey squares of `square` pixels, the way image editors show what is transparent."""
+    across, down = (math.ceil(side / square) for side in image.size)
+    light = [(x + y) % 2 * 35 + 200 for y in range(down) for x in range(across)]
+    board = Image.frombytes("L", (across, down), bytes(light)).resize(
+        (across * square, down * square), Image.Resampling.NEAREST
+    )
+    page = board.crop((0, 0, *image.size)).convert("RGBA")
+    return Image.alpha_composite(page, image.convert("RGBA")).convert("RGB")
+
+
 def grid(
     images: Sequence[Image.Image], labels: Sequence[str] | None = None, columns: int | None = None, width: int = 900
 ) -> Image.Image:

@@ -1,6 +1,7 @@
 """What the lessons promise: two languages that share their code, notebooks that are what their sources give, and runs whose
 parameters are checked and whose results are complete or not there."""
 
+import html
 import importlib.util
 import json
 import re
@@ -14,8 +15,9 @@ import pytest
 from conftest import make_picture
 
 from svd_lab import Clip
-from svd_lab.lesson import PICTURES, cost, finish_lesson, start_lesson
-from svd_lab.show import grid, line_plot, side_by_side
+from svd_lab.cli import PICTURES as DEMO
+from svd_lab.lesson import EXAMPLES, PICTURES, cost, finish_lesson, start_lesson
+from svd_lab.show import checkerboard, grid, line_plot, side_by_side
 
 ROOT = Path(__file__).parents[1]
 _spec = importlib.util.spec_from_file_location("lessons_build", ROOT / "lessons" / "build.py")
@@ -24,7 +26,7 @@ _spec.loader.exec_module(build)
 
 LESSONS = [source.stem for source in build.sources()]
 NOTEBOOKS = [(name, language) for name in LESSONS for language in build.LANGUAGES]
-PARAMETERS = ["model", "seed", "picture", "num_frames", "num_inference_steps", "out_dir"]
+WITH_PROMPT = "04_text_to_video"  # starts from a prompt, the others from a picture
 GOOD = dict(model="mini", seed=42, picture="rocket", num_frames=4, num_inference_steps=2)
 PAIR = '# %% [markdown] lang="ko" id="a"\n# # 가\n\n# %% [markdown] lang="en" id="a"\n# # A\n'
 
@@ -39,6 +41,18 @@ def markdown(notebook):
 
 def code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def solutions(notebook):
+    """The code of the worked solutions, but for those that need a person at the upload button."""
+    text = "\n".join(cell.source for cell in markdown(notebook))
+    found = [
+        html.unescape(code)
+        for hidden in re.findall(r"(?s)<details>.*?</details>", text)
+        for code in re.findall(r"(?s)```python\n(.*?)```|<pre><code>(.*?)</code></pre>", hidden)
+        for code in code
+    ]
+    return [code for code in found if code and "uploader" not in code]
 
 
 @pytest.fixture
@@ -100,6 +114,13 @@ def test_each_notebook_is_in_its_language_throughout(name):
         assert not re.search(r"# (ko|en)\|", ko.source + en.source)
 
 
+@pytest.mark.parametrize("name, language", NOTEBOOKS)
+def test_no_line_of_code_is_cut_off_at_the_right(name, language):
+    # 104 characters fit beside a notebook's margin, in nbconvert's page and in JupyterLab at 1100 pixels
+    lines = [(cell.id, line) for cell in code(read(name, language)) for line in cell.source.splitlines()]
+    assert not [(where, len(line), line) for where, line in lines if len(line) > 104]
+
+
 @pytest.mark.parametrize("name", LESSONS)
 def test_pictures_and_files_that_a_lesson_shows_are_there(name):
     for cell in markdown(read(name, "ko")):
@@ -157,10 +178,10 @@ def test_committed_outputs_are_those_of_a_whole_run_on_the_mini(name, language):
     assert not re.search("[가-힣]", json.dumps(outputs, ensure_ascii=False)), "outputs serve both languages"
     text = "".join(output.get("text", "") for output in outputs)
     assert "mini (in the package)" in text and f"{name}: " in text
-    html = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
-    assert "data:video/mp4;base64," in html
+    page = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+    assert "data:video/mp4;base64," in page
     assert sum("image/jpeg" in output.get("data", {}) for output in outputs) >= 4, "code hosts strip video: stills, too"
-    assert str(Path.home()) not in text + html and "/tmp/" not in text + html
+    assert str(Path.home()) not in text + page and "/tmp/" not in text + page
 
 
 # Parameters
@@ -169,11 +190,10 @@ def test_committed_outputs_are_those_of_a_whole_run_on_the_mini(name, language):
 @pytest.mark.parametrize("name, language", NOTEBOOKS)
 def test_papermills_help_is_the_instructors_manual(name, language):
     found = papermill.inspect_notebook(str(ROOT / "lessons" / language / f"{name}.ipynb"))
-    assert list(found) == PARAMETERS
-    types = {key: value["inferred_type_name"] for key, value in found.items()}
-    assert types == dict(
-        model="str", seed="int", picture="str", num_frames="int", num_inference_steps="int", out_dir="str"
-    )
+    start = "prompt" if name == WITH_PROMPT else "picture"
+    types = dict(model="str", seed="int", num_frames="int", num_inference_steps="int", out_dir="str") | {start: "str"}
+    assert list(found) == ["model", "seed", start, "num_frames", "num_inference_steps", "out_dir"]
+    assert {key: value["inferred_type_name"] for key, value in found.items()} == types
     for value in found.values():
         assert value["help"] and bool(re.search("[가-힣]", value["help"])) == (language == "ko")
 
@@ -192,6 +212,10 @@ def test_papermills_help_is_the_instructors_manual(name, language):
         (dict(model="/no/such/folder"), FileNotFoundError, "no such folder"),
         (dict(picture="rokcet"), FileNotFoundError, "balloon"),
         (dict(picture=5), TypeError, "image"),
+        (dict(picture=None), TypeError, "from a picture or from a prompt"),
+        (dict(prompt="a horse"), TypeError, "from a picture or from a prompt"),
+        (dict(picture=None, prompt=" "), ValueError, "prompt is empty"),
+        (dict(picture=None, prompt=5), TypeError, "prompt must be a text"),
         (dict(out_dir=""), ValueError, "out_dir"),
         (dict(out_dir=5), TypeError, "out_dir"),
         (dict(out_dir="https://example.org/x"), ValueError, "address"),
@@ -235,9 +259,16 @@ def test_papermill_with_a_wrong_value_fails_within_seconds_in_our_words(tmp_path
 def test_a_notebook_runs_from_top_to_bottom_and_writes_into_its_folder_only(
     name, language, tmp_path, tiny_folder, picture_file, kernel_finds_us
 ):
-    parameters = dict(model=str(tiny_folder), picture=str(picture_file), num_frames=4, num_inference_steps=2, seed=7)
+    """The English one with its worked solutions, each in a cell of its own before the last."""
+    notebook = read(name, language)
+    if language == "en":
+        assert (extra := [nbformat.v4.new_code_cell(code) for code in solutions(notebook)])
+        notebook.cells[-1:-1] = extra
+    start = {"prompt": "a city"} if name == WITH_PROMPT else {"picture": str(picture_file)}
+    parameters = dict(model=str(tiny_folder), num_frames=4, num_inference_steps=2, seed=7) | start
+    nbformat.write(notebook, tmp_path / "run.ipynb")
     papermill.execute_notebook(
-        ROOT / "lessons" / language / f"{name}.ipynb",
+        tmp_path / "run.ipynb",
         tmp_path / "run.ipynb",
         {**parameters, "out_dir": "mine"},
         cwd=tmp_path,
@@ -247,9 +278,8 @@ def test_a_notebook_runs_from_top_to_bottom_and_writes_into_its_folder_only(
     assert {path.name for path in tmp_path.iterdir()} == {"run.ipynb", "mine"}
     result = json.loads((tmp_path / "mine" / "result.json").read_text("utf-8"))
     assert result["lesson"] == name and result["seconds"] > 0 and 7 in result["seeds"]
-    assert result["parameters"] == dict(
-        model="tiny-svd", picture="rocket.png", num_frames=4, num_inference_steps=2, seed=7, out_dir="mine"
-    )
+    shown = {"prompt": "a city"} if name == WITH_PROMPT else {"picture": "rocket.png"}
+    assert result["parameters"] == parameters | shown | {"model": "tiny-svd", "out_dir": "mine"}
     assert result["model"] == "tiny-svd" and {"torch", "diffusers", "svd_lab"} <= set(result["versions"])
     for video in result["videos"].values():
         assert (tmp_path / "mine" / video["file"]).stat().st_size > 1000
@@ -260,6 +290,55 @@ def test_a_notebook_runs_from_top_to_bottom_and_writes_into_its_folder_only(
         difference = result["measured"]["seed_difference"]
         assert difference["again"] == 0 < min(difference["other"], difference["drawn"])
         assert set(result["measured"]["motion_by_bucket"]) == {"20", "70", "127", "180", "240"}
+    if name == "03_your_picture":
+        assert set(result["measured"]["max_difference"].values()) == {0} and not result["measured"]["uploaded"]
+        assert set(result["measured"]["motion_by_fit"]) == {"crop", "pad", "stretch"}
+        assert len(result["measured"]["first_frame_db"]) == len(result["measured"]["motion_by_kind"]) == 8
+    if name == WITH_PROMPT:
+        measured, videos = result["measured"], result["videos"]
+        assert measured["stand_in"] and set(videos) >= {"horse", "city", "reused", "again", "fresh", "picture"}
+        assert measured["correlation"]["fresh"] > 0.999 and abs(measured["correlation"]["reused"]) < 0.2
+        difference = measured["difference"]
+        assert difference["reused, again"] == difference["fresh, picture"] == 0 < difference["reused, fresh"]
+        assert videos["horse"]["prompt"] == "a city" and videos["city"]["seed"] == 3815670667
+
+
+def test_lesson_04_draws_with_a_real_image_model_where_there_is_one(
+    tmp_path, tiny_folder, tiny_image_folder, kernel_finds_us, monkeypatch
+):
+    """Its recipe equals generate_text2video, on tiny models of both kinds: they pass for large ones here."""
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "stable-diffusion-2-1-base").symlink_to(tiny_image_folder)
+    monkeypatch.setenv("SVD_LAB_MODELS", str(models))
+    notebook = read(WITH_PROMPT, "en")
+    branch = next(cell for cell in notebook.cells if cell.id == "stand-in")
+    assert branch.source.count(">= 512") == 1
+    branch.source = branch.source.replace(">= 512", ">= 64")
+    nbformat.write(notebook, tmp_path / "large.ipynb")
+    parameters = dict(model=str(tiny_folder), num_frames=2, num_inference_steps=2, out_dir=str(tmp_path / "out"))
+    papermill.execute_notebook(tmp_path / "large.ipynb", tmp_path / "run.ipynb", parameters, progress_bar=False)
+    result = json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))
+    assert not result["measured"]["stand_in"] and result["measured"]["max_difference"] == 0
+    assert result["videos"]["call"]["guidance_scale"] == 7.5
+    assert result["measured"]["difference"]["reused, again"] == 0 < result["measured"]["difference"]["reused, fresh"]
+
+
+def test_an_uploaded_picture_takes_the_place_of_the_parameter(monkeypatch):
+    """The cell after the button, run with a picture in it as JupyterLab puts it there."""
+    from ipywidgets import FileUpload
+
+    from svd_lab import open_image, show
+
+    monkeypatch.setattr(show, "show", lambda page: None)
+    uploader = FileUpload()
+    content = PICTURES["boat"].read_bytes()
+    file = {"name": "a.jpg", "type": "image/jpeg", "size": len(content), "last_modified": 1.8e12}
+    uploader.set_state({"value": [{**file, "content": memoryview(content)}]})  # as the browser's message does
+    names = {"uploader": uploader, "lesson": None, "width": 96, "height": 64, "open_image": open_image}
+    cell = next(cell for cell in read("03_your_picture", "ko").cells if cell.id == "use")
+    exec(cell.source, names | {"grid": grid, "show": show.show}, names)
+    assert names["image"].tobytes() == open_image(PICTURES["boat"], size=(96, 64)).tobytes()
 
 
 # The frame of a lesson
@@ -288,6 +367,8 @@ def test_a_result_that_cannot_be_written_leaves_no_file(value, error, tmp_path):
 
 def test_bundled_pictures_have_names():
     assert {"rocket", "rabbit"} <= set(PICTURES)
+    assert {"horse", "city", "photo"} <= set(EXAMPLES)
+    assert [path.parent for path in PICTURES.values()] == [DEMO] * 6, "examples stay out of svd-lab demo"
 
 
 def test_cost_sees_memory_that_is_taken_and_given_back():
@@ -311,6 +392,15 @@ def test_grid_places_every_picture_under_its_label():
     assert min(page.crop((0, 0, 20, 20)).convert("L").getextrema()) < 100, "the label is drawn"
     with pytest.raises(ValueError, match="as many labels"):
         grid([red], ["a", "b"])
+
+
+def test_checkerboard_shows_only_where_a_picture_is_transparent():
+    picture = make_picture((40, 24)).convert("RGBA")
+    assert checkerboard(picture).tobytes() == picture.convert("RGB").tobytes()
+    picture.putalpha(0)
+    board = checkerboard(picture, square=8)
+    assert board.size == (40, 24) and len(board.getcolors()) == 2
+    assert board.getpixel((0, 0)) == board.getpixel((8, 8)) != board.getpixel((8, 0))
 
 
 def test_side_by_side_plays_clips_of_one_length_together():

@@ -1,6 +1,7 @@
 """What the files around the code promise: the README's commands and calls, the package's data, licences, dependencies."""
 
 import ast
+import importlib.util
 import inspect
 import json
 import os
@@ -21,8 +22,17 @@ from svd_lab.mini.build_pictures import PICTURES as PAINTED
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 README = (ROOT / "README.md").read_text("utf-8")
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "svd_lab/mini/things/CREDITS.md")]
+KOREAN = (ROOT / "README.ko.md").read_text("utf-8")
+PAGES = [
+    ROOT / name
+    for name in ("README.md", "README.ko.md", "CONTRIBUTING.md", "CHANGELOG.md", "svd_lab/mini/things/CREDITS.md")
+]
 COMMANDS = [line for line in README.splitlines() if re.match("pip install .* && ", line)]
+
+
+_spec = importlib.util.spec_from_file_location("lesson_table", ROOT / "docs" / "lesson_table.py")
+lesson_table = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(lesson_table)
 
 
 def requirement_names(requirements: list[str]) -> set[str]:
@@ -71,6 +81,76 @@ def test_links_to_files_lead_somewhere(page):
         assert "LICENSE" in local and "docs/demo.gif" in local
 
 
+def bare(line):
+    """A line of code without its comment: comments are translated."""
+    return re.sub(r"  # .*", "", line).rstrip()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda text: [line.split(" ")[0] for line in text.splitlines() if re.match("#+ ", line)],
+        lambda text: [[bare(x) for x in block.splitlines()] for block in re.findall(r"^```.*?^```", text, re.M | re.S)],
+        lambda text: sorted(re.findall(r"(?<!!)\[[^\]]*\]\(((?:[^#()]|\([^)]*\))[^)]*)\)", text)),
+        lambda text: re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text),
+        lambda text: [line.count("|") for line in text.splitlines() if line.startswith("|")],
+        lambda text: re.findall(r"^(?:[-*>]|\d\.) ", text, re.M),
+        lambda text: sorted(set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)))),
+    ],
+    ids=["headings", "code blocks", "links", "pictures", "tables", "lists", "code in sentences"],
+)
+def test_the_korean_readme_has_what_the_english_one_has(part):
+    english, korean = (
+        text.replace("lessons/en", "lessons/LANG").replace("lessons/ko", "lessons/LANG").replace("language en", "language ko")
+        .replace("README.ko.md", "README.md").replace("lessons%2Fen", "lessons%2FLANG").replace("lessons%2Fko", "lessons%2FLANG")
+        for text in (README, KOREAN)
+    )  # fmt: skip
+    assert part(english) == part(korean) and part(korean)
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_table_of_lessons_is_what_the_notebooks_and_the_address_give(language):
+    text = {"en": README, "ko": KOREAN}[language]
+    assert lesson_table.with_table(text, language) == text, "run: python docs/lesson_table.py"
+    address = PROJECT["urls"]["Repository"].removeprefix("https://github.com/")
+    for name in lesson_table.lessons():
+        for folder in ("ko", "en"):
+            assert f"](lessons/{folder}/{name}.ipynb)" in text
+        assert f"mybinder.org/v2/gh/{address}/HEAD?labpath=lessons%2F{language}%2F{name}.ipynb" in text
+        assert f"colab.research.google.com/github/{address}/blob/HEAD/lessons/{language}/{name}.ipynb" in text
+        assert (
+            f"kaggle.com/kernels/welcome?src=https://github.com/{address}/blob/HEAD/lessons/{language}/{name}.ipynb"
+            in text
+        )
+
+
+@pytest.mark.parametrize("name", lesson_table.lessons())
+def test_a_lessons_picture_moves_and_is_small(name):
+    file = lesson_table.picture(name)
+    assert file.stat().st_size < 150_000
+    with Image.open(file) as picture:
+        assert picture.n_frames >= 10 and picture.width == lesson_table.WIDTH and picture.info["loop"] == 0
+        first = picture.convert("RGB").tobytes()
+        picture.seek(picture.n_frames - 1)
+        assert picture.convert("RGB").tobytes() != first
+
+
+def test_binder_installs_a_cpu_build_of_torch_and_then_the_package():
+    lines = (ROOT / "binder" / "requirements.txt").read_text("utf-8").splitlines()
+    assert "--extra-index-url https://download.pytorch.org/whl/cpu" in lines
+    pinned = next(re.fullmatch(r"torch==(\d+)\.(\d+)\.\d+\+cpu", line) for line in lines if line.startswith("torch"))
+    wanted = next(
+        re.fullmatch(r"torch>=(\d+)\.(\d+)", line) for line in PROJECT["dependencies"] if line.startswith("torch")
+    )
+    assert tuple(map(int, pinned.groups())) >= tuple(map(int, wanted.groups()))
+    python = re.fullmatch(r"python-3\.(\d+)", (ROOT / "binder" / "runtime.txt").read_text("utf-8").strip())[1]
+    assert int(python) >= int(re.fullmatch(r">=3\.(\d+)", PROJECT["requires-python"])[1])
+    script = ROOT / "binder" / "postBuild"
+    assert script.read_text("utf-8").startswith("#!") and "pip install" in script.read_text("utf-8")
+    if os.name != "nt":
+        assert os.access(script, os.X_OK), "repo2docker runs it only when it is executable"
+
+
 def test_the_moving_picture_of_the_readme_moves_and_is_small():
     file = ROOT / "docs" / "demo.gif"
     with Image.open(file) as picture:
@@ -96,8 +176,11 @@ def test_every_imported_package_is_declared_and_no_other():
     imported -= set(sys.stdlib_module_names) | {"svd_lab"}
     imported = {{"PIL": "pillow", "skimage": "scikit_image"}.get(name, name) for name in imported}
     declared = requirement_names(PROJECT["dependencies"])
-    # triton comes with torch's CUDA builds; the others are asked for, and their absence said in words.
-    assert imported - declared <= {"triton", "IPython"} | requirement_names(PROJECT["optional-dependencies"]["docs"])
+    # triton comes with torch's CUDA builds; the others are asked for, and their absence said in words. papermill brings two.
+    extras = {
+        name for extra in ("docs", "lessons") for name in requirement_names(PROJECT["optional-dependencies"][extra])
+    }
+    assert imported - declared <= {"triton", "IPython", "nbclient", "nbformat"} | extras
     # diffusers loads models with accelerate and safetensors; ipywidgets makes tqdm's and the lessons' panels.
     assert declared - imported <= {"accelerate", "safetensors", "ipywidgets"}
 

@@ -37,7 +37,7 @@
 # %% tags=["parameters"] id="parameters"
 model: str = "auto"  # ko| 모델: auto(GPU가 있으면 svd, 없으면 mini), mini, svd, 폴더, Hub ID # en| auto (svd on a GPU, else mini), mini, svd, a folder or a Hub id
 seed: int = 42  # ko| 시드: 0~4294967295, -1이면 무작위로 뽑음 # en| 0 to 4294967295; -1 draws one
-picture: str = "rocket"  # ko| 들어 있는 그림(ball, balloon, boat, car, rabbit, rocket), 파일 경로, 웹 주소 # en| a bundled picture (ball, balloon, boat, car, rabbit, rocket), a path or an address
+picture: str = "rocket"  # ko| 들어 있는 그림(ball, balloon, boat, car, rabbit, rocket), 파일 경로, 웹 주소 # en| bundled (ball, balloon, boat, car, rabbit, rocket), a path or an address
 num_frames: int = 10  # ko| 만들 프레임 수, 2 이상 # en| frames to make, at least 2
 num_inference_steps: int = 10  # ko| 잡음을 걷어 내는 횟수, 1 이상 # en| denoising steps, at least 1
 out_dir: str = "out/01_pipeline"  # ko| 결과를 담을 폴더 # en| folder for the results
@@ -107,7 +107,7 @@ from svd_lab.show import grid, line_plot, show
 # A **pipeline** is several models joined in the right order. `load_video_pipeline` picks the model that suits this computer, loads
 # it, and says in one line what it took and why.
 
-# %% id="load"
+# %% tags=["nbval-check-output"] id="load"
 pipe = load_video_pipeline(lesson.model)
 width, height = native_size(pipe)
 
@@ -142,7 +142,7 @@ clip
 show(clip.contact_sheet())
 
 # %% [markdown] lang="ko" id="parts-text"
-# 미니로 만들었다면 뒤로 갈수록 모양이 흐물흐물해져요. 작은 모델의 한계예요. 그래도 로켓이 기운 쪽으로 솟아오르는 건 모델이 스스로 알아낸 거예요. 어디로
+# 미니로 만들었다면 뒤로 갈수록 모양이 조금씩 물러져요. 작은 모델의 한계예요. 그래도 로켓이 기운 쪽으로 솟아오르는 건 모델이 스스로 알아낸 거예요. 어디로
 # 움직이라고 말해 준 적은 없으니까요.
 #
 # ## 안에 든 세 부품
@@ -150,14 +150,14 @@ show(clip.contact_sheet())
 # 파이프라인 안에는 신경망(neural network)이 세 개 있어요. 숫자 몇 개로 이루어졌는지 세어 볼게요.
 
 # %% [markdown] lang="en" id="parts-text"
-# If the mini made it, shapes go soft towards the end: that is the limit of a small model. Still, that the rocket climbs the way it
+# If the mini made it, shapes go a little soft towards the end: that is the limit of a small model. Still, that the rocket climbs the way it
 # leans is the model's own finding. Nobody told it which way to go.
 #
 # ## The three parts inside
 #
 # There are three neural networks in the pipeline. Let us count the numbers that they are made of.
 
-# %% id="parts"
+# %% tags=["nbval-check-output"] id="parts"
 millions = {}
 for name in ("vae", "image_encoder", "unet"):
     part = getattr(pipe, name)
@@ -233,7 +233,9 @@ show(grid(channels, [f"channel {i}" for i in range(len(channels))], columns=4))
 
 # %% id="clip"
 others = {"darker": image.point(lambda value: value * 0.7), "mirrored": ImageOps.mirror(image)}
-others |= {name: open_image(path, size=(width, height)) for name, path in PICTURES.items() if name != lesson.given["picture"]}
+for name, path in PICTURES.items():
+    if name != lesson.given["picture"]:
+        others[name] = open_image(path, size=(width, height))
 
 
 def embed(one):
@@ -244,13 +246,15 @@ def embed(one):
 
 
 mine = embed(image)
-alike = {name: torch.cosine_similarity(mine, embed(other), dim=0).item() for name, other in others.items()}
+alike = {}
+for name, other in others.items():
+    alike[name] = torch.cosine_similarity(mine, embed(other), dim=0).item()
 print("vector of", len(mine), "numbers")
 show(grid(list(others.values()), [f"{name} {value:.2f}" for name, value in alike.items()], columns=4))
 
 # %% [markdown] lang="ko" id="unet-text"
-# 밝기나 방향이 달라도 같은 물건이 들면 높고, 다른 물건이 들면 훨씬 낮아요. **유넷**은 이 벡터를 보고 무엇이 움직여야 하는지 알게 돼요. 유넷이 받는 것은 네
-# 가지예요.
+# 어둡게만 한 그림은 1에 가깝고, 다른 물건이 든 그림은 훨씬 낮아요. 뒤집은 그림은 그 사이예요. 미니의 CLIP은 무엇이 어느 쪽으로 움직일지 알아내려고 배워서,
+# 보는 방향까지 벡터에 담거든요. **유넷**은 이 벡터를 보고 무엇이 움직여야 하는지 알게 돼요. 유넷이 받는 것은 네 가지예요.
 #
 # - 잡음 섞인 영상의 잠재값과, 그 옆에 나란히 놓은 **준 그림의 잠재값**(그래서 입력 채널이 두 배)
 # - CLIP 벡터
@@ -261,7 +265,8 @@ show(grid(list(others.values()), [f"{name} {value:.2f}" for name, value in alike
 # 하나씩 따로 그리는 모델이라면 가운데 말고는 0이어야 해요.
 
 # %% [markdown] lang="en" id="unet-text"
-# Darker or mirrored, a picture of the same thing scores high; pictures of other things score much lower. From this vector the
+# A darker picture of the same thing stays close to 1; pictures of other things score much lower. The mirror image lies between:
+# the mini's CLIP has learnt to tell what will move and which way, so its vector holds the direction, too. From this vector the
 # **UNet** learns what there is to move. The UNet is given four things:
 #
 # - the latents of the noisy video, and beside them **the latents of the given picture** (hence twice the channels)
@@ -277,7 +282,8 @@ show(grid(list(others.values()), [f"{name} {value:.2f}" for name, value in alike
 # %% id="unet"
 unet = pipe.unet
 generator = torch.Generator().manual_seed(seed)
-shape = (1, num_frames, unet.config.in_channels, height // pipe.vae_scale_factor, width // pipe.vae_scale_factor)
+rows, columns = height // pipe.vae_scale_factor, width // pipe.vae_scale_factor
+shape = (1, num_frames, unet.config.in_channels, rows, columns)
 inputs = torch.randn(shape, generator=generator).to(pipe.device, unet.dtype)
 changed = inputs.clone()
 middle = num_frames // 2
@@ -288,11 +294,13 @@ conditions = dict(
     added_time_ids=torch.tensor([[7 - 1, 127, 0.02]], device=pipe.device, dtype=unet.dtype),
 )
 with torch.no_grad():
-    difference = (unet(changed, 0.0, **conditions).sample - unet(inputs, 0.0, **conditions).sample).abs()
+    answer, other = (unet(one, 0.0, **conditions).sample for one in (inputs, changed))
+difference = (other - answer).abs()
 by_frame = difference.float().mean((0, 2, 3, 4)).tolist()
 print("input ", tuple(shape), "= [video, frames, channels, height, width]")
 print("output", tuple(difference.shape))
-show(line_plot(range(num_frames), {"change of the output": by_frame}, f"frame (only frame {middle} was changed)"))
+changes = {"change of the output": by_frame}
+show(line_plot(range(num_frames), changes, f"frame (only frame {middle} was changed)"))
 
 # %% [markdown] lang="ko" id="noise-text"
 # 하나만 바꿨는데 모든 프레임의 답이 달라졌어요. 유넷 안의 시간 층(temporal layer)이 프레임끼리 이야기하게 해 주기 때문이에요. 그래서 로켓이 프레임마다 제멋대로
@@ -300,8 +308,7 @@ show(line_plot(range(num_frames), {"change of the output": by_frame}, f"frame (o
 #
 # ## 잡음에서 영상으로
 #
-# 이제 잡음이 영상이 되는 과정을 볼게요. 파이프라인은 단계마다 `callback_on_step_end`에 준 함수를 불러 줘요. 그때그때의 잠재값을 모아 두었다가 그림으로 펼쳐요.
-# 윗줄은 그 단계를 마친 뒤의 잠재값이고, 아랫줄은 그 단계에서 모델이 **마지막 모습일 거라고 짐작한 것**이에요.
+# 이제 잡음이 영상이 되는 과정을 볼게요. 파이프라인은 단계마다 `callback_on_step_end`에 준 함수를 불러 줘요. 그때그때의 잠재값을 모아 둬요.
 
 # %% [markdown] lang="en" id="noise-text"
 # One frame was changed, and the answer changed in all of them. The temporal layers in the UNet let the frames talk to each other.
@@ -310,8 +317,7 @@ show(line_plot(range(num_frames), {"change of the output": by_frame}, f"frame (o
 # ## From noise to video
 #
 # Now we watch noise become a video. After every step the pipeline calls the function given as `callback_on_step_end`. We collect
-# the latents of each moment and unfold them into pictures. The upper row is what the latents were after that step; the lower
-# row is what the model, in that step, **guessed the end would look like**.
+# the latents of each moment.
 
 # %% id="noise"
 trail = []
@@ -340,6 +346,16 @@ pipe(
     output_type="latent",  # ko| 그림으로 펼치는 건 아래에서 직접 해요 # en| we unfold into pictures ourselves, below
 )
 trail.insert(0, noise * pipe.scheduler.init_noise_sigma)
+print("moments", len(trail), "of latents", tuple(noise.shape))
+
+# %% [markdown] lang="ko" id="guess-text"
+# 이제 몇 단계를 골라 마지막 프레임만 그림으로 펼쳐요. 윗줄은 그 단계를 마친 뒤의 잠재값이고, 아랫줄은 그 단계에서 모델이 **마지막 모습일 거라고 짐작한 것**이에요.
+
+# %% [markdown] lang="en" id="guess-text"
+# Now we pick some steps and unfold the last frame only. The upper row is what the latents were after that step; the lower row is
+# what the model, in that step, **guessed the end would look like**.
+
+# %% id="guesses"
 sigmas = pipe.scheduler.sigmas.tolist()  # ko| 단계마다 잡음의 크기, 마지막은 0 # en| the size of the noise at each step; the last is 0
 
 
@@ -448,7 +464,7 @@ def class_recipe(image_url, video_file, seed=42):
         decode_chunk_size=2,  # ko| 한 번에 그림으로 펼칠 프레임 수. 크면 덜 깜빡이고 메모리를 더 써요 # en| frames unfolded at a time: more flicker less and take more memory
         generator=generator,
         num_frames=num_frames,  # ko| 수업에서는 10 # en| 10 in the class
-        num_inference_steps=num_inference_steps,  # ko| 수업에서는 10. 많을수록 좋고, 그만큼 느려요 # en| 10 in the class; more are better, and slower in proportion
+        num_inference_steps=num_inference_steps,  # ko| 수업에서는 10. 많을수록 좋고, 그만큼 느려요 # en| 10 in the class; more are better and slower
     ).frames[0]  # ko| 영상 여러 개를 한꺼번에 만들 수도 있어서, 그중 첫 번째 # en| it could make several videos at once; the first one
     made = Clip(frames, seed, {})
     made.save(video_file, fps=7)  # ko| 1초에 7장: 10프레임이면 1.4초 # en| 7 pictures a second: 10 frames last 1.4 seconds
@@ -466,8 +482,7 @@ plain
 # They look the same. Are they, in numbers? We take the largest difference over all pixels of all frames. Pixel values go from 0
 # to 255.
 
-# %% id="equal"
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"] id="equal"
 ours, bare = (np.stack([np.asarray(frame, dtype=int) for frame in one.frames]) for one in (clip, plain))
 max_difference = int(np.abs(ours - bare).max())
 print("frames", len(ours), "max difference", max_difference)
@@ -486,37 +501,25 @@ print("frames", len(ours), "max difference", max_difference)
 # **1.** 맨 위 `picture`를 `"balloon"`으로 바꾸고 처음부터 다시 돌려 보세요. 풍선은 어디로 가나요?
 #
 # <details><summary>풀이</summary>
-#
-# 위로 떠올라요. 미니는 풍선이 뜬다는 것을 배웠거든요. 다시 돌리지 않고 한 셀로 해 볼 수도 있어요.
-#
-# ```python
-# generate_video(PICTURES["balloon"], out_dir / "balloon.mp4", seed=seed, pipe=pipe)
-# ```
-#
+# <p>위로 떠올라요. 미니는 풍선이 뜬다는 것을 배웠거든요. 다시 돌리지 않고 한 셀로 해 볼 수도 있어요.</p>
+# <pre><code>generate_video(PICTURES["balloon"], out_dir / "balloon.mp4", seed=seed, pipe=pipe)</code></pre>
 # </details>
 #
 # **2.** 잠재값에서 채널 하나를 통째로 0으로 만들고 그림으로 펼치면 어떻게 될까요?
 #
 # <details><summary>풀이</summary>
-#
-# 채널마다 맡은 것이 달라서, 하늘빛이 바뀌기도 하고 로켓이 옅어지기도 해요. 0 대신 다른 채널도 지워 보세요.
-#
-# ```python
-# without = code.clone()
+# <p>채널마다 맡은 것이 달라서, 하늘빛이 바뀌기도 하고 로켓이 옅어지기도 해요. 0 대신 다른 채널도 지워 보세요.</p>
+# <pre><code>without = code.clone()
 # without[:, 0] = 0
 # with torch.no_grad():
 #     sample = pipe.vae.decode(without.to(pipe.vae.dtype), num_frames=1).sample
-# show(pipe.video_processor.postprocess(sample.float())[0])
-# ```
-#
+# show(pipe.video_processor.postprocess(sample.float())[0])</code></pre>
 # </details>
 #
 # **3.** `class_recipe`에서 `decode_chunk_size`를 `num_frames`로 바꾸면 여전히 차이가 0일까요?
 #
 # <details><summary>풀이</summary>
-#
-# 아니에요. VAE의 복호기(decoder)도 시간 층이 있어서, 함께 펼치는 프레임 수가 바뀌면 픽셀도 조금 바뀌어요. `generate_video`에도 같은 값을 주면 다시 0이 돼요.
-#
+# <p>아니에요. VAE의 복호기(decoder)도 시간 층이 있어서, 함께 펼치는 프레임 수가 바뀌면 픽셀도 조금 바뀌어요. <code>generate_video</code>에도 같은 값을 주면 다시 0이 돼요.</p>
 # </details>
 #
 # ## 정리
@@ -549,38 +552,25 @@ print("frames", len(ours), "max difference", max_difference)
 # **1.** At the top change `picture` to `"balloon"` and run everything again. Where does the balloon go?
 #
 # <details><summary>Solution</summary>
-#
-# It rises: the mini has learnt that balloons do. It can also be tried in one cell, without running everything again:
-#
-# ```python
-# generate_video(PICTURES["balloon"], out_dir / "balloon.mp4", seed=seed, pipe=pipe)
-# ```
-#
+# <p>It rises: the mini has learnt that balloons do. It can also be tried in one cell, without running everything again:</p>
+# <pre><code>generate_video(PICTURES["balloon"], out_dir / "balloon.mp4", seed=seed, pipe=pipe)</code></pre>
 # </details>
 #
 # **2.** What happens if you set a whole channel of the latents to 0 and unfold them?
 #
 # <details><summary>Solution</summary>
-#
-# Each channel has its own duty: one changes the colour of the sky, another makes the rocket fade. Try others in place of 0.
-#
-# ```python
-# without = code.clone()
+# <p>Each channel has its own duty: one changes the colour of the sky, another makes the rocket fade. Try others in place of 0.</p>
+# <pre><code>without = code.clone()
 # without[:, 0] = 0
 # with torch.no_grad():
 #     sample = pipe.vae.decode(without.to(pipe.vae.dtype), num_frames=1).sample
-# show(pipe.video_processor.postprocess(sample.float())[0])
-# ```
-#
+# show(pipe.video_processor.postprocess(sample.float())[0])</code></pre>
 # </details>
 #
 # **3.** If you change `decode_chunk_size` to `num_frames` in `class_recipe`, is the difference still 0?
 #
 # <details><summary>Solution</summary>
-#
-# No. The VAE's decoder has temporal layers, too, so pixels change a little with the number of frames that are unfolded together.
-# Give `generate_video` the same value, and it is 0 again.
-#
+# <p>No. The VAE's decoder has temporal layers, too, so pixels change a little with the number of frames that are unfolded together. Give <code>generate_video</code> the same value, and it is 0 again.</p>
 # </details>
 #
 # ## Summary

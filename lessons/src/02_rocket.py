@@ -10,7 +10,7 @@
 # |---|---|
 # | 만들 것 | 로켓 영상 `rocket.mp4`와 손잡이마다 비교 영상 하나씩 |
 # | 필요한 것 | `svd-lab` 설치. GPU, 계정, 네트워크는 없어도 돼요 |
-# | 걸리는 시간 | 미니로 CPU 코어 하나에서 약 2분 30초(잰 값). 진짜 모델은 H100 GPU에서 약 1분과 불러오는 시간(어림). 이번에 걸린 시간은 마지막 셀이 알려 줘요 |
+# | 걸리는 시간 | 미니로 CPU 코어 하나에서 약 2~3분(잰 값). 진짜 모델은 H100 GPU에서 약 1분과 불러오는 시간(어림). 이번에 걸린 시간은 마지막 셀이 알려 줘요 |
 #
 # 이 패키지에는 로켓 그림이 들어 있어요. 수업에서 쓴 로켓 그림은 웹에 있어서, 네트워크가 되면 `picture`에 이 주소를 넣어도 돼요.
 # <https://huggingface.co/datasets/huggingface/documentation-images/resolve/main/diffusers/svd/rocket.png>
@@ -27,7 +27,7 @@
 # |---|---|
 # | You make | the rocket's video, `rocket.mp4`, and for each knob a video that compares |
 # | You need | `svd-lab` installed; no GPU, no account, no network |
-# | It takes | with the mini about two and a half minutes on one CPU core (measured); with the real model about a minute on an H100 GPU, and the loading (an estimate). The last cell says how long it took this time |
+# | It takes | with the mini two to three minutes on one CPU core (measured); with the real model about a minute on an H100 GPU, and the loading (an estimate). The last cell says how long it took this time |
 #
 # A picture of a rocket lies in this package. The class's own rocket is on the web; with a network you can give its address as
 # `picture`:
@@ -36,7 +36,7 @@
 # %% tags=["parameters"] id="parameters"
 model: str = "auto"  # ko| 모델: auto(GPU가 있으면 svd, 없으면 mini), mini, svd, 폴더, Hub ID # en| auto (svd on a GPU, else mini), mini, svd, a folder or a Hub id
 seed: int = 42  # ko| 시드: 0~4294967295, -1이면 무작위로 뽑음 # en| 0 to 4294967295; -1 draws one
-picture: str = "rocket"  # ko| 들어 있는 그림(ball, balloon, boat, car, rabbit, rocket), 파일 경로, 웹 주소 # en| a bundled picture (ball, balloon, boat, car, rabbit, rocket), a path or an address
+picture: str = "rocket"  # ko| 들어 있는 그림(ball, balloon, boat, car, rabbit, rocket), 파일 경로, 웹 주소 # en| bundled (ball, balloon, boat, car, rabbit, rocket), a path or an address
 num_frames: int = 10  # ko| 만들 프레임 수, 2 이상 # en| frames to make, at least 2
 num_inference_steps: int = 10  # ko| 잡음을 걷어 내는 횟수, 1 이상. 비교할 때는 절반만 써요 # en| denoising steps, at least 1; comparisons take half as many
 out_dir: str = "out/02_rocket"  # ko| 결과를 담을 폴더 # en| folder for the results
@@ -61,7 +61,7 @@ lesson = start_lesson(
 )
 seed, out_dir = lesson.seed, lesson.out_dir
 
-# %% id="imports"
+# %% tags=["nbval-check-output"] id="imports"
 import time
 
 import numpy as np
@@ -179,7 +179,8 @@ seed_difference = {short: difference(reference, clips[name]) for name, short in 
 for short, value in seed_difference.items():
     print(f"{short:6} difference {value:.3f}")
 chosen = {f"{seed}": reference}
-chosen |= {f"{clips[name].seed}, differs by {seed_difference[short]:.2f}": clips[name] for name, short in by_seed.items()}
+for name, short in by_seed.items():
+    chosen[f"{clips[name].seed}, differs by {seed_difference[short]:.2f}"] = clips[name]
 compare("seed", chosen, columns=2)
 
 # %% [markdown] lang="ko" id="steps-text"
@@ -204,13 +205,16 @@ few, many = max(1, num_inference_steps // 5), num_inference_steps * 5 // 2
 make(f"steps_{few}", num_inference_steps=few)
 make(f"steps_{many}", num_inference_steps=many)
 
-by_steps = {few: f"steps_{few}", quick: "reference", num_inference_steps: "rocket", many: f"steps_{many}"}
+by_steps = {few: f"steps_{few}", quick: "reference"}
+by_steps |= {num_inference_steps: "rocket", many: f"steps_{many}"}
 to_most = {steps: difference(clips[name], clips[f"steps_{many}"]) for steps, name in by_steps.items()}
 step_seconds = {steps: seconds[name] for steps, name in by_steps.items()}
-left = line_plot(list(by_steps), {f"difference to {many} steps": list(to_most.values())}, "num_inference_steps")
-right = line_plot(list(by_steps), {"seconds": list(step_seconds.values())}, "num_inference_steps")
-show(grid([left, right]))
-compare("steps", {f"{steps} steps, {step_seconds[steps]:.1f} s": clips[name] for steps, name in by_steps.items()}, columns=2)
+left = {f"difference to {many} steps": list(to_most.values())}
+right = {"seconds": list(step_seconds.values())}
+plots = [line_plot(list(by_steps), series, "num_inference_steps") for series in (left, right)]
+show(grid(plots))
+chosen = {f"{n} steps, {step_seconds[n]:.1f} s": clips[name] for n, name in by_steps.items()}
+compare("steps", chosen, columns=2)
 
 # %% [markdown] lang="ko" id="motion-text"
 # 단계가 아주 적으면 색과 모양이 덜 된 채로 끝나요. 단계를 늘릴수록 가장 많은 단계의 영상에 가까워지지만, 어느 만큼을 넘으면 시간만 늘고 거의 그대로예요. 시간이
@@ -239,10 +243,11 @@ by_bucket = dict(sorted(by_bucket.items()))
 
 bucket_motion = {bucket: motion(clips[name]) for bucket, name in by_bucket.items()}
 show(line_plot(list(bucket_motion), {"motion": list(bucket_motion.values())}, "motion_bucket_id"))
-compare("motion", {f"{bucket}: motion {bucket_motion[bucket]:.2f}": clips[by_bucket[bucket]] for bucket in (20, 127, 240)})
+chosen = {f"{b}: motion {bucket_motion[b]:.2f}": clips[by_bucket[b]] for b in (20, 127, 240)}
+compare("motion", chosen)
 
 # %% [markdown] lang="ko" id="fps-text"
-# 번호가 커질수록 움직임도 커져요. 다만 미니는 번호가 클수록 모양이 더 빨리 무너져요. 많이 움직이는 건 그만큼 어려운 일이에요.
+# 번호가 커질수록 움직임도 커져요. 다만 번호가 클수록 불꽃과 날개 끝이 더 흐트러져요. 많이 움직이는 건 그만큼 어려운 일이에요.
 #
 # ## fps: 상상하는 빠르기와 재생하는 빠르기
 #
@@ -252,7 +257,7 @@ compare("motion", {f"{bucket}: motion {bucket_motion[bucket]:.2f}": clips[by_buc
 # - `playback_fps`: 파일을 **재생하는** 빠르기예요. 프레임은 그대로 두고 빨리 넘길 뿐이에요. 따로 주지 않으면 `fps`와 같아요.
 
 # %% [markdown] lang="en" id="fps-text"
-# The larger the number, the more moves. In the mini large numbers also melt the shape sooner: to move far is harder.
+# The larger the number, the more moves. Large numbers also loosen the flame and the tips of the fins: to move far is harder.
 #
 # ## fps: the rate that is imagined and the rate that is played
 #
@@ -273,9 +278,11 @@ fps_motion = {fps: motion(clips[name]) for fps, name in by_fps.items()}
 for rate in (3, 7, 14):
     # ko| 같은 프레임을 다른 빠르기로 저장해요. 계산은 다시 하지 않아요.
     # en| The same frames, saved at other rates; nothing is computed again.
-    side_by_side([reference], [f"played at {rate} fps"], width=448).save(out_dir / f"played_at_{rate}.mp4", fps=rate)
+    played = side_by_side([reference], [f"played at {rate} fps"], width=448)
+    played.save(out_dir / f"played_at_{rate}.mp4", fps=rate)
     print(f"played at {rate:2} fps: {num_frames / rate:.1f} s")
-compare("fps", {f"fps={fps}: motion {fps_motion[fps]:.2f}": clips[name] for fps, name in by_fps.items()})
+chosen = {f"fps={fps}: motion {fps_motion[fps]:.2f}": clips[name] for fps, name in by_fps.items()}
+compare("fps", chosen)
 
 # %% [markdown] lang="ko" id="noise-text"
 # `fps`가 작으면 프레임 사이에 더 멀리 가고, 크면 덜 가요. `played_at_*.mp4`는 프레임이 모두 같고 재생 시간만 달라요. `out_dir`에서 열어 견줘 보세요.
@@ -301,9 +308,12 @@ for strength in (0.0, 0.5):
 by_noise = dict(sorted(by_noise.items()))
 
 given = np.asarray(image, dtype=float)
-first_frame = {strength: float(np.abs(pixels(clips[name])[0] - given).mean()) for strength, name in by_noise.items()}
-noise_motion = {strength: motion(clips[name]) for strength, name in by_noise.items()}
-compare("noise", {f"{s}: first frame off by {first_frame[s]:.2f}": clips[name] for s, name in by_noise.items()})
+first_frame, noise_motion, chosen = {}, {}, {}
+for strength, name in by_noise.items():
+    first_frame[strength] = float(np.abs(pixels(clips[name])[0] - given).mean())
+    noise_motion[strength] = motion(clips[name])
+    chosen[f"{strength}: first frame off by {first_frame[strength]:.2f}"] = clips[name]
+compare("noise", chosen)
 
 # %% [markdown] lang="ko" id="guidance-text"
 # 0과 0.02는 거의 같아요. 0.5는 미니에게는 너무 커서 배경까지 흩어져요. 자유가 늘 좋은 것은 아니에요. 그림을 지키고 싶으면 작게 두세요.
@@ -331,12 +341,16 @@ for scale in (1.0, 8.0):
     by_guidance[scale] = f"guidance_{scale:.0f}"
 by_guidance = dict(sorted(by_guidance.items()))
 
-guidance_motion = {scale: motion(clips[name]) for scale, name in by_guidance.items()}
-last_frame = {scale: float(np.abs(pixels(clips[name])[-1] - given).mean()) for scale, name in by_guidance.items()}
-compare("guidance", {f"max {s:.0f}: last frame off by {last_frame[s]:.1f}": clips[name] for s, name in by_guidance.items()})
+last_frame, guidance_motion, chosen = {}, {}, {}
+for scale, name in by_guidance.items():
+    last_frame[scale] = float(np.abs(pixels(clips[name])[-1] - given).mean())
+    guidance_motion[scale] = motion(clips[name])
+    chosen[f"max {scale:.0f}: last frame off by {last_frame[scale]:.1f}"] = clips[name]
+compare("guidance", chosen)
 
 # %% [markdown] lang="ko" id="chunk-text"
-# 최댓값이 1이면 안내가 없는 셈이라 흐릿해지고, 너무 크면 색과 밝기가 한쪽으로 치우쳐 망가져요. 3 안팎이 무난해요.
+# 최댓값이 1이면 안내가 없는 셈인데, 미니에게는 그것으로도 넉넉해요. 배운 세계가 단순해서 그림만 보고도 다음을 알거든요. 수업의 값은 3이에요. 너무 크면 색과
+# 밝기가 한쪽으로 치우쳐 망가져요.
 #
 # ## decode_chunk_size: 한 번에 몇 장을 펼칠까
 #
@@ -344,8 +358,8 @@ compare("guidance", {f"max {s:.0f}: last frame off by {last_frame[s]:.1f}": clip
 # 프레임마다 1.1 GiB쯤 더 써요. GPU 메모리가 모자라다는 오류는 대개 여기서 나요. 잠재값을 한 번만 만들어 두고 펼치는 일만 여러 가지로 해 봐요.
 
 # %% [markdown] lang="en" id="chunk-text"
-# With a maximum of 1 there is no guidance, and things fade. Far too much drives colours and brightness to extremes. About 3 is a
-# safe choice.
+# With a maximum of 1 there is no guidance, and for the mini that is enough: its world is so simple that it knows what comes next.
+# The class's value is 3. Far too much drives colours and brightness to extremes.
 #
 # ## decode_chunk_size: how many frames to unfold at a time
 #
@@ -374,7 +388,8 @@ for chunk in chunks:
     del tensor
 for chunk in chunks:
     to_whole = np.abs(unfolded[chunk] - unfolded[num_frames]).mean()
-    print(f"{chunk:3} at a time: {spent[chunk]['seconds']:6.2f} s {spent[chunk]['MiB']:6.0f} MiB, {to_whole:.2f} from all at once")
+    seconds_mib = f"{spent[chunk]['seconds']:6.2f} s {spent[chunk]['MiB']:6.0f} MiB"
+    print(f"{chunk:3} at a time: {seconds_mib}, {to_whole:.2f} from all at once")
 chunk_mib = [spent[chunk]["MiB"] for chunk in chunks]
 if np.isfinite(chunk_mib).all():
     show(line_plot(chunks, {"MiB": chunk_mib}, "decode_chunk_size"))
@@ -402,20 +417,21 @@ if np.isfinite(chunk_mib).all():
 def sharp(frames):
     # ko| 가로와 세로로 이웃한 픽셀의 차이를 제곱해 평균해요.
     # en| Squared differences of pixels that are neighbours across or down, averaged.
-    return (np.diff(frames, axis=1) ** 2).mean((1, 2, 3)) + (np.diff(frames, axis=2) ** 2).mean((1, 2, 3))
+    return sum((np.diff(frames, axis=axis) ** 2).mean((1, 2, 3)) for axis in (1, 2))
 
 
 sharpness = (sharp(pixels(clips["rocket"])) / sharp(given[None])).tolist()
 show(line_plot(range(num_frames), {"sharpness": sharpness}, "frame of rocket.mp4"))
-show(grid([image, clips["rocket"].frames[0], clips["rocket"].frames[-1]], ["picture", "first frame", "last frame"], width=660))
+first, *_, last = clips["rocket"].frames
+show(grid([image, first, last], ["picture", "first frame", "last frame"], width=660))
 
 # %% [markdown] lang="ko" id="end-text"
 # 첫 프레임부터 1보다 낮아요. VAE가 그림을 줄였다 펼치면서 자잘한 무늬를 잃기 때문이에요. 그런데 곡선은 뒤로 가도 별로 떨어지지 않아요. 눈으로 보면 마지막 프레임의
-# 창문과 날개는 분명히 무너졌는데도요. 이 자는 또렷함을 잴 뿐, 모양이 맞는지는 재지 못해요. **숫자와 눈을 함께 써야 하는 까닭**이에요.
+# 불꽃과 날개 끝이 처음 같지 않은데도요. 이 자는 또렷함을 잴 뿐, 모양이 맞는지는 재지 못해요. **숫자와 눈을 함께 써야 하는 까닭**이에요.
 #
 # 미니의 한계를 적어 둘게요.
 #
-# - 224×128, 14프레임까지만 배웠어요. 뒤로 갈수록 모양이 물러지고, 창문이나 바퀴살 같은 자잘한 무늬부터 사라져요.
+# - 224×128, 14프레임까지만 배웠어요. 뒤로 갈수록 모양이 조금씩 물러지고, 창문이나 바퀴살 같은 자잘한 무늬부터 사라져요.
 # - 그림에 없던 것은 상상하지 못해요. 불꽃이 커지거나 연기가 피어오르지 않아요. 진짜 SVD는 그런 것도 해요.
 # - 이모지처럼 생긴 물건 하나가 있는 그림을 배웠어요. 사진은 대개 사진인 채로 거의 멈춰 있어요.
 #
@@ -426,42 +442,26 @@ show(grid([image, clips["rocket"].frames[0], clips["rocket"].frames[-1]], ["pict
 # **1.** 가장 힘차게 날아가는 로켓을 만들어 보세요. 어떤 손잡이를 어느 쪽으로 돌릴까요?
 #
 # <details><summary>풀이</summary>
-#
-# 움직임을 키우는 손잡이는 둘이에요. `motion_bucket_id`는 크게, `fps`는 작게 해요. 재생은 7 fps로 두어야 빨라 보여요.
-#
-# ```python
-# make("strongest", motion_bucket_id=240, fps=4, playback_fps=7)
-# print(motion(clips["strongest"]), motion(clips["rocket"]))
-# ```
-#
+# <p>움직임을 키우는 손잡이는 둘이에요. <code>motion_bucket_id</code>는 크게, <code>fps</code>는 작게 해요. 재생은 7 fps로 두어야 빨라 보여요.</p>
+# <pre><code>make("strongest", motion_bucket_id=240, fps=4, playback_fps=7)
+# print(motion(clips["strongest"]), motion(clips["rocket"]))</code></pre>
 # </details>
 #
 # **2.** 로켓 그림을 좌우로 뒤집으면 어느 쪽으로 날아갈까요?
 #
 # <details><summary>풀이</summary>
-#
-# 기운 쪽을 따라가요. 뒤집은 그림으로 `image`를 바꾸고 같은 함수를 부르면 돼요.
-#
-# ```python
-# from PIL import ImageOps
-#
+# <p>기운 쪽을 따라가요. 뒤집은 그림으로 <code>image</code>를 바꾸고 같은 함수를 부르면 돼요.</p>
+# <pre><code>from PIL import ImageOps
 # image = ImageOps.mirror(image)
-# make("mirrored")
-# ```
-#
+# make("mirrored")</code></pre>
 # </details>
 #
 # **3.** 시드 다섯 개로 만들어 마지막 프레임만 나란히 놓아 보세요. 무엇이 같고 무엇이 다른가요?
 #
 # <details><summary>풀이</summary>
-#
-# 방향과 거리는 거의 같고, 뭉개지는 자리와 색이 조금씩 달라요.
-#
-# ```python
-# five = [make(f"seed_{s}", seed=s, num_inference_steps=quick) for s in range(5)]
-# show(grid([clip.frames[-1] for clip in five], [str(clip.seed) for clip in five]))
-# ```
-#
+# <p>방향과 거리는 거의 같고, 뭉개지는 자리와 색이 조금씩 달라요.</p>
+# <pre><code>five = [make(f"seed_{s}", seed=s, num_inference_steps=quick) for s in range(5)]
+# show(grid([clip.frames[-1] for clip in five], [str(clip.seed) for clip in five]))</code></pre>
 # </details>
 #
 # ## 정리
@@ -481,12 +481,12 @@ show(grid([image, clips["rocket"].frames[0], clips["rocket"].frames[-1]], ["pict
 
 # %% [markdown] lang="en" id="end-text"
 # It is below 1 from the first frame on, because the VAE loses fine patterns when it shrinks and unfolds. Yet the curve hardly falls
-# later, although the eye sees clearly that window and fins have melted in the last frame. This yardstick measures sharpness, not
+# later, although the eye sees that flame and fins are not what they were in the last frame. This yardstick measures sharpness, not
 # whether a shape is right. **That is why one needs both numbers and eyes.**
 #
 # The mini's limits:
 #
-# - It has learnt 224×128 pixels and up to 14 frames. Towards the end shapes go soft, fine patterns such as windows and spokes
+# - It has learnt 224×128 pixels and up to 14 frames. Towards the end shapes soften a little, fine patterns such as windows and spokes
 #   first.
 # - It cannot imagine what is not in the picture: no flame grows, no smoke billows. The real SVD does such things.
 # - It has learnt pictures of one emoji-like thing. A photograph mostly stays a photograph and hardly moves.
@@ -499,42 +499,26 @@ show(grid([image, clips["rocket"].frames[0], clips["rocket"].frames[-1]], ["pict
 # **1.** Make the rocket fly as forcefully as you can. Which knobs do you turn, and which way?
 #
 # <details><summary>Solution</summary>
-#
-# Two knobs enlarge motion: `motion_bucket_id` up and `fps` down. Playback must stay at 7 fps for it to look fast.
-#
-# ```python
-# make("strongest", motion_bucket_id=240, fps=4, playback_fps=7)
-# print(motion(clips["strongest"]), motion(clips["rocket"]))
-# ```
-#
+# <p>Two knobs enlarge motion: <code>motion_bucket_id</code> up and <code>fps</code> down. Playback must stay at 7 fps for it to look fast.</p>
+# <pre><code>make("strongest", motion_bucket_id=240, fps=4, playback_fps=7)
+# print(motion(clips["strongest"]), motion(clips["rocket"]))</code></pre>
 # </details>
 #
 # **2.** Mirror the picture of the rocket. Which way does it fly?
 #
 # <details><summary>Solution</summary>
-#
-# It follows its own slant. Put the mirrored picture into `image` and call the same function:
-#
-# ```python
-# from PIL import ImageOps
-#
+# <p>It follows its own slant. Put the mirrored picture into <code>image</code> and call the same function:</p>
+# <pre><code>from PIL import ImageOps
 # image = ImageOps.mirror(image)
-# make("mirrored")
-# ```
-#
+# make("mirrored")</code></pre>
 # </details>
 #
 # **3.** Make videos with five seeds and put their last frames side by side. What is the same, and what differs?
 #
 # <details><summary>Solution</summary>
-#
-# Direction and distance are much the same; where it blurs, and some colours, differ a little.
-#
-# ```python
-# five = [make(f"seed_{s}", seed=s, num_inference_steps=quick) for s in range(5)]
-# show(grid([clip.frames[-1] for clip in five], [str(clip.seed) for clip in five]))
-# ```
-#
+# <p>Direction and distance are much the same; where it blurs, and some colours, differ a little.</p>
+# <pre><code>five = [make(f"seed_{s}", seed=s, num_inference_steps=quick) for s in range(5)]
+# show(grid([clip.frames[-1] for clip in five], [str(clip.seed) for clip in five]))</code></pre>
 # </details>
 #
 # ## Summary
@@ -564,7 +548,7 @@ measured = {
     "last_frame_off_by_guidance": last_frame,
     "motion_by_guidance": guidance_motion,
     "decode_seconds": {chunk: spent[chunk]["seconds"] for chunk in chunks},
-    "decode_mib": {chunk: mib for chunk, mib in zip(chunks, chunk_mib, strict=True) if np.isfinite(mib)},
+    "decode_mib": {c: spent[c]["MiB"] for c in chunks if np.isfinite(spent[c]["MiB"])},
     "sharpness_by_frame": sharpness,
 }
 finish_lesson(lesson, clips, measured)

@@ -1,0 +1,128 @@
+"""Make the READMEs' table of lessons, and its pictures, from the committed notebooks: python docs/lesson_table.py
+
+Everything in the table is read where it is true: a lesson's title and what it makes in its first cell, the seconds in the output
+of its last, the picture from a video that its run left in the Korean notebook, the repository's address in pyproject.toml. Run it
+after `lessons/build.py --execute`, and when the address changes. A test holds the table to what this gives.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import tempfile
+import tomllib
+from pathlib import Path
+
+import imageio_ffmpeg
+import nbformat
+from nbformat import NotebookNode
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDTH = 320  # pixels of a picture
+VIDEO = re.compile(r'src="data:video/mp4;base64,([^"]+)"')
+SHOWN = {"02_rocket": "motion"}  # the cell whose first video stands for the lesson; for the others the first there is
+MARKS = ("<!-- lessons: written by docs/lesson_table.py -->", "<!-- end of lessons -->")
+WORDS = {
+    "en": {
+        "readme": "README.md",
+        "head": ("", "lesson", "you make", "on a CPU", "open"),
+        "seconds": "{} s",
+        "minutes": "{} min",
+        "picture": "A clip made in lesson {}",
+    },
+    "ko": {
+        "readme": "README.ko.md",
+        "head": ("", "강의", "만들 것", "CPU에서", "열기"),
+        "seconds": "{}초",
+        "minutes": "{}분",
+        "picture": "{}강에서 만드는 영상",
+    },
+}
+
+
+def lessons() -> list[str]:
+    """The names of all lessons, in order."""
+    return [path.stem for path in sorted((ROOT / "lessons" / "ko").glob("[0-9][0-9]_*.ipynb"))]
+
+
+def read(name: str, language: str) -> NotebookNode:
+    return nbformat.read(ROOT / "lessons" / language / f"{name}.ipynb", as_version=4)
+
+
+def seconds(name: str) -> int:
+    """How long the committed run took, as its last cell says."""
+    text = "".join(output.get("text", "") for output in read(name, "ko").cells[-1].outputs)
+    return int(re.search(rf"{name}: (\d+) s;", text)[1])
+
+
+def picture(name: str) -> Path:
+    """Where the lesson's moving picture lies."""
+    return ROOT / "docs" / f"lesson-{name[:2]}.webp"
+
+
+def make_picture(name: str) -> None:
+    """Write picture(name): the chosen video of the committed run as an animated WebP, WIDTH pixels wide, at its own rate."""
+    cells = [cell for cell in read(name, "ko").cells if cell.cell_type == "code"]
+    shown = [cell for cell in cells if SHOWN.get(name, cell.id) == cell.id]
+    html = "".join(output.get("data", {}).get("text/html", "") for cell in shown for output in cell.outputs)
+    found = VIDEO.search(html)
+    if found is None:
+        raise ValueError(f"{name} shows no video{f' in its cell {SHOWN[name]!r}' if name in SHOWN else ''}")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "clip.mp4"
+        file.write_bytes(base64.b64decode(found[1]))
+        stream = imageio_ffmpeg.read_frames(str(file))
+        about = next(stream)
+        frames = [Image.frombytes("RGB", about["size"], data) for data in stream]
+    size = (WIDTH, round(frames[0].height * WIDTH / frames[0].width))
+    frames = [frame.resize(size, Image.Resampling.LANCZOS) for frame in frames]
+    duration = round(1000 / about["fps"])
+    frames[0].save(
+        picture(name), save_all=True, append_images=frames[1:], duration=duration, loop=0, quality=70, method=6
+    )
+
+
+def table(language: str) -> str:
+    """The table in "en" or "ko", as Markdown."""
+    words = WORDS[language]
+    address = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
+    repository = address.removeprefix("https://github.com/")
+    lines = [f"| {' | '.join(words['head'])} |", "|---" * len(words["head"]) + "|"]
+    for name in lessons():
+        first = read(name, language).cells[0].source
+        title = re.search(r"^# (.+)", first, re.M)[1]
+        made = re.findall(r"^\| [^|]+ \| (.+) \|$", first, re.M)[0]
+        took = seconds(name)
+        time = words["seconds"].format(took) if took < 90 else words["minutes"].format(f"{took / 60:.1f}")
+        path = f"lessons/{language}/{name}.ipynb"
+        places = [
+            f"[한국어](lessons/ko/{name}.ipynb)",
+            f"[English](lessons/en/{name}.ipynb)",
+            f"[Binder](https://mybinder.org/v2/gh/{repository}/HEAD?labpath={path.replace('/', '%2F')})",
+            f"[Colab](https://colab.research.google.com/github/{repository}/blob/HEAD/{path})",
+            f"[Kaggle](https://kaggle.com/kernels/welcome?src={address}/blob/HEAD/{path})",
+        ]
+        image = f"![{words['picture'].format(int(name[:2]))}](docs/{picture(name).name})"
+        lines.append(f"| {image} | {title} | {made} | {time} | {' · '.join(places)} |")
+    return "\n".join(lines)
+
+
+def with_table(text: str, language: str) -> str:
+    """A README's `text` with the table between MARKS."""
+    before, rest = text.split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    return f"{before}{MARKS[0]}\n{table(language)}\n{MARKS[1]}{after}"
+
+
+def main() -> None:
+    for name in lessons():
+        make_picture(name)
+        print(f"{picture(name).relative_to(ROOT)}: {picture(name).stat().st_size / 1e3:.0f} kB")
+    for language, words in WORDS.items():
+        readme = ROOT / words["readme"]
+        readme.write_text(with_table(readme.read_text("utf-8"), language), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Run lessons from top to bottom in JupyterLab in a real browser, as a student does, and look at what is shown there.
+
+    python tests/browser_lessons.py 01 02 --language en --shots /tmp/shots
+
+Not collected by pytest: it needs JupyterLab, Playwright's Python package (`pip install jupyterlab playwright`) and a chromium
+(Debian: `apt install chromium fonts-noto-cjk`), and takes as long as the lessons do. Each notebook is copied with docs/ into an
+empty folder, its outputs are removed, and "Run All Cells" is clicked. The run fails (exit 1) when a cell raises, when one has not
+run, or when a video that was made does not play. Screenshots, one a screenful, go into the folder given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Cells out of sight are attached, too: what is asked of the page is asked of the whole notebook.
+SETTINGS = (
+    '{"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},'
+    ' "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}'
+)
+COUNTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].map(e => e.textContent.trim())"
+ERRORS = "[...document.querySelectorAll('[data-mime-type=\"application/vnd.jupyter.error\"]')].map(e => e.textContent)"
+VIDEOS = "[...document.querySelectorAll('.jp-OutputArea video')].map(v => [v.readyState, v.videoWidth, v.duration])"
+BROKEN = "[...document.querySelectorAll('.jp-Notebook img')].filter(i => !i.naturalWidth).map(i => i.src.slice(0, 80))"
+
+
+@contextmanager
+def lab(folder: Path, jupyter: str, port: int) -> Iterator[str]:
+    """JupyterLab over `folder`, as long as the block lasts; gives its address."""
+    overrides = folder / ".settings"
+    overrides.mkdir()
+    (overrides / "overrides.json").write_text(SETTINGS)
+    options = [f"--port={port}", "--no-browser", "--IdentityProvider.token=", "--ServerApp.root_dir=" + str(folder)]
+    options += [f"--LabApp.app_settings_dir={overrides}", "--KernelSpecManager.ensure_native_kernel=False"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options.append("--allow-root")
+    environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "PYTHONPATH": str(ROOT)}
+    with (folder / ".lab.log").open("wb") as log:
+        server = subprocess.Popen([jupyter, "lab", *options], stdout=log, stderr=log, env=environment)
+        address = f"http://127.0.0.1:{port}"
+        try:
+            for _ in range(120):
+                try:
+                    urllib.request.urlopen(f"{address}/api", timeout=1).close()
+                    break
+                except OSError:
+                    if server.poll() is not None:
+                        raise RuntimeError(f"JupyterLab ended: {(folder / '.lab.log').read_text()[-2000:]}") from None
+                    time.sleep(0.5)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def wait_for_kernel(address: str, name: str, limit: float = 60) -> None:
+    """Until the server has a kernel for notebook `name` that waits for work. TimeoutError after `limit` seconds."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        with urllib.request.urlopen(f"{address}/api/sessions", timeout=10) as answer:
+            states = {session["path"]: session["kernel"]["execution_state"] for session in json.load(answer)}
+        if states.get(name) == "idle":
+            return
+        time.sleep(0.5)
+    raise TimeoutError(f"no kernel for {name} within {limit:.0f} s")
+
+
+def run_in_browser(page: Page, address: str, name: str, limit: float) -> list[str]:
+    """Open notebook `name` (a path below the server's folder), run all of it; what went wrong, in words."""
+    page.goto(f"{address}/lab/tree/{name}?reset")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    wait_for_kernel(address, name)
+    page.wait_for_timeout(2000)  # until the page, too, knows of the kernel
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.wait_for_timeout(2000)
+    select = page.locator(".jp-Dialog button.jp-mod-accept")
+    if select.count():  # it did not yet: JupyterLab asks which kernel to take, and the notebook's own is chosen
+        select.click()
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        counts = page.evaluate(COUNTS)
+        if page.evaluate(ERRORS) or (counts and all(count.strip("[]:").isdigit() for count in counts)):
+            break
+        time.sleep(1)
+    problems = [f"a cell raised: {text[-300:]}" for text in page.evaluate(ERRORS)]
+    problems += [f"cell {i} has not run: {c!r}" for i, c in enumerate(page.evaluate(COUNTS)) if not c[1:-2].isdigit()]
+    page.wait_for_timeout(2000)  # the last outputs are drawn
+    videos = page.evaluate(VIDEOS)
+    problems += [f"video {i} does not play: {v}" for i, v in enumerate(videos) if v[0] < 2 or not v[1] or not v[2]]
+    if not videos:
+        problems.append("no video is shown")
+    return problems + [f"a picture is broken: {source}" for source in page.evaluate(BROKEN)]
+
+
+def take_screenshots(page: Page, folder: Path) -> None:
+    """One picture a screenful, from top to bottom, as NN.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scroller = ".jp-WindowedPanel-outer"
+    page.evaluate(f"document.querySelector('{scroller}').scrollTop = 0")
+    for number in range(1, 100):
+        page.wait_for_timeout(400)
+        page.screenshot(path=folder / f"{number:02}.png")
+        if not page.evaluate(
+            f"(e => {{const y = e.scrollTop; e.scrollTop += e.clientHeight - 60; return e.scrollTop > y}})"
+            f"(document.querySelector('{scroller}'))"
+        ):
+            break
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lessons", nargs="*", default=[""], help="starts of names, as 01; default: all")
+    parser.add_argument("--language", choices=["ko", "en"], default="ko")
+    parser.add_argument("--shots", type=Path, help="folder for screenshots")
+    parser.add_argument("--limit", type=float, default=600, help="seconds a lesson may take")
+    parser.add_argument("--jupyter", default="jupyter", help="the jupyter command whose JupyterLab is used")
+    parser.add_argument("--browser", default=shutil.which("chromium"), help="chromium's executable")
+    parser.add_argument("--port", type=int, default=8899)
+    options = parser.parse_args()
+    source = ROOT / "lessons" / options.language
+    chosen = [p for p in sorted(source.glob("*.ipynb")) if p.name.startswith(tuple(options.lessons))]
+    failed = not chosen
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        notebooks = folder / "lessons" / options.language  # where a clone has them: their pictures lie in ../../docs
+        notebooks.mkdir(parents=True)
+        shutil.copytree(ROOT / "docs", folder / "docs")
+        for path in chosen:
+            notebook = nbformat.read(path, as_version=4)
+            for cell in notebook.cells:
+                if cell.cell_type == "code":
+                    cell.outputs, cell.execution_count = [], None
+            nbformat.write(notebook, notebooks / path.name)
+        with lab(folder, options.jupyter, options.port) as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=options.browser, args=BROWSER_FLAGS)
+            for path in chosen:
+                page = browser.new_page(viewport={"width": 1280, "height": 900})
+                start = time.monotonic()
+                problems = run_in_browser(page, address, f"lessons/{options.language}/{path.name}", options.limit)
+                videos = len(page.evaluate(VIDEOS))
+                print(
+                    f"{path.name}: {time.monotonic() - start:.0f} s, {videos} videos", *problems, sep="\n  ", flush=True
+                )
+                if options.shots:
+                    take_screenshots(page, options.shots / path.stem)
+                failed |= bool(problems)
+                page.close()
+            browser.close()
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
