@@ -16,8 +16,11 @@ PLURALS = {
     "tropical fish": "tropical fish", "bison": "bison", "man": "men", "woman": "women", "child": "children", "elf": "elves",
     "fireman": "firemen", "policeman": "policemen", "spaceman": "spacemen", "old man": "old men", "squid": "squid",
     "cup of coffee": "cups of coffee", "cup of tea": "cups of tea", "glass of wine": "glasses of wine",
-    "mug of beer": "mugs of beer",
+    "mug of beer": "mugs of beer", "ox": "oxen", "tomato": "tomatoes", "snowman": "snowmen", "maple leaf": "maple leaves",
+    "statue of liberty": "statues of liberty", "pile of books": "piles of books", "blowfish": "blowfish",
+    "pufferfish": "pufferfish", "jellyfish": "jellyfish",
 }  # fmt: skip
+ALWAYS_PLURAL = ("books", "jeans", "trousers", "glasses", "fries", "scissors", "cherries", "gloves")
 CLASS_PROMPTS = (
     "a photograph of an astronaut riding a horse",
     "An aerial view of a city at night, long exposure, instagram contest",
@@ -27,13 +30,15 @@ CLASS_PROMPTS = (
 def plural(noun: str) -> str:
     if noun in PLURALS:
         return PLURALS[noun]
+    if noun.split()[-1] in ALWAYS_PLURAL:
+        return noun
     if noun.endswith("y") and noun[-2] not in "aeiou":
         return noun[:-1] + "ies"
     return noun + ("es" if noun.endswith(("s", "x", "sh", "ch")) else "s")
 
 
 def _article(noun: str) -> str:
-    if noun.split()[-1] in ("books", "jeans", "trousers", "glasses", "fries", "scissors", "cherries", "gloves"):
+    if noun.split()[-1] in ALWAYS_PLURAL:
         return noun
     return f"an {noun}" if noun[0] in "aeiou" and not noun.startswith(("uni", "ufo")) else f"a {noun}"
 
