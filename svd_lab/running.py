@@ -83,7 +83,7 @@ def run(
         stop_if_asked(f"while decoding the {noun}")
 
     with (
-        _turn(pipe, cancel),
+        turn(pipe, cancel),
         _left_as_it_was(pipe, quiet=on_step is not None),
         _watched_decode(pipe, before_decode, lambda pixels: check_finite(pixels, "while decoding")),
     ):
@@ -98,8 +98,11 @@ def run(
 
 
 @contextmanager
-def _turn(pipe: Any, cancel: threading.Event | None) -> Iterator[None]:
-    """Hold the pipeline's lock; while waiting for it, keep an eye on `cancel`."""
+def turn(pipe: Any, cancel: threading.Event | None) -> Iterator[None]:
+    """Hold the pipeline's lock, and with it its tokenizer's, which is no less shared; while waiting, keep an eye on `cancel`.
+
+    Raises Cancelled while it waits, RuntimeError in a thread that holds it already.
+    """
     with _TURNS_GUARD:
         lock = _TURNS.setdefault(pipe, threading.Lock())
     mine = _MINE.__dict__.setdefault("pipes", set())

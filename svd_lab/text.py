@@ -22,7 +22,7 @@ from svd_lab.clip import Clip, check_video_path
 from svd_lab.generation import DECODE_WORTH, check_video_pipe, run_video
 from svd_lab.prompts import PromptWarning, check_prompts, quiet_about_length, warn_about_prompt
 from svd_lab.recipe import make_text_recipe
-from svd_lab.running import Cancelled, pace, run
+from svd_lab.running import Cancelled, pace, run, turn
 from svd_lab.settings import check_image_settings, check_settings, check_size
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def generate_text2video(
         raise Cancelled("cancelled before the start; no file was written")
     image_pipe, pipe = _check_image_pipe(image_pipe), check_video_pipe(pipe)
     settings |= check_size(pipe, settings["height"], settings["width"], image_pipe)
-    _warn(settings, image_pipe.tokenizer)
+    with turn(image_pipe, cancel):  # a tokenizer keeps padding and truncation as state: another run may be using it
+        _warn(settings, image_pipe.tokenizer)
     if settings["seed"] == -1:
         settings["seed"] = secrets.randbelow(2**32)
         print(f"seed {settings['seed']}")

@@ -284,6 +284,28 @@ def test_threads_on_the_same_pipelines_take_turns(run, tmp_path):
     assert all(difference(results[seed], expected[seed]) == 0 for seed in expected)
 
 
+def test_a_tokenizer_in_use_by_another_run_is_not_touched(run, tmp_path, monkeypatch):
+    # Its padding and truncation are state: a second thread that counts tokens would change what the first one encodes.
+    seen, inside, go_on = [], threading.Event(), threading.Event()
+    monkeypatch.setattr("svd_lab.text.warn_about_prompt", lambda *_, **__: seen.append(threading.current_thread().name))
+
+    def hold(step, *_):
+        inside.set()
+        assert go_on.wait(60)
+
+    first = threading.Thread(target=run, kwargs=dict(on_step=hold, video_file=tmp_path / "1.mp4"), name="first")
+    second = threading.Thread(target=run, kwargs=dict(video_file=tmp_path / "2.mp4"), name="second")
+    first.start()
+    assert inside.wait(60)
+    second.start()
+    second.join(0.5)
+    assert seen == ["first"]
+    go_on.set()
+    first.join(60)
+    second.join(60)
+    assert seen == ["first", "second"] and len(list(tmp_path.glob("*.mp4"))) == 2
+
+
 def test_a_call_from_inside_its_own_on_step_is_refused_instead_of_waiting_for_ever(run, tmp_path):
     with pytest.raises(RuntimeError, match="inside its own on_step"):
         run(on_step=lambda *_: run(video_file=tmp_path / "inner.mp4"))
