@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from svd_lab.clip import Clip
     from svd_lab.generation import generate_video
     from svd_lab.images import open_image
+    from svd_lab.metadata import read_recipe
     from svd_lab.pipelines import load_image_pipeline, load_video_pipeline
+    from svd_lab.replaying import replay
     from svd_lab.running import Cancelled
     from svd_lab.text import generate_text2video
 
@@ -30,6 +32,8 @@ __all__ = [
     "load_image_pipeline",
     "load_video_pipeline",
     "open_image",
+    "read_recipe",
+    "replay",
 ]
 
 _HOME = {
@@ -40,6 +44,8 @@ _HOME = {
     "load_image_pipeline": "svd_lab.pipelines",
     "load_video_pipeline": "svd_lab.pipelines",
     "open_image": "svd_lab.images",
+    "read_recipe": "svd_lab.metadata",
+    "replay": "svd_lab.replaying",
 }
 
 wait_politely()

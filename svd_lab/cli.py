@@ -7,18 +7,15 @@ Exit status: 0 done, 1 the run failed (one readable line; the traceback with --d
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import svd_lab
+from svd_lab.commands import list_models, make_demo, plain_warnings, progress, show_recipe
 
 PICTURES = Path(__file__).with_name("mini") / "pictures"
-_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 # generate_video's keywords: type, and what --help says. The defaults stand in generate_video alone.
 _KEYWORDS: dict[str, tuple[Callable[[str], Any], str]] = {
@@ -49,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # argparse cannot make a positional argument depend on an option.
     options = build_parser(prompted=any(word.split("=")[0] == "--prompt" for word in words)).parse_args(words)
     try:
-        return options.run(options)
+        return options.run(options) or 0
     except KeyboardInterrupt:
         print("\nsvd-lab: stopped; no unfinished file was left", file=sys.stderr)
         return 130
@@ -61,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
-    """The command line: generate, demo, models, lesson. prompted: generate takes a prompt and no PICTURE."""
+    """The command line: generate, demo, models, recipe, lesson. prompted: generate takes a prompt and no PICTURE."""
     parser = argparse.ArgumentParser(
         prog="svd-lab", description="Make short videos from pictures with Stable Video Diffusion."
     )
@@ -103,12 +100,17 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
     demo.add_argument("--pictures", type=Path, default=PICTURES, help="a folder of pictures of your own")
     demo.add_argument("--model", default="mini", help="as in generate (mini)")
     demo.add_argument("--seed", type=int, default=42, help="as in generate (42)")
-    demo.set_defaults(run=run_demo)
+    demo.set_defaults(run=lambda given: make_demo(given.pictures, given.out, given.seed, lambda: _load(given)))
 
     models = commands.add_parser(
         "models", parents=[debug], help="say which models are here, where, how large, what is missing"
     )
-    models.set_defaults(run=run_models)
+    models.set_defaults(run=lambda _: list_models())
+
+    recipe = commands.add_parser("recipe", parents=[debug], help="print the recipe that a video carries, as JSON")
+    recipe.add_argument("video", metavar="FILE.mp4", help="a video that svd-lab wrote")
+    recipe.add_argument("--replay", metavar="OUT.mp4", help="make the clip again, and say whether it is the same")
+    recipe.set_defaults(run=lambda given: show_recipe(given.video, given.replay))
 
     lesson = commands.add_parser(
         "lesson", parents=[debug], help="run a lesson's notebook with parameters, as a class does"
@@ -127,7 +129,7 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
     return parser
 
 
-def run_generate(options: argparse.Namespace) -> int:
+def run_generate(options: argparse.Namespace) -> None:
     """svd-lab generate: one picture, one video."""
     from svd_lab.clip import check_video_path
     from svd_lab.images import open_image
@@ -145,10 +147,9 @@ def run_generate(options: argparse.Namespace) -> int:
             options.picture, options.video, options.seed, pipe=pipe, on_step=on_step, **keywords
         )
     _report(options, clip)
-    return 0
 
 
-def run_text(options: argparse.Namespace) -> int:
+def run_text(options: argparse.Namespace) -> None:
     """svd-lab generate --prompt: one text, one image, one video."""
     from svd_lab.clip import check_video_path
     from svd_lab.text import check_call
@@ -159,94 +160,16 @@ def run_text(options: argparse.Namespace) -> int:
     check_video_path(options.video)
     image_pipe = _load(options, svd_lab.load_image_pipeline, options.image_model)
     pipe = _load(options)
-    with progress(Path(options.video).name) as on_step, _plain_warnings():
+    with progress(Path(options.video).name) as on_step, plain_warnings():
         clip = svd_lab.generate_text2video(
             options.prompt, options.video, options.seed, image_pipe=image_pipe, pipe=pipe, on_step=on_step, **keywords
         )
     _report(options, clip)
-    return 0
 
 
 def _report(options: argparse.Namespace, clip: Any) -> None:
     width, height = clip.frames[0].size
     print(f"{options.video}: {len(clip)} frames of {width}x{height}, seed {clip.seed}")
-
-
-@contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """What there is to say about a prompt as one line, without Python's file and line number."""
-    from svd_lab.prompts import PromptWarning
-
-    with warnings.catch_warnings():
-        usual = warnings.showwarning
-
-        def show(message: Any, category: Any, *where: Any, **more: Any) -> None:
-            if issubclass(category, PromptWarning):
-                print(f"svd-lab: {message}", file=sys.stderr)
-            else:
-                usual(message, category, *where, **more)
-
-        warnings.showwarning = show
-        yield
-
-
-def run_demo(options: argparse.Namespace) -> int:
-    """svd-lab demo: every bundled picture becomes a video; contact-sheet.png shows them all."""
-    from PIL import Image
-
-    folder = options.pictures
-    pictures = [path for path in folder.glob("*") if path.suffix.lower() in _PICTURE_SUFFIXES]
-    pictures.sort(key=lambda path: (path.stem != "rocket", path.name))  # the class's first picture comes first
-    if not pictures:
-        raise FileNotFoundError(
-            f"there is no picture ({', '.join(_PICTURE_SUFFIXES)}) in {folder}. Give a folder: --pictures DIR"
-        )
-    pipe = _load(options)
-    sheets = []
-    for number, picture in enumerate(pictures, 1):
-        video = options.out / f"{picture.stem}.mp4"
-        with progress(f"{number}/{len(pictures)} {video.name}") as on_step:
-            clip = svd_lab.generate_video(picture, video, options.seed, pipe=pipe, on_step=on_step)
-        print(f"{number}/{len(pictures)} {video}", flush=True)
-        sheets.append(clip.contact_sheet(columns=5))
-    gap = 16
-    height = sum(sheet.height + gap for sheet in sheets) - gap
-    whole = Image.new("RGB", (max(sheet.width for sheet in sheets), height), "white")
-    top = 0
-    for sheet in sheets:
-        whole.paste(sheet, (0, top))
-        top += sheet.height + gap
-    sheet_file = options.out / "contact-sheet.png"
-    whole.save(sheet_file)
-    print(f"All frames on one sheet: {sheet_file}\nLook into {options.out.resolve()}")
-    return 0
-
-
-def run_models(options: argparse.Namespace) -> int:
-    """svd-lab models: the table, and for each model whether it is whole on this machine."""
-    from svd_lab.checkpoints import check_folder, locate, model_roots
-    from svd_lab.families import FAMILIES
-
-    for family in FAMILIES:
-        print(f"with {family.loader}, {family.makes}:")
-        for key, model in family.models.items():
-            found = locate(key, family)
-            print(f"{key:8}{model.about}")
-            if found.folder is None:
-                print(f"{'':8}not here; the Hub has it as {model.hub_id}")
-                continue
-            size = sum(path.stat().st_size for path in found.folder.rglob("*") if path.is_file())
-            print(f"{'':8}{found.source}, {size / 1e6:,.0f} MB: {found.folder}")
-            try:
-                check_folder(found.folder, half=False, family=family)
-            except (OSError, ValueError) as error:
-                print(f"{'':8}cannot be used: {error}")
-    for root in model_roots():
-        if not root.is_dir():
-            print(f"SVD_LAB_MODELS names {root}, which is not a folder")
-    if not model_roots():
-        print("SVD_LAB_MODELS is not set: it can name folders in which models are looked for")
-    return 0
 
 
 def run_lesson(options: argparse.Namespace) -> int:
@@ -281,30 +204,6 @@ def _load(options: argparse.Namespace, loader: Callable[..., Any] | None = None,
     import torch
 
     return loader(model, device=options.device, dtype=getattr(torch, options.dtype))
-
-
-@contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int, float], None]]:
-    """An on_step function: a tqdm bar on a terminal, a plain line a step elsewhere (a log, a pipe)."""
-    if not sys.stderr.isatty():
-        yield lambda step, total, left: print(
-            f"{label}: step {step}/{total}, about {left:.0f} s left", file=sys.stderr, flush=True
-        )
-        return
-    from tqdm import tqdm
-
-    # tqdm's own count is 0, and its bar empty, on a terminal that tells no size (docker, ssh -t, a pseudo terminal).
-    columns, rows = shutil.get_terminal_size()
-    layout = "{desc} {bar} {n_fmt}/{total_fmt}{postfix}"
-    bar = tqdm(desc=label, leave=False, ncols=columns, nrows=rows, bar_format=layout, mininterval=0)  # shows every step
-    with bar:
-
-        def on_step(step: int, total: int, left: float) -> None:
-            bar.total = total
-            bar.set_postfix_str(f"about {left:.0f} s left", refresh=False)
-            bar.update(step - bar.n)
-
-        yield on_step
 
 
 if __name__ == "__main__":

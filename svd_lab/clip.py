@@ -22,7 +22,8 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from svd_lab.encoding import GIF, H264, check_path, encode
+from svd_lab.encoding import GIF, H264, check_path, copy_bare, encode
+from svd_lab.metadata import carried
 
 EMBED_BYTES = 8_000_000  #: larger videos are linked: notebooks with huge outputs fail to save
 MIN_SHOWN_WIDTH = 448  #: smaller clips are shown enlarged to this width, in pixels of the page
@@ -76,7 +77,9 @@ class Clip:
 
         The file is written beside under a hidden name and moved into place when complete: a failure leaves no
         file, or an existing one as it was. Missing folders are created. For an odd width or height the last
-        column or row is repeated. ``clip.path`` becomes this path.
+        column or row is repeated. ``clip.path`` becomes this path. A clip whose frames are those that its recipe
+        speaks of carries the recipe and the picture in the file (:mod:`svd_lab.metadata`). The same clip, versions
+        and machine give the same bytes.
 
         Args:
             path: must end in .mp4; ``~`` is the home folder.
@@ -86,7 +89,7 @@ class Clip:
             TypeError, ValueError, OSError: as :func:`check_video_path`; OSError when writing fails.
         """
         target = check_video_path(path)
-        encode(self.frames, target, fps, H264)
+        encode(self.frames, target, fps, H264, *carried(self.recipe, self.frames, self.image, fps))
         self.path, self._fps, self._stamp = target, float(fps), _stamp(target)
         return target
 
@@ -137,6 +140,7 @@ class Clip:
 
         The file is shown only while it is the one that this clip wrote. Deleted, overwritten (two cells that
         write one name) or never saved, the frames in memory are encoded anew, and a line below says so.
+        The copy in the notebook has no recipe in it: notebooks stay small, and tell no more than they show.
         """
         stamp = _stamp(self.path) if self.path else None
         intact = stamp is not None and stamp == self._stamp
@@ -146,16 +150,20 @@ class Clip:
             what = "is not saved" if not self.path else "was overwritten" if stamp else "is no longer there"
             note = f"{name} {what}; played from memory. <code>clip.save('name.mp4')</code> writes it."
         with tempfile.TemporaryDirectory() as folder:
-            file = self.path if intact else Path(folder, "clip.mp4")
+            file = Path(folder, "clip.mp4")
             if not intact:
                 encode(self.frames, file, self._fps, H264)
+            elif "frames_sha256" in self.recipe:
+                copy_bare(self.path, file)
+            else:
+                file = self.path
             if file.stat().st_size < EMBED_BYTES:
                 source = "data:video/mp4;base64," + base64.b64encode(file.read_bytes()).decode()
             elif intact:
                 # No ?v=… against the browser's cache: JupyterLab would quote it and find no such file. It
                 # adds its own [jupyterlab rendermime, renderers.ts handleAttr].
-                source = quote(_relative(file, _notebook_folder()), safe="/:")
-                link = f'<a href="{source}" target="_blank">{html.escape(file.name)}</a>'
+                source = quote(_relative(self.path, _notebook_folder()), safe="/:")
+                link = f'<a href="{source}" target="_blank">{html.escape(self.path.name)}</a>'
                 note = f"Too large to keep in the notebook: {link} must stay beside it."
             else:
                 note = note.replace("played from memory", "too large to play from memory")

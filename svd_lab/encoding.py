@@ -1,4 +1,9 @@
-"""Frames → a video file, all or nothing, for :mod:`svd_lab.clip`. ffmpeg comes with imageio-ffmpeg."""
+"""Frames → a video file, all or nothing, for :mod:`svd_lab.clip`; and what an mp4 carries beside them.
+
+A comment and a cover, both where iTunes keeps them (©cmt and covr): players skip them, ffprobe and file managers show them, and a
+copy that ffmpeg makes keeps the comment. A key of our own (-movflags use_metadata_tags) would be lost there. ffmpeg comes with
+imageio-ffmpeg; it has no ffprobe.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +12,24 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 import uuid
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 # The BT.709 matrix, and said so in the file: untagged, players guess it from the size and colours shift.
 H264 = (
-    "-vf scale=out_color_matrix=bt709:out_range=tv:flags=lanczos+accurate_rnd,format=yuv420p,"
+    "-filter:v:0 scale=out_color_matrix=bt709:out_range=tv:flags=lanczos+accurate_rnd,format=yuv420p,"
     "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv "
-    "-c:v libx264 -preset veryfast -crf 18 -movflags +faststart -f mp4"
+    "-c:v:0 libx264 -preset veryfast -crf 18 -movflags +faststart -f mp4"
 ).split()
 # One palette for the whole clip and dither that stays in place: what stands still does not flicker.
 GIF = (
     "-vf split[a][b];[a]palettegen=reserve_transparent=0[p];[b][p]paletteuse=dither=bayer:bayer_scale=4 -loop 0 -f gif"
 ).split()
+_SECONDS = 60  #: for reading a comment or a cover; it takes 0.05 on a healthy file
 
 
 def check_path(path: str | os.PathLike[str], suffix: str) -> Path:
@@ -73,7 +79,14 @@ def check_path(path: str | os.PathLike[str], suffix: str) -> Path:
     return target
 
 
-def encode(frames: list[Image.Image], target: Path, fps: float, arguments: list[str]) -> None:
+def encode(
+    frames: list[Image.Image],
+    target: Path,
+    fps: float,
+    arguments: list[str],
+    comment: str | None = None,
+    cover: bytes | None = None,
+) -> None:
     """Write ``frames`` with ffmpeg into a hidden file beside ``target`` and move it into place.
 
     Whatever happens to the encoder, ``target`` is either complete or as it was, and nothing else is left.
@@ -84,7 +97,9 @@ def encode(frames: list[Image.Image], target: Path, fps: float, arguments: list[
         frames: pictures of one size.
         target: from :func:`check_path`. A symbolic link is kept; the file that it names is replaced.
         fps: frames a second, above 0, at most 120.
-        arguments: of ffmpeg, between input and output: :data:`H264`, :data:`GIF`, ``-metadata`` and the like.
+        arguments: of ffmpeg, between input and output: :data:`H264` or :data:`GIF`.
+        comment: text that an mp4 carries; read_comment gives it back.
+        cover: a PNG that an mp4 carries beside a comment; read_cover gives back the same bytes.
 
     Raises:
         TypeError, ValueError: fps. OSError: the encoder failed, the disk is full, the place is not writable.
@@ -102,7 +117,10 @@ def encode(frames: list[Image.Image], target: Path, fps: float, arguments: list[
     hidden = target.parent / f".svd-lab-{uuid.uuid4().hex}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _run_ffmpeg(f"-f rawvideo -pix_fmt rgb24 -s {size} -framerate {float(fps)}", raw, arguments, hidden)
+        given = f"-f rawvideo -pix_fmt rgb24 -s {size} -framerate {float(fps)} -i pipe:0".split()
+        with tempfile.TemporaryDirectory() as folder:
+            given += _carried(Path(folder), comment, cover)
+            _run_ffmpeg([*given, *arguments, f"file:{hidden}"], raw)
         os.replace(hidden, target)
     except OSError as error:
         raise OSError(f"Could not write {target} (an older file is as it was): {error}.") from error
@@ -110,28 +128,88 @@ def encode(frames: list[Image.Image], target: Path, fps: float, arguments: list[
         hidden.unlink(missing_ok=True)  # also on Ctrl-C
 
 
-def _run_ffmpeg(given: str, raw: bytes, arguments: list[str], output: Path) -> None:
-    # Not imageio_ffmpeg.write_frames: it does not report an encoder that dies after the last frame.
+def copy_bare(source: Path, target: Path) -> None:
+    """The video of an mp4, as it is, without comment and cover. Raises OSError."""
+    _run_ffmpeg(
+        [*_opened(source), *"-map 0:v:0 -c copy -map_metadata -1 -movflags +faststart -f mp4".split(), f"file:{target}"]
+    )
+
+
+def read_comment(path: Path, limit: int) -> str | None:
+    """The comment of an mp4, None where it has none. No other file or address is opened.
+
+    Raises ValueError for a file that is no mp4 or a broken one, or whose metadata are more than `limit` bytes; OSError.
+    """
+    output = _read(path, ["-f", "ffmetadata", "pipe:1"], limit)
+    if not output.startswith(b";FFMETADATA1"):
+        raise ValueError(f"{path.name} cannot be read as an mp4: it is another kind of file, or cut or damaged")
+    text = output.decode("utf-8", errors="replace")
+    # A backslash keeps the character after it, a newline too [ffmpeg-formats, "Metadata"].
+    for line in re.findall(r"((?:[^\\\n]|\\.)*)\n", text, re.S):
+        if re.fullmatch(r"\[\w+\]", line):
+            break  # what follows belongs to a stream or a chapter
+        name, _, value = line.partition("=")
+        if name == "comment":
+            return re.sub(r"\\(.)", r"\1", value, flags=re.S)
+    return None
+
+
+def read_cover(path: Path, limit: int) -> bytes | None:
+    """The bytes of an mp4's cover, None where it has none; ValueError for more than `limit` bytes; OSError."""
+    return _read(path, "-map 0:v:1 -frames:v 1 -c copy -f image2pipe pipe:1".split(), limit) or None
+
+
+def _carried(folder: Path, comment: str | None, cover: bytes | None) -> list[str]:
+    """More inputs for ffmpeg, as files: a command line takes no more than 128 KB of text in one word [execve(2)]."""
+    if comment is None:
+        return []
+    escaped = re.sub(r"([=;#\\\n])", r"\\\1", comment)
+    (folder / "comment").write_bytes(f";FFMETADATA1\ncomment={escaped}\n".encode())
+    inputs = ["-f", "ffmetadata", "-i", f"file:{folder / 'comment'}"]
+    if cover is None:
+        return [*inputs, *"-map 0:v -map_metadata 1".split()]
+    (folder / "cover").write_bytes(cover)
+    inputs += ["-f", "png_pipe", "-i", f"file:{folder / 'cover'}"]
+    return [*inputs, *"-map 0:v -map 2:v -map_metadata 1 -c:v:1 copy -disposition:v:1 attached_pic".split()]
+
+
+def _opened(path: Path) -> list[str]:
+    # Only as mp4: in a guessed format a file could name other files or addresses. 128 MB bounds any one allocation.
+    return [*"-max_alloc 134217728 -protocol_whitelist file,pipe -f mov -i".split(), f"file:{os.path.abspath(path)}"]
+
+
+def _read(path: Path, arguments: list[str], limit: int) -> bytes:
+    """What ffmpeg writes about an mp4, nothing where it fails; for any file, in bounded time and memory."""
+    command = [_ffmpeg(), *"-hide_banner -loglevel quiet".split(), *_opened(path), *arguments]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        watch = threading.Timer(_SECONDS, process.kill)
+        watch.start()
+        try:
+            output = process.stdout.read(limit + 1)
+        finally:
+            watch.cancel()
+            process.kill()
+    if len(output) > limit:
+        raise ValueError(f"{path.name} carries more than {limit:,} bytes of metadata: it is not one of ours")
+    return output
+
+
+def _ffmpeg() -> str:
     from imageio_ffmpeg import get_ffmpeg_exe
 
     try:
         executable = get_ffmpeg_exe()
     except RuntimeError as error:
         raise OSError("no ffmpeg found; pip install --force-reinstall imageio-ffmpeg brings one") from error
-    command: list[Any] = [
-        executable,
-        "-hide_banner",
-        "-loglevel",
-        "error",
-        "-y",
-        *given.split(),
-        "-i",
-        "pipe:0",
-    ]
-    try:
-        done = subprocess.run([*command, *arguments, f"file:{output}"], input=raw, capture_output=True)
-    except FileNotFoundError as error:
-        raise OSError(f"no ffmpeg at {executable}; correct or unset IMAGEIO_FFMPEG_EXE") from error
+    if os.path.dirname(executable) and not os.path.isfile(executable):
+        raise OSError(f"no ffmpeg at {executable}; correct or unset IMAGEIO_FFMPEG_EXE")
+    return executable
+
+
+def _run_ffmpeg(arguments: list[str], raw: bytes = b"") -> None:
+    # Not imageio_ffmpeg.write_frames: it does not report an encoder that dies after the last frame.
+    command = [_ffmpeg(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
+    done = subprocess.run(command, input=raw, capture_output=True)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or "it said nothing"
         why = "make room if the disk is full; try again if ffmpeg was stopped"

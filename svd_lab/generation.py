@@ -113,7 +113,7 @@ def generate_video(
 
     generator = torch.Generator().manual_seed(settings["seed"])
     frames = run_video(pipe, picture, settings, generator, on_step, cancel)
-    clip = Clip(frames, settings["seed"], make_recipe(pipe, image, picture, settings), image=picture)
+    clip = Clip(frames, settings["seed"], make_recipe(pipe, image, picture, settings, frames), image=picture)
     clip.save(path, fps=settings["playback_fps"])
     return clip
 

@@ -5,23 +5,36 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from svd_lab import __version__
 
 if TYPE_CHECKING:
+    import torch
     from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
     from PIL import Image
 
+#: Of a recipe that travels in a file. Counted up when what stands there changes, also when a key comes in: `metadata` knows all.
+FORMAT = 1
+
 
 def make_recipe(
-    pipe: StableVideoDiffusionPipeline, image: Any, picture: Image.Image, settings: dict[str, Any]
+    pipe: StableVideoDiffusionPipeline,
+    image: Any,
+    picture: Image.Image,
+    settings: dict[str, Any],
+    frames: list[Image.Image] | None = None,
 ) -> dict[str, Any]:
-    """All that is needed to make the clip again, as plain JSON values: settings, picture, model, machine, versions."""
-    return {"image": image_name(image), "image_sha256": _sha256(picture), **settings, **_video_model(pipe)}
+    """All that is needed to make the clip again, as plain JSON values: settings, picture, model, machine, versions.
+
+    frames: those that generate_video got; with them the recipe can travel in a file and be replayed.
+    """
+    made = _made("generate_video", frames) if frames else {}
+    return made | {"image": image_name(image), "image_sha256": sha256(picture), **settings, **video_model(pipe)}
 
 
 def make_text_recipe(
@@ -29,12 +42,27 @@ def make_text_recipe(
     pipe: StableVideoDiffusionPipeline,
     image: Image.Image,
     settings: dict[str, Any],
+    frames: list[Image.Image],
 ) -> dict[str, Any]:
     """The same for a clip that was made from a prompt, which is among the settings: the image's model stands beside the video's."""
     return {
-        "image_sha256": _sha256(image),
+        **_made("generate_text2video", frames),
+        "image_sha256": sha256(image),
         **settings,
+        **image_model(image_pipe),
+        **video_model(pipe),
+    }
+
+
+def _made(call: str, frames: list[Image.Image]) -> dict[str, Any]:
+    return {"svd_lab_recipe": FORMAT, "call": call, "frames_sha256": sha256(*frames)}
+
+
+def image_model(image_pipe: StableDiffusionPipeline) -> dict[str, Any]:
+    """The text-to-image pipeline's part of a recipe."""
+    return {
         "image_model": _model_name(image_pipe),
+        "image_weights": fingerprint(image_pipe),
         "image_scheduler": type(image_pipe.scheduler).__name__,
         "image_device": str(image_pipe._execution_device),
         "image_dtype": str(image_pipe.unet.dtype).removeprefix("torch."),
@@ -42,17 +70,19 @@ def make_text_recipe(
         "image_attention_slicing": any(
             type(processor).__name__.startswith("Sliced") for processor in image_pipe.unet.attn_processors.values()
         ),
-        **_video_model(pipe),
     }
 
 
-def _video_model(pipe: StableVideoDiffusionPipeline) -> dict[str, Any]:
+def video_model(pipe: StableVideoDiffusionPipeline) -> dict[str, Any]:
+    """The video pipeline's part of a recipe, with the machine and the versions."""
     packages = ("torch", "diffusers", "transformers")
     return {
         "model": _model_name(pipe),
+        "weights": fingerprint(pipe),
         "scheduler": type(pipe.scheduler).__name__,
         "device": str(pipe._execution_device),
         "dtype": str(pipe.unet.dtype).removeprefix("torch."),
+        "machine": _machine(pipe._execution_device),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in packages},
@@ -61,13 +91,48 @@ def _video_model(pipe: StableVideoDiffusionPipeline) -> dict[str, Any]:
     }
 
 
+def _machine(device: torch.device) -> str:
+    """What decides how sums are rounded: the GPU, or the kind of CPU and torch's threads."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, threads: {torch.get_num_threads()}"
+
+
+def fingerprint(pipe: Any) -> str | None:
+    """16 hex digits that differ when a weight file does, from up to 16 numbers of every tensor: milliseconds, not the seconds
+    that hashing gigabytes takes. None where the weights are not in memory (sequential offload) or not plain numbers."""
+    import torch
+
+    digest = hashlib.sha256()
+    for part, module in sorted(pipe.components.items()):
+        if not isinstance(module, torch.nn.Module):
+            continue
+        try:
+            tensors = {name.replace("_orig_mod.", ""): tensor for name, tensor in module.state_dict().items()}
+            digest.update(repr((part, [(name, tuple(tensor.shape)) for name, tensor in tensors.items()])).encode())
+            # A row from the middle: a view also of channels_last weights, where flattening would copy.
+            rows = [t[tuple(side // 2 for side in t.shape[:-1])].reshape(-1)[:16].float() for t in tensors.values()]
+            digest.update(torch.cat(rows).cpu().numpy().tobytes())
+        except Exception:  # of whatever kind: a finished video must not be lost over it
+            return None
+    return digest.hexdigest()[:16]
+
+
 def _model_name(pipe: Any) -> str:
+    """The model's name or Hub id; of a folder's path the last part alone."""
     name = getattr(pipe, "svd_lab_name", None) or str(pipe.name_or_path)
-    return Path(name).name if os.path.isabs(name) else name
+    is_id = re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name)
+    return name if is_id else PureWindowsPath(name).name or "unnamed"  # Windows' paths know both slashes
 
 
-def _sha256(picture: Image.Image) -> str:
-    return hashlib.sha256(picture.tobytes()).hexdigest()
+def sha256(*pictures: Image.Image) -> str:
+    """Of the pixels alone, one picture after the other."""
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(picture.tobytes())
+    return digest.hexdigest()
 
 
 def image_name(image: Any) -> str:
@@ -78,4 +143,4 @@ def image_name(image: Any) -> str:
     if isinstance(image, str | os.PathLike):
         return Path(os.fspath(image)).name
     name = getattr(image, "filename", None) or getattr(image, "name", None)
-    return Path(name).name if isinstance(name, str) and name else type(image).__name__
+    return image_name(name) if isinstance(name, str) and name else type(image).__name__

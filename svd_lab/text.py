@@ -108,7 +108,7 @@ def generate_text2video(
     path = check_video_path(video_file)
     if cancel is not None and cancel.is_set():
         raise Cancelled("cancelled before the start; no file was written")
-    image_pipe, pipe = _check_image_pipe(image_pipe), check_video_pipe(pipe)
+    image_pipe, pipe = check_image_pipe(image_pipe), check_video_pipe(pipe)
     settings |= check_size(pipe, settings["height"], settings["width"], image_pipe)
     with turn(image_pipe, cancel):  # a tokenizer keeps padding and truncation as state: another run may be using it
         _warn(settings, image_pipe.tokenizer)
@@ -133,7 +133,7 @@ def generate_text2video(
     image = run_image(image_pipe, settings, generator, during_image, cancel)
     (on_image or _show_in_notebook)(image)
     frames = run_video(pipe, image, settings, generator, during_video, cancel)
-    clip = Clip(frames, settings["seed"], make_text_recipe(image_pipe, pipe, image, settings), image=image)
+    clip = Clip(frames, settings["seed"], make_text_recipe(image_pipe, pipe, image, settings, frames), image=image)
     clip.save(path, fps=settings["playback_fps"])
     return clip
 
@@ -177,7 +177,7 @@ def run_image(
     return output.images[0]
 
 
-def _check_image_pipe(image_pipe: Any) -> StableDiffusionPipeline:
+def check_image_pipe(image_pipe: Any) -> StableDiffusionPipeline:
     from svd_lab.pipelines import default_image_pipeline
 
     if image_pipe is None:
