@@ -159,7 +159,7 @@ for name, plan in plans.items():
 show(line_plot(range(11), left, "step: share of noise that is left"))
 
 # %% [markdown] lang="ko" id="slicing-text"
-# 둘 다 잡음뿐인 곳에서 시작해 0으로 끝나지만 길이 달라요. 영상 모델은 훨씬 큰 잡음(sigma 700)에서 출발해요. 프레임이 여럿이고 그림이 크면 서로
+# 둘 다 잡음뿐인 곳에서 시작해 0으로 끝나지만 길이 달라요. 영상 모델은 훨씬 큰 잡음(진짜 SVD는 sigma 700, 그림이 작은 미니는 80)에서 출발해요. 프레임이 여럿이고 그림이 크면 서로
 # 닮은 칸이 많아서, 웬만한 잡음으로는 원래 모습이 다 가려지지 않기 때문이에요.
 #
 # ### 어텐션 슬라이싱
@@ -169,7 +169,8 @@ show(line_plot(range(11), left, "step: share of noise that is left"))
 # 그것을 써요. 세 가지를 직접 재 볼게요. 칸 2304개, 곧 512×288 그림 한 장의 크기예요.
 
 # %% [markdown] lang="en" id="slicing-text"
-# Both begin with nothing but noise and end at 0, but on different ways. The video model starts from far more noise (sigma 700): in
+# Both begin with nothing but noise and end at 0, but on different ways. The video model starts from far more noise
+# (the real SVD from sigma 700, the mini, whose pictures are small, from 80): in
 # large pictures and many frames much resembles its neighbours, so it takes more noise to hide what they show.
 #
 # ### Attention slicing
