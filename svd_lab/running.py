@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _TURNS: weakref.WeakKeyDictionary[Any, threading.Lock] = weakref.WeakKeyDictionary()
 _PACES: weakref.WeakKeyDictionary[Any, Pace] = weakref.WeakKeyDictionary()
 _TURNS_GUARD = threading.Lock()
-_MINE = threading.local()  # .pipes: ids of the pipelines that this thread is running
+_MINE = threading.local()  # .pipes: ids of the pipelines that this thread is running; .look: who watches its latents
 
 
 class Cancelled(RuntimeError):
@@ -34,6 +34,25 @@ class Pace:
 def pace(pipe: Any) -> Pace | None:
     """The pace of the pipeline's latest run, from its first step on; None before it ran."""
     return _PACES.get(pipe)
+
+
+@contextmanager
+def watching(look: Callable[[Any, int, torch.Tensor], object] | None) -> Iterator[None]:
+    """Inside, whatever this thread runs calls look(pipe, step, latents) after each denoising step, step from 0; it must not change
+    the latents, (1, frames, channels, h, w) of a video or (1, channels, h, w) of an image. What it raises ends the run. With
+    None nothing is called."""
+    before, _MINE.look = getattr(_MINE, "look", None), look
+    try:
+        yield
+    finally:
+        _MINE.look = before
+
+
+@contextmanager
+def borrow(pipe: Any) -> Iterator[None]:
+    """Hold the pipeline, when its turn comes, to use its networks; whatever happens inside, it is left as it was."""
+    with turn(pipe, None), _left_as_it_was(pipe, quiet=False):
+        yield
 
 
 def run(
@@ -74,6 +93,8 @@ def run(
         seconds = (marks[-1] - start) if index == 0 else (marks[-1] - marks[0]) / index
         decode = known.decode if (known := pace(pipe)) else decode_worth
         _PACES[pipe] = Pace(seconds / pixels, decode)
+        if (look := getattr(_MINE, "look", None)) is not None:
+            look(pipe, index, tensors["latents"])
         if on_step is not None:
             on_step(index + 1, total, seconds * (total - 1 - index + decode))
         stop_if_asked(f"after step {index + 1} of {total} of the {noun}")

@@ -4,6 +4,8 @@
 # 이번에는 로켓 말고 다른 그림이에요. 토끼 그림으로 영상을 하나 만들고, 그다음에는 여러분의 그림을 넣어요. 어떤 그림을 넣어도 모델은 정해진 크기의 그림 한 장만 받아요.
 # 그 사이에 그림에 무슨 일이 생기는지, 그리고 어떤 그림은 잘되고 어떤 그림은 안되는지 하나씩 만들어 보고 재요.
 #
+# ![이 노트북에서 만드는 토끼 영상](../../docs/lesson-03.webp)
+#
 # | | |
 # |---|---|
 # | 만들 것 | 토끼 영상 `rabbit.mp4`와, 크기, 투명도, 그림의 종류를 견주는 영상 세 개 |
@@ -16,6 +18,8 @@
 # This time it is not the rocket. We make a video from a picture of a rabbit, and then from a picture of yours. Whatever you give, the
 # model takes one picture of one fixed size. What happens to a picture on the way there, which pictures work and which do not: we make
 # them all and measure.
+#
+# ![The rabbit's video that this notebook makes](../../docs/lesson-03.webp)
 #
 # | | |
 # |---|---|

@@ -4,6 +4,8 @@
 # 지금까지는 그림을 우리가 주었어요. 이번에는 그림도 모델이 그려요. 글(prompt)을 주면 **그림 모델**이 그림을 그리고, 그 그림을 **영상 모델**이 움직여요. 두 모델은
 # 시드 하나를 나눠 써요. 그게 무슨 뜻이고 왜 중요한지 숫자로 확인해요.
 #
+# ![이 노트북에서 만드는, 말을 탄 우주비행사 영상](../../docs/lesson-04.webp)
+#
 # | | |
 # |---|---|
 # | 만들 것 | 말을 탄 우주비행사 `horse.mp4`, 하늘에서 본 밤 도시 `city.mp4` |
@@ -19,6 +21,8 @@
 #
 # Until now we gave the picture. This time a model draws it, too: from a text (a prompt) an **image model** draws a picture, and a
 # **video model** sets it in motion. The two share one seed. What that means, and why it matters, we check in numbers.
+#
+# ![The video of an astronaut riding a horse that this notebook makes](../../docs/lesson-04.webp)
 #
 # | | |
 # |---|---|
