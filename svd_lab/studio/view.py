@@ -1,0 +1,153 @@
+"""Small pieces of HTML and widgets for the studio. Colours are JupyterLab's own variables, so that a dark theme stays readable."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets as widgets
+from PIL import Image
+
+# Labels above their entries, cards that wrap: 390 pixels are enough.
+STYLE = """<style>
+.svd-studio {max-width: 940px; padding: 4px 2px 12px; overflow: hidden;}
+.svd-studio > *, .svd-studio .widget-html, .svd-studio .widget-html-content, .svd-studio .svd-flow > *
+  {min-width: 0; max-width: 100%;}
+.svd-studio h3 {margin: 4px 0 8px; font-size: 20px;}
+.svd-studio h4 {margin: 14px 0 4px; font-size: 15px;}
+.svd-studio .widget-html, .svd-studio .jupyter-widget-html {margin: 0; height: auto;}
+.svd-studio .widget-html-content, .svd-studio .jupyter-widget-html-content
+  {line-height: 1.5; font-size: 13px; overflow-wrap: anywhere; word-break: keep-all;}
+.svd-studio .svd-flow {flex-flow: row wrap; gap: 10px; overflow: visible; margin: 5px 0;}
+.svd-studio .svd-row {flex-flow: row wrap; gap: 4px; overflow: visible; align-items: center; margin: 3px 0;}
+.svd-studio .svd-card {flex: 1 1 260px; max-width: min(460px, 100%); min-width: 0; padding: 8px 10px; border-radius: 8px;
+  border: 1px solid var(--jp-border-color2, #8886); overflow: visible; box-sizing: border-box;}
+.svd-studio .svd-wide {max-width: none; flex-basis: 100%;}
+.svd-studio .svd-entry {flex-flow: column; height: auto; width: auto; margin: 0; align-items: stretch;}
+.svd-studio .svd-entry > label {text-align: left; width: auto; font-weight: 600; font-size: 14px; margin: 0; max-width: none;}
+.svd-studio .svd-entry > input, .svd-studio .svd-entry > select, .svd-studio .svd-entry > textarea
+  {width: 100%; flex: none; box-sizing: border-box;}
+.svd-studio .svd-entry > select {height: 28px;}
+.svd-studio .svd-help, .svd-studio .svd-note {color: var(--jp-ui-font-color2, inherit);}
+.svd-studio .svd-help {font-size: 12px; line-height: 1.45; margin-top: 2px;}
+.svd-studio .svd-note {margin: 6px 0;}
+.svd-studio .svd-empty {display: grid; place-items: center; aspect-ratio: 7 / 4; max-width: 448px; margin-top: 32px; opacity: .65;
+  border: 1px dashed var(--jp-border-color1, #8888); border-radius: 6px; text-align: center;}
+.svd-studio .svd-range {white-space: nowrap; opacity: .85;}
+.svd-studio .svd-problem {color: var(--jp-error-color1, #d32f2f); font-weight: 600;}
+.svd-studio .svd-good {color: var(--jp-success-color1, #2e7d32);}
+.svd-studio button.jupyter-button {width: auto; min-width: 40px; border-radius: 6px;}
+.svd-studio button.svd-preset {font-size: 12px; height: 24px; line-height: 24px; padding: 0 8px;}
+.svd-studio progress {width: 100%; max-width: 560px; height: 14px; accent-color: var(--jp-brand-color1, #1976d2);}
+.svd-studio img, .svd-studio video {max-width: 100%; border-radius: 6px; display: block;}
+.svd-studio .svd-thumb {width: 92px;}
+.svd-studio .svd-own {align-items: flex-end;}
+.svd-studio .svd-own > .svd-entry {flex: 1 1 200px; max-width: 420px;}
+.svd-studio .svd-pick {width: 100px; margin: 0; overflow: visible; align-items: stretch;}
+.svd-studio .svd-pick.svd-chosen {outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 2px; border-radius: 6px;}
+.svd-studio .svd-run {width: 150px; overflow: visible;}
+.svd-studio pre {padding: 8px; border-radius: 6px; background: var(--jp-layout-color2, #8882); color: inherit; overflow-x: auto;
+  white-space: pre; font-size: 12px; overflow-wrap: normal;}
+.svd-studio details {margin: 6px 0;}
+.svd-studio summary {cursor: pointer; font-weight: 600;}
+</style>"""
+
+
+def button(text: str, action: Callable[[], object] | None, style: str = "", icon: str = "") -> widgets.Button:
+    """A button that calls action() when it is pressed, by mouse or keyboard."""
+    made = widgets.Button(description=text, button_style=style, icon=icon, layout=widgets.Layout(width="auto"))
+    if action is not None:
+        made.on_click(lambda _: action())
+    return made
+
+
+def flow(parts: Sequence[widgets.Widget]) -> widgets.Box:
+    """Cards beside each other as far as there is room."""
+    box = widgets.HBox(list(parts))
+    box.add_class("svd-flow")
+    return box
+
+
+def card(parts: Sequence[widgets.Widget]) -> widgets.Box:
+    """A frame around parts that lie below each other."""
+    box = widgets.VBox(list(parts))
+    box.add_class("svd-card")
+    return box
+
+
+def row(parts: Sequence[widgets.Widget]) -> widgets.Box:
+    """Buttons beside each other, wrapping."""
+    box = widgets.HBox(list(parts))
+    box.add_class("svd-row")
+    return box
+
+
+def note(text: str) -> str:
+    return f"<div class=svd-note>{text}</div>"
+
+
+def problem(text: str) -> str:
+    """A sentence about what is wrong; screen readers say it at once."""
+    return f"<div class=svd-problem role=alert>⚠ {html.escape(text)}</div>"
+
+
+def status(text: str, kind: str = "") -> str:
+    """kind: "", "good" or "problem". text is HTML."""
+    mark = {"good": "✅ ", "problem": "⚠ "}.get(kind, "")
+    return f'<div role="status" aria-live="polite" class="svd-{kind or "plain"}">{mark}{text}</div>'
+
+
+def bar(share: float, name: str) -> str:
+    return f'<progress max="100" value="{100 * share:.1f}" aria-label="{html.escape(name)}"></progress>'
+
+
+def details(title: str, text: str) -> str:
+    return fold(title, f"<pre>{html.escape(text)}</pre>")
+
+
+def fold(title: str, inside: str) -> str:
+    """HTML that shows when its title is clicked."""
+    return f"<details><summary>{html.escape(title)}</summary>{inside}</details>"
+
+
+def empty(text: str) -> str:
+    """Where something will be."""
+    return f"<div class=svd-empty>{html.escape(text)}</div>"
+
+
+def address(data: bytes, kind: str) -> str:
+    """A data: address."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def jpeg(picture: Image.Image, quality: int = 85) -> str:
+    picture.convert("RGB").save(buffer := io.BytesIO(), "JPEG", quality=quality)
+    return address(buffer.getvalue(), "image/jpeg")
+
+
+def still(picture: Image.Image, name: str, width: int = 448) -> str:
+    """A picture with its name above it."""
+    shown = f'<img src="{jpeg(picture)}" alt="{html.escape(name)}" style="width:{width}px">'
+    return f"<div class=svd-note>{html.escape(name)}</div>{shown}"
+
+
+def moving(data: bytes, name: str, width: int = 448) -> str:
+    """An animated WebP, enlarged softly."""
+    shown = f'<img src="{address(data, "image/webp")}" alt="{html.escape(name)}" style="width:{width}px">'
+    return f"<div class=svd-note>{html.escape(name)}</div>{shown}"
+
+
+def video(data: bytes, name: str, width: int = 448) -> str:
+    """A video that plays by itself, in a circle, its name above it."""
+    attributes = f'aria-label="{html.escape(name)}" controls autoplay loop muted playsinline'
+    shown = f'<video src="{address(data, "video/mp4")}" {attributes} style="width:{width}px"></video>'
+    return f"<div class=svd-note>{html.escape(name)}</div>{shown}"
+
+
+def code_block(text: str, words: dict[str, Any]) -> str:
+    """Code that can be selected, with a button that copies it where the page lets it."""
+    copy = "navigator.clipboard && navigator.clipboard.writeText(this.parentNode.querySelector('pre').innerText)"
+    return f'<div>{words["help"]} <button type=button onclick="{copy}">{words["copy"]}</button><pre>{html.escape(text)}</pre></div>'

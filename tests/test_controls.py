@@ -1,0 +1,547 @@
+"""What the studio promises: it makes what the call makes, refuses in words, stops, remembers, estimates, and works headless.
+
+The widgets are driven as a browser drives them: values are set and buttons clicked; tests/browser_studio.py does it in one.
+"""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+
+import ipywidgets as widgets
+import nbformat
+import numpy as np
+import pytest
+import torch
+from conftest import TINY_SIZE, make_picture
+from PIL import Image
+
+from svd_lab import generate_text2video, generate_video
+from svd_lab.controls import text_studio, video_studio
+from svd_lab.estimate import Rates, calibrate, count, estimate, learn
+from svd_lab.preview import Preview, clean, projection, to_frames
+from svd_lab.running import borrow, watching
+from svd_lab.settings import check_image_settings, check_settings
+from svd_lab.studio.code import code
+from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, read
+from svd_lab.studio.shelf import Shelf
+from svd_lab.studio.words import _WORDS, explain
+
+ROOT = Path(__file__).parents[1]
+QUICK = {"num_frames": 3, "num_inference_steps": 2}
+
+
+def same(frames, others):
+    return len(frames) == len(others) and all(
+        np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(frames, others, strict=True)
+    )
+
+
+@pytest.fixture
+def studio(tiny_pipe, picture_file, tmp_path):
+    """A panel over the tiny model with quick settings, its widgets made; nothing is measured yet."""
+    made = video_studio(tiny_pipe, language="en", image=picture_file, out_dir=tmp_path / "studio", **QUICK)
+    page(made)
+    return made
+
+
+def page(studio):
+    """The widgets of a studio, without the thread that measures the machine."""
+    from svd_lab.studio.page import Page
+
+    if studio._page is None:
+        studio._page = Page(studio._session)
+    return studio._page
+
+
+def type_in(studio, name, text):
+    page(studio)._inputs[name].value = text
+
+
+def click(button):
+    """As a browser does: a disabled button is not clicked."""
+    if not button.disabled:
+        button.click()
+
+
+def press_run(studio):
+    click(page(studio).run_button)
+
+
+def words(studio):
+    return re.sub("<[^>]+>", "", page(studio).status.value)
+
+
+def everything(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from everything(child)
+
+
+def wait_until(promise, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if promise():
+            return
+        time.sleep(0.01)
+    pytest.fail("it did not come to pass")
+
+
+@pytest.fixture
+def slow_steps(tiny_pipe):
+    """Steps wait until .set(): a run that goes on as long as a test wants."""
+    go = threading.Event()
+    hook = tiny_pipe.unet.register_forward_pre_hook(lambda *_: None if go.wait(30) else None)
+    yield go
+    go.set()
+    hook.remove()
+
+
+# It makes what the call makes
+
+
+def test_a_run_of_the_panel_makes_the_frames_of_the_call(studio, tiny_pipe, picture_file, tmp_path):
+    press_run(studio)
+    clip = studio.wait(60)
+    plain = generate_video(picture_file, tmp_path / "plain.mp4", 42, pipe=tiny_pipe, **QUICK)
+    assert same(clip.frames, plain.frames) and clip.path.parent == tmp_path / "studio"
+    assert "Done!" in words(studio) and "Seed 42" in words(studio)
+    assert "<video" in page(studio).stage.value and "All frames" in page(studio).result.value
+
+
+def test_the_code_of_a_run_makes_the_same_frames(studio):
+    for name, text in {
+        "motion_bucket_id": "200",
+        "noise_aug_strength": "0.1",
+        "seed": "-1",
+        "playback_fps": "3.5",
+    }.items():
+        type_in(studio, name, text)
+    press_run(studio)
+    clip = studio.wait(60)
+    shown = code(studio._session, studio._session.shelf.runs[-1])
+    assert "motion_bucket_id=200" in shown and "fit=" not in shown, "defaults are left out"
+    names = {}
+    exec(shown, names)
+    assert (
+        same(names["clip"].frames, clip.frames) and names["clip"].seed == clip.seed and names["clip"].path == clip.path
+    )
+
+
+def test_the_code_of_a_text_makes_the_same_frames(tiny_pipe, tiny_image_pipe, tmp_path):
+    settings = {**QUICK, "image_num_inference_steps": 2, "prompt": 'a "red" rocket'}
+    studio = text_studio(tiny_pipe, tiny_image_pipe, language="en", out_dir=tmp_path / "s", seed=7, **settings)
+    press_run(studio)
+    clip = studio.wait(60)
+    assert clip is not None, words(studio)
+    plain = generate_text2video(
+        video_file=tmp_path / "plain.mp4",
+        seed=7,
+        pipe=tiny_pipe,
+        image_pipe=tiny_image_pipe,
+        on_image=lambda _: 0,
+        **settings,
+    )
+    assert same(clip.frames, plain.frames)
+    names = {}
+    exec(code(studio._session, studio._session.shelf.runs[-1]), names)
+    assert same(names["clip"].frames, clip.frames)
+
+
+def test_an_uploaded_picture_is_kept_on_disk_and_named_in_the_code(studio, tmp_path):
+    make_picture(seed=3).save(buffer := io.BytesIO(), "PNG")
+    upload = page(studio).picture.upload
+    upload.value = (
+        {
+            "name": "../my cat.png",
+            "type": "image/png",
+            "size": 1,
+            "last_modified": datetime.now(),
+            "content": buffer.getvalue(),
+        },
+    )
+    wait_until(lambda: "my-cat" in str(studio._session.source))
+    kept = Path(studio._session.source)
+    assert kept.parent == tmp_path / "studio" / "pictures" and kept.read_bytes() == buffer.getvalue()
+    press_run(studio)
+    studio.wait(60)
+    assert repr(kept.as_posix()) in code(studio._session, studio._session.shelf.runs[-1])
+
+
+# It refuses in words, before anything runs
+
+BAD = ["abc", "1.5x", "nan", "inf", "1_0", "--1", "1e999", "<b>", "१/२", "9" * 50]
+
+
+@pytest.mark.parametrize("field", VIDEO_FIELDS, ids=lambda field: field.name)
+def test_bad_values_are_refused_in_words_before_any_model_works(field, studio, model_calls):
+    if field.kind == "fit":
+        return  # a list: nothing else can be chosen
+    bad = (
+        ["a/b.mp4", ".hidden", "x" * 300]
+        if field.kind == "name"
+        else [*BAD, f"{field.low - 1:g}", f"{field.high + 1:.12g}"]
+    )
+    if field.kind in ("whole", "side"):
+        bad.append("7.5")
+    if field.blank is None:
+        bad.append("  ")
+    for text in bad:
+        type_in(studio, field.name, text)
+        problem = page(studio)._problems[field.name].value
+        assert "role=alert" in problem and "<b>" not in problem, f"{field.name}={text!r}: {problem}"
+        press_run(studio)
+        assert "red" in words(studio)
+    assert studio.wait(0) is None and not any(model_calls.values())
+
+
+@pytest.mark.parametrize("field", [f for f in (*VIDEO_FIELDS, *TEXT_FIELDS) if f.high], ids=lambda field: field.name)
+def test_the_ranges_of_the_fields_are_those_of_the_calls(field):
+    video = {name: value for name, value in generate_video.__kwdefaults__.items() if name != "pipe"} | {"seed": 1}
+    image = {"guidance_scale": 7.5, "image_num_inference_steps": 50, "on_image": None}
+    image_only = field.name in image
+    step = 8 if field.kind == "side" else 1 if field.kind == "whole" else 0.001
+    extra = {"min_guidance_scale": {"max_guidance_scale": 100}, "max_guidance_scale": {"min_guidance_scale": 0}}.get(
+        field.name, {}
+    )
+
+    def taken(value):
+        value = int(value) if field.kind != "real" else value
+        try:
+            if image_only:
+                check_image_settings(**image | {field.name: value})
+            else:
+                check_settings(**video | extra | {field.name: value})
+            ours = True
+        except ValueError:
+            ours = False
+        try:
+            read(field, f"{value!r}", "ko")
+            return ours, True
+        except ValueError:
+            return ours, False
+
+    assert taken(field.low) == taken(field.high) == (True, True)
+    assert taken(field.low - step) == taken(field.high + step) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "changes, name, sentence",
+    [
+        ({"min_guidance_scale": "5"}, "min_guidance_scale", "must not exceed"),
+        ({"width": "100"}, "width", "multiple of 8"),
+        ({"file": "there"}, "file", "is there already"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(studio, model_calls, tmp_path, changes, name, sentence):
+    (tmp_path / "studio").mkdir(exist_ok=True)
+    (tmp_path / "studio" / "there.mp4").write_bytes(b"")
+    for key, text in changes.items():
+        type_in(studio, key, text)
+    press_run(studio)
+    assert sentence in page(studio)._problems[name].value and not any(model_calls.values())
+
+
+@pytest.mark.parametrize("source", ["no-such.png", "/", "ftp://x/y.png", "http://127.0.0.1:9/x.png"])
+def test_a_picture_that_cannot_be_opened_is_told_in_words_and_the_old_one_stays(studio, source):
+    before = studio._session.source
+    view = page(studio).picture
+    view.path.value = source
+    wait_until(lambda: "role=alert" in view.problem.value)
+    assert studio._session.source == before and "Traceback" not in view.problem.value
+
+
+def test_every_sentence_is_there_in_both_languages_with_the_same_values():
+    for key, (korean, english) in _WORDS.items():
+        assert sorted(re.findall(r"{(\w+)", korean)) == sorted(re.findall(r"{(\w+)", english)), key
+    for field in (*VIDEO_FIELDS, *TEXT_FIELDS):
+        for pair in (field.label, field.help, *(preset[1] for preset in field.presets)):
+            assert all(pair) and not re.search("[가-힣]", pair[1]), field.name
+
+
+def test_every_control_has_a_name_of_its_own(studio):
+    controls = [
+        w for w in everything(page(studio).box) if isinstance(w, widgets.Button | widgets.Text | widgets.Dropdown)
+    ]
+    names = [(type(w).__name__, w.description, w.tooltip) for w in controls]
+    assert all(name[1] for name in names) and len(set(names)) == len(names) > 20
+
+
+# It stops, waits its turn, and tells errors
+
+
+def test_a_second_run_is_told_that_one_goes_on(studio, slow_steps):
+    press_run(studio)
+    press_run(studio)
+    assert "Already at work" in words(studio)
+    slow_steps.set()
+    studio.wait(60)
+    assert len(studio.clips) == 1
+
+
+def test_cancel_ends_the_run_within_a_step_and_leaves_no_file(studio, model_calls, slow_steps, tmp_path):
+    type_in(studio, "num_inference_steps", "50")
+    press_run(studio)
+    wait_until(lambda: model_calls["unet"] == 1)
+    click(page(studio).cancel_button)
+    slow_steps.set()
+    studio.wait(30)
+    assert "Stopped" in words(studio) and model_calls["unet"] <= 2 and not list(tmp_path.rglob("*.mp4"))
+    type_in(studio, "num_inference_steps", "2")
+    press_run(studio)
+    assert studio.wait(60) is not None, "the pipeline can be used again"
+
+
+def test_what_is_typed_while_it_runs_does_not_change_the_run(studio, slow_steps):
+    press_run(studio)
+    type_in(studio, "motion_bucket_id", "9")
+    slow_steps.set()
+    studio.wait(60)
+    run = studio._session.shelf.runs[-1]
+    assert run["call"]["motion_bucket_id"] == 127 and run["texts"]["motion_bucket_id"] == "127"
+
+
+def test_an_error_is_told_in_words_with_the_traceback_folded(studio, tiny_pipe, monkeypatch):
+    monkeypatch.setattr(tiny_pipe.vae, "decode", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("<boom>")))
+    press_run(studio)
+    studio.wait(60)
+    shown = page(studio).status.value
+    assert "It could not be made. &lt;boom&gt;" in shown and "<details>" in shown and "Traceback" in shown
+    assert page(studio).cancel_button.disabled and studio.clip is None
+
+
+def test_memory_that_ran_out_is_told_with_what_helps():
+    for error in (
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("can't allocate memory: 4 GB"),
+    ):
+        assert "fewer frames" in explain(error, "en") and "프레임 수" in explain(error, "ko")
+
+
+# It remembers
+
+
+def test_history_restores_settings_and_picture_also_in_a_new_kernel(studio, tiny_pipe, picture_file, tmp_path):
+    type_in(studio, "motion_bucket_id", "33")
+    press_run(studio)
+    studio.wait(60)
+    later = video_studio(tiny_pipe, language="ko", image="rabbit", out_dir=tmp_path / "studio")
+    back = next(
+        w for w in everything(page(later).history.box) if isinstance(w, widgets.Button) and "1번" in w.description
+    )
+    click(back)
+    wait_until(lambda: later._session.source == str(picture_file))
+    assert page(later)._inputs["motion_bucket_id"].value == "33" and page(later)._inputs["num_frames"].value == "3"
+    assert "<video" in page(later).stage.value
+    press_run(later)
+    again = later.wait(60)
+    assert again is not None, words(later)
+    assert same(again.frames, studio.clip.frames) and len({run["file"] for run in later._session.shelf.runs}) == 2
+
+
+def test_damaged_or_foreign_lines_of_history_are_passed_over(tmp_path):
+    good = {"number": 1, "texts": {}, "call": {}, "file": "a.mp4"}
+    lines = [
+        json.dumps(good),
+        json.dumps(good)[:20],
+        "[]",
+        "null",
+        json.dumps(good | {"file": "../../etc/passwd"}),
+        "\x00",
+    ]
+    (tmp_path / "runs.jsonl").write_text("\n".join(lines))
+    assert [run["file"] for run in Shelf(tmp_path).runs] == ["a.mp4"]
+
+
+def test_two_runs_play_side_by_side_in_step(studio, tmp_path):
+    for motion, frames in (("20", "3"), ("200", "5")):
+        type_in(studio, "motion_bucket_id", motion)
+        type_in(studio, "num_frames", frames)
+        press_run(studio)
+        studio.wait(60)
+    history = page(studio).history
+    click(history.button)
+    assert "two videos or more" in history.compared.value
+    for _, box in history._cards.values():
+        box.value = True
+    click(history.button)
+    assert "motion_bucket_id=20" in history.compared.value and "motion_bucket_id=200" in history.compared.value
+    frames = Shelf(tmp_path / "studio").frames({"file": "compared.mp4"})
+    assert len(frames) == 5 and frames[0].width >= 2 * TINY_SIZE[0]
+
+
+# It estimates
+
+
+def test_flop_are_those_that_torch_counts(tiny_pipe, tmp_path):
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with (
+        sdpa_kernel(SDPBackend.MATH),
+        FlopCounterMode(display=False, depth=1) as counter,
+    ):  # it does not know the CPU's own
+        settings = {"num_frames": 4, "num_inference_steps": 1, "decode_chunk_size": 4, "width": 96, "height": 64}
+        generate_video(make_picture(), tmp_path / "a.mp4", pipe=tiny_pipe, **settings)
+    totals = {name.split(".")[-1]: sum(ops.values()) / 1e9 for name, ops in counter.get_flop_counts().items()}
+    mine = estimate(tiny_pipe, settings, Rates(1, 0)).seconds
+    assert mine == pytest.approx(totals["UNetSpatioTemporalConditionModel"], rel=0.01)
+
+
+def test_the_estimate_learns_from_runs_whatever_their_settings(tiny_pipe):
+    true = Rates(0.03, 0.01)
+    runs = []
+    for frames, steps in ((4, 5), (14, 10), (8, 25)):
+        settings = {
+            "num_frames": frames,
+            "num_inference_steps": steps,
+            "decode_chunk_size": 2,
+            "width": 96,
+            "height": 64,
+        }
+        took = estimate(tiny_pipe, settings, true)
+        runs.append({"settings": settings, "step_seconds": took.step, "rest_seconds": took.seconds - steps * took.step})
+    known = learn(tiny_pipe, runs, None)
+    assert (known.step, known.decode) == pytest.approx((true.step, true.decode))
+    assert learn(tiny_pipe, [], true) is true
+
+
+def test_calibration_leaves_pipeline_and_random_state_alone(tiny_pipe, picture_file, tmp_path):
+    before = generate_video(picture_file, tmp_path / "a.mp4", pipe=tiny_pipe, **QUICK)
+    state = torch.get_rng_state()
+    with borrow(tiny_pipe):
+        rates = calibrate(tiny_pipe)
+        projection(tiny_pipe)
+    assert rates.step > 0 and rates.decode > 0 and torch.equal(state, torch.get_rng_state())
+    after = generate_video(picture_file, tmp_path / "b.mp4", pipe=tiny_pipe, **QUICK)
+    assert same(before.frames, after.frames)
+
+
+def test_memory_grows_with_the_frames_that_are_decoded_at_a_time(tiny_pipe):
+    settings = {"num_frames": 8, "num_inference_steps": 1, "width": 96, "height": 64}
+    one, eight = (estimate(tiny_pipe, settings | {"decode_chunk_size": n}, Rates(1, 1)).bytes for n in (1, 8))
+    assert eight > 1.5 * one and count(tiny_pipe).weights > 1e6
+
+
+# It previews
+
+
+def test_a_preview_is_the_clean_video_of_its_step(tiny_pipe, picture_file, tmp_path):
+    """Against diffusers' own pred_original_sample, which its scheduler computes and the pipeline drops."""
+    truth, found, before = [], [], []
+    step = type(tiny_pipe.scheduler).step
+
+    def spy(self, *args, **kwargs):
+        result = step(self, *args, **kwargs)
+        truth.append(result.pred_original_sample)
+        return result
+
+    def look(pipe, index, latents):
+        found.append(clean(pipe, index, before[-1] if before else None, latents))
+        before.append(latents)
+
+    with pytest.MonkeyPatch.context() as patch, watching(look):
+        patch.setattr(type(tiny_pipe.scheduler), "step", spy)
+        generate_video(picture_file, tmp_path / "a.mp4", pipe=tiny_pipe, num_frames=2, num_inference_steps=6)
+    assert found[0] is None and len(found) == len(truth) == 6
+    for mine, true in zip(found[1:], truth[1:], strict=True):
+        assert torch.allclose(mine, true, atol=1e-3 * float(true.abs().max()))
+
+
+def test_the_projection_shows_the_minis_colours():
+    from svd_lab import load_video_pipeline, open_image
+    from svd_lab.lesson import PICTURES
+
+    pipe = load_video_pipeline("mini", device="cpu")
+    with borrow(pipe):
+        projection(pipe)
+    for name in ("rocket", "rabbit", "balloon"):
+        picture = open_image(PICTURES[name], size=(224, 128))
+        tensor = torch.from_numpy(np.asarray(picture).copy()).movedim(-1, 0)[None] / 127.5 - 1
+        with torch.no_grad():
+            latents = pipe.vae.encode(tensor).latent_dist.mode() * pipe.vae.config.scaling_factor
+        (shown,) = to_frames(pipe, latents)
+        small = np.asarray(picture.resize(shown.size, Image.Resampling.BOX), float)
+        off = np.abs(np.asarray(shown, float) - small).mean()
+        flat = np.abs(small - small.mean((0, 1))).mean()
+        assert off < 0.5 * flat, f"{name}: {off:.1f} of 255 off; a single colour is {flat:.1f} off"
+
+
+def test_a_preview_that_fails_ends_no_run_and_shows_no_more(tiny_pipe, picture_file, tmp_path, monkeypatch):
+    with borrow(tiny_pipe):
+        projection(tiny_pipe)
+    monkeypatch.setattr("svd_lab.preview.SHARE", 1e9)
+    calls = []
+    preview = Preview(lambda data: calls.append(data) or 1 / 0)
+    with watching(preview):
+        clip = generate_video(picture_file, tmp_path / "a.mp4", pipe=tiny_pipe, num_frames=2, num_inference_steps=6)
+    assert len(clip) == 2 and len(calls) == 1 and isinstance(preview.error, ZeroDivisionError)
+    assert Image.open(io.BytesIO(calls[0])).n_frames == 2
+
+
+# Without a front end
+
+
+def test_without_a_front_end_the_settings_are_printed_and_nothing_runs(
+    tiny_pipe, picture_file, tmp_path, capsys, model_calls
+):
+    studio = video_studio(tiny_pipe, image=picture_file, out_dir=tmp_path, motion_bucket_id=77)
+    printed = capsys.readouterr().out
+    assert re.search(r"움직임 +77 +motion_bucket_id", printed) and "재생 빠르기" in printed
+    assert not any(model_calls.values()) and studio.clip is None
+    assert set(studio._repr_mimebundle_()) == {"text/plain"}
+
+
+def test_headless_it_runs_once_in_the_main_thread(tiny_pipe, picture_file, tmp_path, capsys):
+    before = threading.active_count()
+    studio = video_studio(tiny_pipe, image=picture_file, out_dir=tmp_path, run_headless=True, seed=5, **QUICK)
+    assert studio.clip.seed == 5 and "rocket-001.mp4" in capsys.readouterr().out and threading.active_count() == before
+    with pytest.raises(ValueError, match="움직임"):
+        video_studio(tiny_pipe, image=picture_file, out_dir=tmp_path, run_headless=True, motion_bucket_id=300)
+
+
+def test_papermill_gets_table_and_video_and_does_not_hang(tiny_folder, picture_file, tmp_path):
+    source = f"""from svd_lab import load_video_pipeline
+from svd_lab.controls import has_front_end, video_studio
+pipe = load_video_pipeline({str(tiny_folder)!r})
+assert not has_front_end()
+video_studio(pipe, image={str(picture_file)!r}, out_dir={str(tmp_path / "s")!r}, run_headless=True, num_frames=2,
+             num_inference_steps=2)"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    done = subprocess.run(
+        [sys.executable, "-m", "papermill", "a.ipynb", "b.ipynb"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    outputs = nbformat.read(tmp_path / "b.ipynb", as_version=4).cells[0].outputs
+    text = "".join(output.get("text", "") for output in outputs)
+    assert "motion_bucket_id" in text and any(
+        "<video" in output.get("data", {}).get("text/html", "") for output in outputs
+    )
+
+
+def test_a_wrong_language_or_setting_says_what_there_is(tiny_pipe, tmp_path):
+    with pytest.raises(ValueError, match="'ko', 'en'"):
+        video_studio(tiny_pipe, language="fr", out_dir=tmp_path)
+    with pytest.raises(TypeError, match="no setting steps; it has motion_bucket_id"):
+        video_studio(tiny_pipe, out_dir=tmp_path, steps=3)
+
+
+def test_the_estimate_and_how_far_it_was_off_are_shown_after_the_run(studio):
+    """Estimate and truth stand in the run's record, so that the panel can say how far it was off."""
+    studio._session.prepare()
+    assert studio._session.unmeasured == ""
+    press_run(studio)
+    studio.wait(60)
+    run = studio._session.shelf.runs[-1]
+    assert run["estimated"] > 0 and run["seconds"] > 0 and run["video"]["rest_seconds"] > 0
+    assert "% off" in words(studio)
