@@ -239,3 +239,23 @@ def model_calls(tiny_pipe):
 def hear_ctrl_c() -> None:
     """preexec_fn of a child that a test interrupts: a CI run in the background starts its children deaf to SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.fixture
+def no_hub(monkeypatch):
+    """An empty Hub cache, and a Hub that fails as it does without a network; the ids that it was asked for."""
+    from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
+    from huggingface_hub import errors
+
+    from svd_lab import checkpoints
+
+    asked = []
+
+    def download(hub_id, **_):
+        asked.append(hub_id)
+        raise OSError(f"Cannot load model {hub_id}") from errors.LocalEntryNotFoundError("no network")
+
+    monkeypatch.setattr(checkpoints, "cached_folder", lambda hub_id: None)
+    for pipeline in (StableDiffusionPipeline, StableVideoDiffusionPipeline):
+        monkeypatch.setattr(pipeline, "download", download)
+    return asked

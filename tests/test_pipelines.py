@@ -12,7 +12,6 @@ import threading
 import pytest
 import torch
 from conftest import TINY_SIZE
-from huggingface_hub import errors
 
 from svd_lab import checkpoints, hub, load_video_pipeline, pipelines
 
@@ -23,22 +22,6 @@ SVD = "stabilityai/stable-video-diffusion-img2vid"
 def copy(tiny_folder, tmp_path):
     """A copy of the tiny folder that a test may damage."""
     return shutil.copytree(tiny_folder, tmp_path / "copy")
-
-
-@pytest.fixture
-def no_hub(monkeypatch):
-    """An empty Hub cache, and a Hub that fails as it does without a network."""
-    asked = []
-
-    def download(hub_id, **_):
-        asked.append(hub_id)
-        raise OSError(f"Cannot load model {hub_id}") from errors.LocalEntryNotFoundError("no network")
-
-    from diffusers import StableVideoDiffusionPipeline
-
-    monkeypatch.setattr(checkpoints, "cached_folder", lambda hub_id: None)
-    monkeypatch.setattr(StableVideoDiffusionPipeline, "download", download)
-    return asked
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import shutil
 import pytest
 import torch
 from conftest import TINY_SIZE
-from huggingface_hub import errors
 
 from svd_lab import checkpoints, load_image_pipeline, load_video_pipeline, pipelines
 from svd_lab.families import IMAGE
@@ -31,22 +30,6 @@ def mount(monkeypatch, tmp_path):
     folder = tmp_path / "mnt" / "stable-diffusion-2-1-base"
     monkeypatch.setitem(IMAGE.models, "sd21", dataclasses.replace(IMAGE.models["sd21"], mounts=(str(folder),)))
     return folder
-
-
-@pytest.fixture
-def no_hub(monkeypatch):
-    """An empty Hub cache, and a Hub that fails as it does without a network."""
-    from diffusers import StableDiffusionPipeline
-
-    asked = []
-
-    def download(hub_id, **_):
-        asked.append(hub_id)
-        raise OSError(f"Cannot load model {hub_id}") from errors.LocalEntryNotFoundError("no network")
-
-    monkeypatch.setattr(checkpoints, "cached_folder", lambda hub_id: None)
-    monkeypatch.setattr(StableDiffusionPipeline, "download", download)
-    return asked
 
 
 @pytest.fixture
