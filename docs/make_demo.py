@@ -1,15 +1,24 @@
-"""Make docs/demo.gif, the moving picture of the README: what the bundled miniature makes of the bundled pictures.
+"""Make the moving pictures of the README: what the bundled miniatures make of the bundled pictures, and of six texts.
 
-python docs/make_demo.py            # about two minutes on two CPU cores; nothing is chosen by hand, one seed for all
+python docs/make_demo.py            # docs/demo.gif; about two minutes on two CPU cores, nothing chosen by hand, one seed for all
+python docs/make_demo.py --texts --seed 7    # docs/text-demo.gif
 """
 
 import argparse
 import tempfile
 from pathlib import Path
 
-from svd_lab import Clip, generate_video, load_video_pipeline
+from svd_lab import Clip, generate_text2video, generate_video, load_image_pipeline, load_video_pipeline
 from svd_lab.cli import PICTURES, progress
 
+TEXTS = (
+    "a photograph of an astronaut riding a horse",
+    "밤하늘의 로켓",
+    "two rabbits in a meadow",
+    "a green car on a road",
+    "바닷속 거북이를 탄 펭귄",
+    "a sailboat on the ocean at sunset",
+)
 GAP, HOLD = 4, 4  # pixels between the clips; how often the last frame is repeated before the loop
 
 
@@ -30,24 +39,31 @@ def grid(clips: list[Clip], columns: int) -> Clip:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("demo.gif"))
+    parser.add_argument("--texts", action="store_true", help="start from texts, not from pictures")
+    parser.add_argument("--out", type=Path, help="default: demo.gif or text-demo.gif beside this script")
     parser.add_argument("--model", default="mini", help="as for load_video_pipeline (mini)")
-    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--seed", type=int, default=42, help="the README's: 42, and 7 for texts")
     parser.add_argument("--columns", type=int, default=3)
     options = parser.parse_args()
+    out = options.out or Path(__file__).with_name("text-demo.gif" if options.texts else "demo.gif")
     pipe = load_video_pipeline(options.model)
+    image_pipe = load_image_pipeline(options.model) if options.texts else None
     clips = []
     with tempfile.TemporaryDirectory() as folder:
-        for picture in sorted(PICTURES.glob("*.jpg")):
-            with progress(picture.name) as on_step:
-                video = f"{folder}/{picture.stem}.mp4"
-                clip = generate_video(picture, video, options.seed, pipe=pipe, num_frames=14, on_step=on_step)
+        for number, start in enumerate(TEXTS if options.texts else sorted(PICTURES.glob("*.jpg"))):
+            with progress(str(start)) as on_step:
+                call = dict(pipe=pipe, num_frames=14, on_step=on_step)
+                video = f"{folder}/{number}.mp4"
+                if options.texts:
+                    clip = generate_text2video(start, video, options.seed, image_pipe=image_pipe, **call)
+                else:
+                    clip = generate_video(start, video, options.seed, **call)
             clips.append(clip)
-    grid(clips, options.columns).save_gif(options.out, fps=7)
-    size = options.out.stat().st_size
-    print(f"{options.out}: {size / 1e6:.2f} MB")
+    grid(clips, options.columns).save_gif(out, fps=7)
+    size = out.stat().st_size
+    print(f"{out}: {size / 1e6:.2f} MB")
     if size > 1_500_000:
-        raise SystemExit("demo.gif is larger than 1.5 MB: too much for a README")
+        raise SystemExit(f"{out.name} is larger than 1.5 MB: too much for a README")
 
 
 if __name__ == "__main__":

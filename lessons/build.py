@@ -11,6 +11,7 @@ A source is jupytext's py:percent and holds both languages, so that the two note
   `x = 1  # ko| … # en| …`. The build keeps one and drops the mark;
 - code stands once and prints no sentences, so that its outputs serve both languages: --execute runs the Korean notebook
   and gives the English one the same outputs;
+- no Hangul in the English notebook, but for code tagged "korean-prompts", where it is data;
 - before the cell tagged "parameters" the build puts one that installs svd-lab on Colab and Kaggle, and does nothing elsewhere.
   The repository's address in it is pyproject.toml's.
 
@@ -84,7 +85,7 @@ def build(text: str, language: str, name: str = "source") -> NotebookNode:
         source = (
             cell.source if cell.cell_type == "markdown" else one_language(cell.source, language, f"{name}: {cell_id}")
         )
-        if language == "en" and _HANGUL.search(source):
+        if language == "en" and _HANGUL.search(source) and "korean-prompts" not in metadata.get("tags", ()):
             raise ValueError(
                 f"{name}: cell {cell_id!r} has Korean in its English version: {_HANGUL.search(source.strip())[0]!r}"
             )

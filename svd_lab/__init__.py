@@ -5,13 +5,13 @@
 >>> clip = generate_video("rocket.jpg", "rocket.mp4", seed=42)
 
 The public names are loaded on first use (PEP 562), so that `import svd_lab` stays below 0.2 s and does not import torch.
-Import it before torch: it sets OMP_WAIT_POLICY=passive, which keeps torch fast on a CPU that others use too (see `threads`).
+Import it before torch: it sets OMP_WAIT_POLICY and THP_MEM_ALLOC_ENABLE, which keep torch fast on a CPU (see `threads`).
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from svd_lab.threads import wait_politely
+from svd_lab.threads import take_large_pages, wait_politely
 
 if TYPE_CHECKING:
     from svd_lab.clip import Clip
@@ -49,6 +49,7 @@ _HOME = {
 }
 
 wait_politely()
+take_large_pages()
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ from svd_lab.families import FAMILIES, IMAGE, VIDEO, Family, Model
 
 MODELS = VIDEO.models
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+UNCHECKED = "svd-lab.unchecked"  #: beside a model's snapshots in the Hub cache, until `hub` has checked its weights
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,14 @@ def _candidates(name: str, row: Model) -> list[Path]:
 
 
 def cached_folder(hub_id: str) -> Path | None:
-    """The snapshot of `hub_id` in the Hub cache (perhaps an incomplete one), or None."""
+    """The snapshot of `hub_id` in the Hub cache (perhaps an incomplete one), or None; also None for one that was downloaded and
+    never compared with the Hub, because that run was killed."""
     from huggingface_hub import try_to_load_from_cache
 
     index = try_to_load_from_cache(hub_id, "model_index.json")
-    return Path(index).parent if isinstance(index, str) else None
+    if not isinstance(index, str) or (Path(index).parents[2] / UNCHECKED).exists():
+        return None
+    return Path(index).parent
 
 
 def check_folder(folder: Path, half: bool, family: Family = VIDEO) -> str | None:
@@ -141,12 +145,6 @@ def check_folder(folder: Path, half: bool, family: Family = VIDEO) -> str | None
     from_pretrained's `variant`. Raises FileNotFoundError (something is missing), ValueError (another kind of model), or
     OSError (a broken file), each naming every file in question.
     """
-    if folder == text_mini_folder() and not folder.is_dir():
-        raise FileNotFoundError(
-            f"the image miniature has no weights in this copy of svd_lab (there is no {folder}): they come with the next version. "
-            "Until then give 'sd21', on a GPU, or a folder or Hub id of another Stable Diffusion model; or start from a picture, "
-            "with generate_video"
-        )
     index, problems = _read_index(folder, family)
     variant = None
     if not problems:
@@ -160,6 +158,10 @@ def check_folder(folder: Path, half: bool, family: Family = VIDEO) -> str | None
         problems = by_variant[variant]
     if problems:
         text = "; ".join(problems)
+        if any(path.is_symlink() and not path.exists() for path in folder.rglob("*")):
+            text += (
+                ". Its links lead nowhere: a copy out of the Hub cache needs the files themselves (cp -rL, rsync -L)"
+            )
         kind = FileNotFoundError if "missing" in text else OSError
         raise kind(f"the model folder {folder} is not whole: {text}. Copy or download it again, complete.")
     return variant

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import svd_lab
+from svd_lab.batch_command import add_batch
+from svd_lab.bench_command import add_bench
+from svd_lab.classroom.command import add_class
 from svd_lab.commands import list_models, make_demo, plain_warnings, progress, show_recipe
 
 PICTURES = Path(__file__).with_name("mini") / "pictures"
@@ -43,6 +46,10 @@ _IMAGE_KEYWORDS: dict[str, tuple[Callable[[str], Any], str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (None: sys.argv) and return its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
+    if list(words[:1]) == ["check"]:  # before the parser: that imports what `check` is there to find broken
+        from svd_lab.check import main as check
+
+        return check(words[1:])
     # argparse cannot make a positional argument depend on an option.
     options = build_parser(prompted=any(word.split("=")[0] == "--prompt" for word in words)).parse_args(words)
     try:
@@ -58,7 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
-    """The command line: generate, demo, models, recipe, lesson. prompted: generate takes a prompt and no PICTURE."""
+    """The command line: generate, demo, models, check, recipe, lesson, class, batch, bench.
+
+    prompted: generate takes a prompt and no PICTURE.
+    """
     parser = argparse.ArgumentParser(
         prog="svd-lab", description="Make short videos from pictures with Stable Video Diffusion."
     )
@@ -68,11 +78,16 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
     loading = argparse.ArgumentParser(add_help=False)
     loading.add_argument("--device", help="cuda, cuda:1, mps or cpu (CUDA where there is one)")
     loading.add_argument("--dtype", choices=["float16", "bfloat16", "float32"], help="(float16 on CUDA, else float32)")
+    laying = argparse.ArgumentParser(add_help=False)
+    laying.add_argument("--speed", choices=["off", "exact", "fused", "compiled"], default="exact", help="(exact)")
+    laying.add_argument(
+        "--memory", default="auto", metavar="RECIPE", help="on a GPU: whole, pieces, … (auto: what fits)"
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     generate = commands.add_parser(
         "generate",
-        parents=[debug, loading],
+        parents=[debug, loading, laying],
         help="make one video from a picture, or from a text",
         usage="svd-lab generate (PICTURE | --prompt TEXT) OUT.mp4 [options]",
     )
@@ -95,7 +110,7 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
         generate.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=text, metavar="X")
     generate.set_defaults(run=run_text if prompted else run_generate)
 
-    demo = commands.add_parser("demo", parents=[debug, loading], help="make videos from the bundled pictures")
+    demo = commands.add_parser("demo", parents=[debug, loading, laying], help="make videos from the bundled pictures")
     demo.add_argument("--out", type=Path, default=Path("svd-lab-demo"), help="folder for the results (svd-lab-demo)")
     demo.add_argument("--pictures", type=Path, default=PICTURES, help="a folder of pictures of your own")
     demo.add_argument("--model", default="mini", help="as in generate (mini)")
@@ -106,6 +121,10 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
         "models", parents=[debug], help="say which models are here, where, how large, what is missing"
     )
     models.set_defaults(run=lambda _: list_models())
+
+    commands.add_parser(
+        "check", help="say what works on this machine, in lines to paste to an instructor", add_help=False
+    )
 
     recipe = commands.add_parser("recipe", parents=[debug], help="print the recipe that a video carries, as JSON")
     recipe.add_argument("video", metavar="FILE.mp4", help="a video that svd-lab wrote")
@@ -126,6 +145,9 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
     )
     lesson.add_argument("--cell-timeout", type=int, metavar="SECONDS", help="how long one cell may take (no limit)")
     lesson.set_defaults(run=run_lesson)
+    add_class(commands, debug)
+    add_batch(commands, debug, loading, laying, keywords=_KEYWORDS | _IMAGE_KEYWORDS)
+    add_bench(commands, debug, loading)
     return parser
 
 
@@ -198,12 +220,13 @@ def run_lesson(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace, loader: Callable[..., Any] | None = None, model: str | None = None) -> Any:
+    more = {"speed": options.speed, "memory": options.memory} if loader is None else {}
     loader, model = loader or svd_lab.load_video_pipeline, model or options.model
     if options.dtype is None:
-        return loader(model, device=options.device)
+        return loader(model, device=options.device, **more)
     import torch
 
-    return loader(model, device=options.device, dtype=getattr(torch, options.dtype))
+    return loader(model, device=options.device, dtype=getattr(torch, options.dtype), **more)
 
 
 if __name__ == "__main__":

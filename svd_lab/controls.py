@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import unicodedata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svd_lab.studio.words import LANGUAGES, say
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def video_studio(
     pipe: StableVideoDiffusionPipeline | None = None,
     *,
-    language: str = "ko",
+    language: str | None = None,
     image: Any = "rocket",
     out_dir: str | os.PathLike[str] = "studio",
     run_headless: bool = False,
@@ -36,7 +37,8 @@ def video_studio(
     """A panel that makes videos from pictures.
 
     pipe: from load_video_pipeline(); None loads load_video_pipeline("auto") once and keeps it.
-    language: "ko" or "en".
+    language: "ko" or "en"; None: that of the folder "ko" or "en" in which the notebook lies, else "ko". Without a front end None
+        prints the settings' own names and no sentence.
     image: the picture to begin with: a bundled one's name ("rocket", "rabbit", …) or whatever `open_image` takes.
     out_dir: the folder for videos, contact sheets, uploaded pictures and runs.jsonl; runs that lie there are the history.
     run_headless: without a front end, make one video with these settings, in this thread.
@@ -48,7 +50,6 @@ def video_studio(
     from svd_lab.generation import check_video_pipe
     from svd_lab.studio.session import VIDEO
 
-    _check_language(language)
     return _open(VIDEO, check_video_pipe(pipe), None, language, out_dir, settings, image, run_headless)
 
 
@@ -56,7 +57,7 @@ def text_studio(
     pipe: StableVideoDiffusionPipeline | None = None,
     image_pipe: StableDiffusionPipeline | None = None,
     *,
-    language: str = "ko",
+    language: str | None = None,
     prompt: str = "a photograph of an astronaut riding a horse",
     out_dir: str | os.PathLike[str] = "studio",
     run_headless: bool = False,
@@ -67,7 +68,6 @@ def text_studio(
     from svd_lab.studio.session import TEXT
     from svd_lab.text import check_image_pipe
 
-    _check_language(language)
     pipe, image_pipe = check_video_pipe(pipe), check_image_pipe(image_pipe)
     return _open(TEXT, pipe, image_pipe, language, out_dir, {"prompt": prompt, **settings}, None, run_headless)
 
@@ -78,8 +78,8 @@ class Studio:
     clips: the videos made in it since it was opened, in order. clip: the latest, or None.
     """
 
-    def __init__(self, session: Any) -> None:
-        self._session, self._page = session, None
+    def __init__(self, session: Any, plain: bool = False) -> None:
+        self._session, self._page, self._plain = session, None, plain
         self._guard = threading.Lock()
 
     @property
@@ -110,22 +110,21 @@ class Studio:
         return self._open_page().box
 
     def __repr__(self) -> str:
-        return f"Studio({len(self._session.shelf.runs)} videos in {self._session.shelf.folder})"
+        return f"Studio({len(self._session.shelf.runs)} videos in {_from_here(self._session.shelf.folder)})"
 
     def table(self) -> str:
         """The settings as text, one a line, in columns."""
         session, here = self._session, LANGUAGES.index(self._session.language)
-        rows = [(say("picture", session.language), str(session.source), "")] if session.source else []
+        if self._plain:
+            rows = [("picture", _from_here(session.source))] if session.source else []
+            return _lay_out(rows + [(field.name, session.texts[field.name] or "None") for field in session.fields])
+        rows = [(say("picture", session.language), _from_here(session.source), "")] if session.source else []
         for field in session.fields:
             blank = f"({field.blank[here]})" if field.blank else ""
             rows.append(
                 (field.label[here], session.texts[field.name] or blank, f"{field.name} {field.unit[here]}".strip())
             )
-        wide = [max(map(_columns, column)) for column in zip(*rows, strict=True)]
-        lines = (
-            "  ".join(cell + " " * (w - _columns(cell)) for cell, w in zip(row, wide, strict=True)) for row in rows
-        )
-        return "\n".join(line.rstrip() for line in lines)
+        return _lay_out(rows)
 
     def _open_page(self) -> Any:
         from svd_lab.studio.page import Page
@@ -141,6 +140,12 @@ class Studio:
             return {"text/plain": repr(self)}
         bundle = self._open_page().box._repr_mimebundle_()
         return {**bundle, "text/plain": self.table()}  # for pages that show no widgets
+
+
+def _from_here(path: Any) -> str:
+    """A path below the working folder without the way there, which a notebook that is handed on need not tell."""
+    path = str(path)
+    return os.path.relpath(path) if os.path.isabs(path) and Path(path).is_relative_to(Path.cwd()) else path
 
 
 def has_front_end() -> bool:
@@ -162,7 +167,7 @@ def _open(
     call: str,
     pipe: Any,
     image_pipe: Any,
-    language: str,
+    language: str | None,
     out_dir: Any,
     settings: dict[str, Any],
     image: Any,
@@ -171,19 +176,21 @@ def _open(
     from svd_lab.images import open_image
     from svd_lab.studio.session import VIDEO, Session
 
+    plain = language is None and not has_front_end()
+    language = _check_language(language)
     session = Session(call, pipe, image_pipe, language, out_dir, settings)
     if call == VIDEO:
         text = os.fspath(image) if isinstance(image, str | os.PathLike) else None
         session.use(text if text is not None else session.shelf.keep_image(open_image(image)).as_posix())
-    studio = Studio(session)
+    studio = Studio(session, plain)
     if not has_front_end():
-        print(f"{say('table', language)}\n{studio.table()}")
+        print(studio.table() if plain else f"{say('table', language)}\n{studio.table()}")
         if run_headless:
-            _show(studio.run(), language)
+            _show(studio.run())
     return studio
 
 
-def _show(clip: Clip, language: str) -> None:
+def _show(clip: Clip) -> None:
     """Display the clip where IPython keeps outputs, and say where it lies."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if hasattr(shell, "kernel"):
@@ -194,9 +201,21 @@ def _show(clip: Clip, language: str) -> None:
         print(clip)
 
 
-def _check_language(language: Any) -> None:
+def _check_language(language: str | None) -> str:
+    """The language to speak; None: that of the notebook's path, which jupyter_server tells in JPY_SESSION_NAME."""
+    if language is None:
+        folders = Path(os.environ.get("JPY_SESSION_NAME", "")).parent.parts
+        return next((folder for folder in reversed(folders) if folder in LANGUAGES), LANGUAGES[0])
     if language not in LANGUAGES:
         raise ValueError(f"language must be one of {', '.join(map(repr, LANGUAGES))}, not {language!r}")
+    return language
+
+
+def _lay_out(rows: list[tuple[str, ...]]) -> str:
+    """The cells in columns, as text."""
+    wide = [max(map(_columns, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell + " " * (w - _columns(cell)) for cell, w in zip(row, wide, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _columns(text: str) -> int:

@@ -25,6 +25,7 @@ from PIL import Image
 
 from svd_lab.checkpoints import check_folder, locate
 from svd_lab.clip import Clip, check_video_path
+from svd_lab.families import IMAGE, VIDEO, Family
 from svd_lab.generation import generate_video
 from svd_lab.images import open_image
 from svd_lab.prompts import check_prompt
@@ -43,10 +44,11 @@ RESULT = "result.json"
 class Lesson:
     """The checked parameters of a lesson's run: `picture` opened (RGB, upright, own size) or `prompt`, the other one None; `seed`
     drawn where -1 asked for it; `out_dir` absolute and there; `given` as they stood in the notebook, fit to be shown around;
-    `started` by time.monotonic."""
+    `started` by time.monotonic. image_model: of a lesson that starts from a prompt, else None."""
 
     name: str
     model: str
+    image_model: str | None
     seed: int
     picture: Image.Image | None
     prompt: str | None
@@ -64,6 +66,7 @@ def start_lesson(
     seed: int,
     picture: Any = None,
     prompt: str | None = None,
+    image_model: str = "auto",
     num_frames: int,
     num_inference_steps: int,
     out_dir: str | os.PathLike[str],
@@ -72,7 +75,8 @@ def start_lesson(
 
     model: as for load_video_pipeline. seed, num_frames, num_inference_steps: as for generate_video; a seed of -1 is drawn here,
     once for the whole lesson. picture: the name of a bundled picture ("ball", "balloon", "boat", "car", "rabbit", "rocket"),
-    or whatever open_image takes; or, in its place, prompt: as for generate_text2video. out_dir: the one folder in which the run
+    or whatever open_image takes; or, in its place, prompt: as for generate_text2video, and image_model: as for
+    load_image_pipeline. out_dir: the one folder in which the run
     writes; missing folders are made, and a result.json of an earlier run is removed, so that one that is there always belongs to
     a run that came to its end.
 
@@ -83,22 +87,23 @@ def start_lesson(
     defaults = {key: value for key, value in generate_video.__kwdefaults__.items() if key != "pipe"}
     settings = {**defaults, "seed": seed, "num_frames": num_frames, "num_inference_steps": num_inference_steps}
     checked = check_settings(**settings)
-    if model != "auto":
-        found = locate(model)
-        if (
-            found.folder is not None and found.source != "the Hub cache"
-        ):  # a half download is completed when it is loaded
-            check_folder(found.folder, half=False)
+    _check_model(model, VIDEO)
+    if prompt is not None:
+        _check_model(image_model, IMAGE)
     folder = _check_folder_name(out_dir)
     if (picture is None) == (prompt is None):
         raise TypeError(f"a lesson starts from a picture or from a prompt: give one, not {picture=}, {prompt=}")
     opened = None if picture is None else _open_picture(picture)
-    start = {"prompt": check_prompt("prompt", prompt)} if opened is None else {"picture": image_name(picture)}
+    if opened is None:
+        start = {"image_model": _shown(image_model), "prompt": check_prompt("prompt", prompt)}
+    else:
+        start = {"picture": image_name(picture)}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RESULT).unlink(missing_ok=True)
     return Lesson(
         name=name,
         model=model,
+        image_model=None if prompt is None else image_model,
         seed=secrets.randbelow(2**32) if checked["seed"] == -1 else checked["seed"],
         picture=opened,
         prompt=start.get("prompt"),
@@ -106,15 +111,28 @@ def start_lesson(
         num_inference_steps=checked["num_inference_steps"],
         out_dir=folder,
         given={
-            "model": Path(model).name if os.path.isabs(model) else model,
+            "model": _shown(model),
             "seed": checked["seed"],
             **start,
             "num_frames": checked["num_frames"],
             "num_inference_steps": checked["num_inference_steps"],
-            "out_dir": Path(out_dir).name if os.path.isabs(out_dir) else os.fspath(out_dir),
+            "out_dir": _shown(out_dir),
         },
         started=started,
     )
+
+
+def _check_model(model: str, family: Family) -> None:
+    if model == "auto":
+        return
+    found = locate(model, family)
+    if found.folder is not None and found.source != "the Hub cache":  # a half download is completed when it is loaded
+        check_folder(found.folder, half=False, family=family)
+
+
+def _shown(path: str | os.PathLike[str]) -> str:
+    """A name or a relative path as it is; of an absolute path the last part, because the others tell about the machine."""
+    return Path(path).name if os.path.isabs(path) else os.fspath(path)
 
 
 def _check_folder_name(out_dir: Any) -> Path:

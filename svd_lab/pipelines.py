@@ -15,9 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from svd_lab.checkpoints import Location, check_folder, locate, model_roots
+from svd_lab import placing
+from svd_lab.checkpoints import Location, check_folder, locate
 from svd_lab.families import IMAGE, VIDEO, Family
-from svd_lab.hub import download_model
+from svd_lab.hub import download_model, next_steps
+from svd_lab.memory import check_name
+from svd_lab.speed import apply, check_level
 from svd_lab.threads import keep_to_quota
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ def load_video_pipeline(
     *,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    speed: str = "exact",
+    memory: str = "auto",
 ) -> StableVideoDiffusionPipeline:
     """Load a StableVideoDiffusionPipeline and print in one line which model, where from, which device, and why.
 
@@ -40,13 +45,21 @@ def load_video_pipeline(
         never takes mini because svd cannot be had: it raises.
     device: "cuda", "cuda:1", "mps", "cpu" or a torch.device; None: CUDA where there is one, else the CPU.
     dtype: torch.float16, torch.bfloat16 or torch.float32; None: float16 (the fp16 variant) on CUDA, else float32.
+    speed: "off", plain diffusers; "exact", the same numbers sooner; on a CUDA GPU also "fused" and "compiled", the same up to
+        rounding, sooner still, the latter after a first run that compiles (see `speed`).
+    memory: on a GPU how the model is laid into its memory: "auto" chooses by what is free, and says what and why before it loads;
+        or a recipe by name, from "whole" to "stream" (see `memory`).
 
     On a CPU torch's threads are lowered to what a container may use, where that is fewer (see `threads`).
     Only safetensors are read, never a pickle. Raises ValueError or TypeError for a wrong argument, and OSError for a model
     that cannot be had: FileNotFoundError (missing, incomplete), PermissionError (gated), ConnectionError (no Hub).
     """
     place, reason = choose_device(device)
-    return _load(VIDEO, model, place, _check_dtype(dtype, place), reason)
+    check_name(memory)
+    if memory != "auto" and place.type != "cuda":
+        raise ValueError(f"memory={memory!r} is for a CUDA GPU, and the model goes to {place}: leave memory out")
+    check_level(speed, place)
+    return _load(VIDEO, model, place, _check_dtype(dtype, place), reason, speed, memory)
 
 
 def load_image_pipeline(
@@ -105,18 +118,32 @@ def _default_image_pipeline() -> StableDiffusionPipeline:
     return load_image_pipeline("auto")
 
 
-def _load(family: Family, model: str | Path, device: torch.device, dtype: torch.dtype, why: str) -> Any:
-    if not (isinstance(model, str) and model.strip() == "auto"):
-        return _load_found(family, locate(model, family), device, dtype, why)
-    if device.type != "cuda":
-        return _load_found(family, locate("mini", family), device, dtype, f'{why}, so "auto" takes mini')
+def _load(
+    family: Family,
+    model: str | Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    why: str,
+    speed: str = "off",
+    memory: str = "auto",
+) -> Any:
+    auto = isinstance(model, str) and model.strip() == "auto"
+    if auto:
+        model = family.real if device.type == "cuda" else "mini"
+        why += f', so "auto" takes {model}'
+    found = locate(model, family)
     try:
-        return _load_found(family, locate(family.real, family), device, dtype, f'{why}, so "auto" takes {family.real}')
+        return _load_found(family, found, device, dtype, why, speed, memory)
     except OSError as error:
-        raise type(error)(f"{error}\n{_three_ways(family)}") from error
+        if found.hub_id is None:
+            raise
+        # From the library's error: this one and `error` would say the same twice in a traceback.
+        raise type(error)(f"{error}\n{next_steps(found.hub_id, family, mini=auto)}") from error.__cause__
 
 
-def _load_found(family: Family, found: Location, device: torch.device, dtype: torch.dtype, why: str) -> Any:
+def _load_found(
+    family: Family, found: Location, device: torch.device, dtype: torch.dtype, why: str, speed: str, memory: str
+) -> Any:
     with quiet_libraries():
         import diffusers
 
@@ -124,6 +151,12 @@ def _load_found(family: Family, found: Location, device: torch.device, dtype: to
     if found.note:
         print(found.note)
     folder, variant = _whole_folder(found, dtype, family)
+    placed = family is VIDEO and device.type == "cuda"
+    recipe = placing.plan(folder, dtype, device, memory, fused=speed in ("fused", "compiled")) if placed else None
+    if recipe and recipe.offload == "stream" and speed in ("fused", "compiled"):
+        raise ValueError(
+            f"speed={speed!r} needs the weights on the GPU, and memory={recipe.name!r} streams them: give speed='exact'"
+        )
     options: dict[str, Any] = {"dtype": dtype, "variant": variant, "use_safetensors": True, "local_files_only": True}
     with quiet_libraries():
         try:
@@ -134,9 +167,14 @@ def _load_found(family: Family, found: Location, device: torch.device, dtype: to
             raise OSError(
                 f"the model folder {folder} cannot be loaded: its files do not fit together ({error})"
             ) from error
-        pipe.to(device)
+        if recipe:
+            placing.place(pipe, recipe, device)
+        else:
+            pipe.to(device)
     if device.type == "cpu":
         keep_to_quota()
+    if family is VIDEO:
+        apply(pipe, speed)
     pipe.svd_lab_name = found.name
     width, height = native_size(pipe)
     makes = "images" if family is IMAGE else f"{pipe.unet.config.num_frames} frames"
@@ -159,18 +197,6 @@ def _whole_folder(found: Location, dtype: torch.dtype, family: Family) -> tuple[
                 raise
     folder = download_model(found.hub_id, half, family)
     return folder, check_folder(folder, half, family)
-
-
-def _three_ways(family: Family) -> str:
-    roots = ", ".join(str(root) for root in model_roots()) or "not set"
-    hub_id = family.models[family.real].hub_id
-    return (
-        "There are three ways to a model:\n"
-        f"  1. let the Hub give it: a network, and {family.loader}({family.real!r}) downloads {hub_id};\n"
-        f"  2. give a folder that holds it: {family.loader}('/path/to/{hub_id.split('/')[-1]}'), or the folder above "
-        f"it in the environment variable SVD_LAB_MODELS (now {roots});\n"
-        f"  3. take the miniature that comes with this package: {family.loader}('mini')."
-    )
 
 
 def choose_device(device: str | torch.device | None = None) -> tuple[torch.device, str]:

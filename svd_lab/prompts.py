@@ -17,6 +17,7 @@ MAX_CHARACTERS = 100_000  #: beyond it a "prompt" is a file read by mistake
 _OPENAI_VOCABULARY = (
     49408  # of CLIP's byte-pair encoding, which OpenAI's models, OpenCLIP's and every Stable Diffusion share
 )
+_MINI_VOCABULARY = 2816  # of the image miniature's tokenizer: svd_lab.mini.vocabulary.SIZE, to which a test holds it
 _SCRIPT_TOLD: weakref.WeakSet[Any] = weakref.WeakSet()  # tokenizers for which the word about scripts was said
 # Loggers of diffusers and transformers, and the words in which they tell about a long prompt.
 _TRUNCATION_LOGGERS = (
@@ -91,10 +92,11 @@ def cut_off(prompt: str, tokenizer: Any) -> str:
 def warn_about_prompt(prompt: str, tokenizer: Any, name: str = "prompt", stacklevel: int = 3) -> None:
     """Warn (PromptWarning) about what the model behind `tokenizer` will not read of `prompt`.
 
-    That is an end beyond the tokenizer's limit, named. And, once for each tokenizer, a script that CLIP does not know: OpenAI's
-    vocabulary, which Stable Diffusion has, was made of English text. It takes Korean apart into single syllables and pieces of
-    UTF-8 bytes, nearly two tokens a syllable, which the text encoder has hardly met in training: the image has little to do with
-    such a prompt, and the limit is reached after some 40 syllables. Common emoji are tokens of that vocabulary.
+    That is an end beyond the tokenizer's limit, named. For the miniature, words that it has no picture for. And, once for each
+    tokenizer, a script that CLIP does not know: OpenAI's vocabulary, which Stable Diffusion has, was made of English text. It takes
+    Korean apart into single syllables and pieces of UTF-8 bytes, nearly two tokens a syllable, which the text encoder has hardly
+    met in training: the image has little to do with such a prompt, and the limit is reached after some 40 syllables. Common emoji
+    are tokens of that vocabulary.
     """
     lost = cut_off(prompt, tokenizer)
     if lost:
@@ -102,6 +104,14 @@ def warn_about_prompt(prompt: str, tokenizer: Any, name: str = "prompt", stackle
         warnings.warn(
             f"{name} is longer than the {tokenizer.model_max_length} tokens that the model reads. It does not see the end: "
             f"{' '.join(shown.split())!r}",
+            PromptWarning,
+            stacklevel=stacklevel,
+        )
+    if len(tokenizer) == _MINI_VOCABULARY and (words := undrawn_words(prompt)):
+        shown = ", ".join(map(repr, words[:8])) + (f" and {len(words) - 8} more" if len(words) > 8 else "")
+        warnings.warn(
+            f"the miniature has no picture for {shown} in {name}: it draws the rest, or something else of its small world. "
+            "svd_lab.prompts.miniature_words() lists what it can draw",
             PromptWarning,
             stacklevel=stacklevel,
         )
@@ -115,6 +125,28 @@ def warn_about_prompt(prompt: str, tokenizer: Any, name: str = "prompt", stackle
             PromptWarning,
             stacklevel=stacklevel,
         )
+
+
+def undrawn_words(prompt: str) -> list[str]:
+    """The words of `prompt` that the image miniature has no picture for, in their order, each once, lower case.
+
+    Words of style and mood ("long exposure", "cute") are not among them: it has read many, and learnt that they change nothing.
+    """
+    from svd_lab.mini.vocabulary import style_words, unknown_words  # here, because drawing's modules import torch
+
+    return [word for word in unknown_words(prompt) if word not in style_words()]
+
+
+def miniature_words(language: str = "en") -> dict[str, list[str]]:
+    """What the image miniature can draw: {"things", "colours", "places"}, each a list of names in "en" or "ko".
+
+    Besides, it knows "two", "small" and "big", and for two things "beside", "on", "above" and "riding".
+    """
+    if language not in ("en", "ko"):
+        raise ValueError(f'language must be "en" or "ko", not {language!r}')
+    from svd_lab.mini.vocabulary import names
+
+    return names(language)
 
 
 def _latin(letter: str) -> bool:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from svd_lab.placing import explained
+
 if TYPE_CHECKING:
     import torch
 
@@ -69,7 +71,8 @@ def run(
     noun: "video" or "image", for messages. decode_worth: how many steps the decoding takes as long as, until it was measured.
     remedy: what lowers the risk that the numbers overflow. on_step(step, total, seconds_left): after each denoising step.
     Raises Cancelled once `cancel` is set, within a step or a decoded chunk; FloatingPointError for NaN and infinities;
-    RuntimeError when it is called from inside its own on_step. Whatever is raised, the pipeline is as it was.
+    MemoryError, with what to try next, when memory runs out; RuntimeError when it is called from inside its own on_step. Whatever
+    is raised, the pipeline is as it was.
     """
     total = arguments["num_inference_steps"]
     pixels = arguments["width"] * arguments["height"] * arguments.get("num_frames", 1)
@@ -110,7 +113,8 @@ def run(
     ):
         stop_if_asked("before the start")
         start = time.perf_counter()
-        result = pipe(**arguments, callback_on_step_end=after_step)
+        with explained(pipe, arguments, noun):
+            result = pipe(**arguments, callback_on_step_end=after_step)
         if len(marks) > 1:
             step = (marks[-1] - marks[0]) / (len(marks) - 1)
             _PACES[pipe] = Pace(step / pixels, (time.perf_counter() - marks[-1]) / step)

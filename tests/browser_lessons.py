@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,32 +49,39 @@ BROKEN = "[...document.querySelectorAll('.jp-Notebook img')].filter(i => !i.natu
 
 
 @contextmanager
-def lab(folder: Path, jupyter: str, port: int) -> Iterator[str]:
-    """JupyterLab over `folder`, as long as the block lasts; gives its address."""
+def lab(folder: Path, jupyter: str, port: int, front: str = "lab") -> Iterator[str]:
+    """JupyterLab ("lab") or Notebook 7 ("notebook") over `folder`, as long as the block lasts; gives its address."""
     overrides = folder / ".settings"
     overrides.mkdir()
     (overrides / "overrides.json").write_text(SETTINGS)
+    app = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}[front]
     options = [f"--port={port}", "--no-browser", "--IdentityProvider.token=", "--ServerApp.root_dir=" + str(folder)]
-    options += [f"--LabApp.app_settings_dir={overrides}", "--KernelSpecManager.ensure_native_kernel=False"]
+    options += [f"--{app}.app_settings_dir={overrides}", "--KernelSpecManager.ensure_native_kernel=False"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--allow-root")
     environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "PYTHONPATH": str(ROOT)}
     with (folder / ".lab.log").open("wb") as log:
-        server = subprocess.Popen([jupyter, "lab", *options], stdout=log, stderr=log, env=environment)
-        address = f"http://127.0.0.1:{port}"
+        server = subprocess.Popen([jupyter, front, *options], stdout=log, stderr=log, env=environment)
         try:
-            for _ in range(120):
-                try:
-                    urllib.request.urlopen(f"{address}/api", timeout=1).close()
-                    break
-                except OSError:
-                    if server.poll() is not None:
-                        raise RuntimeError(f"JupyterLab ended: {(folder / '.lab.log').read_text()[-2000:]}") from None
-                    time.sleep(0.5)
-            yield address
+            yield wait_for_address(f"http://127.0.0.1:{port}", "/api", server, folder / ".lab.log")
         finally:
             server.terminate()
             server.wait(30)
+
+
+def wait_for_address(address: str, path: str, server: subprocess.Popen[bytes], log: Path) -> str:
+    """`address`, once something answers at its `path`; RuntimeError, with the end of the log, when the server ends or is mute."""
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(address + path, timeout=1).close()
+            return address
+        except urllib.error.HTTPError:
+            return address  # it says no, so it is there
+        except OSError:
+            if server.poll() is not None:
+                break
+            time.sleep(0.5)
+    raise RuntimeError(f"no server at {address}: {log.read_text(errors='replace')[-2000:]}")
 
 
 def wait_for_kernel(address: str, name: str, limit: float = 60) -> None:

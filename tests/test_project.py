@@ -102,7 +102,8 @@ def bare(line):
 def test_the_korean_readme_has_what_the_english_one_has(part):
     english, korean = (
         text.replace("lessons/en", "lessons/LANG").replace("lessons/ko", "lessons/LANG").replace("language en", "language ko")
-        .replace("README.ko.md", "README.md").replace("lessons%2Fen", "lessons%2FLANG").replace("lessons%2Fko", "lessons%2FLANG")
+        .replace("README.ko.md", "README.md").replace("class.ko.md", "class.md").replace("studio-ko.webp", "studio.webp")
+        .replace("lessons%2Fen", "lessons%2FLANG").replace("lessons%2Fko", "lessons%2FLANG")
         for text in (README, KOREAN)
     )  # fmt: skip
     assert part(english) == part(korean) and part(korean)
@@ -174,13 +175,15 @@ def test_every_imported_package_is_declared_and_no_other():
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 imported.add(node.module.split(".")[0])
     imported -= set(sys.stdlib_module_names) | {"svd_lab"}
-    imported = {{"PIL": "pillow", "skimage": "scikit_image"}.get(name, name) for name in imported}
+    imported = {{"PIL": "pillow", "skimage": "scikit_image", "yaml": "pyyaml"}.get(name, name) for name in imported}
     declared = requirement_names(PROJECT["dependencies"])
     # triton comes with torch's CUDA builds; the others are asked for, and their absence said in words. papermill brings two.
     extras = {
-        name for extra in ("docs", "lessons") for name in requirement_names(PROJECT["optional-dependencies"][extra])
+        name
+        for extra in ("class", "docs", "lessons")
+        for name in requirement_names(PROJECT["optional-dependencies"][extra])
     }
-    assert imported - declared <= {"triton", "IPython", "nbclient", "nbformat"} | extras
+    assert imported - declared <= {"triton", "IPython", "dask", "nbclient", "nbformat"} | extras
     # diffusers loads models with accelerate and safetensors; ipywidgets makes tqdm's and the lessons' panels.
     assert declared - imported <= {"accelerate", "safetensors", "ipywidgets"}
 

@@ -163,16 +163,9 @@ def test_a_download_prefers_the_half_files_for_half_precision(tiny_image_folder,
     assert asked == [(MIRROR, None, True), ("me/model", "fp16", True)]
 
 
-def test_auto_takes_the_miniature_without_cuda_and_the_missing_one_says_what_to_do(
-    tiny_image_folder, tmp_path, monkeypatch, capsys
-):
+def test_auto_takes_the_miniature_without_cuda(tiny_image_folder, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(checkpoints, "text_mini_folder", lambda: tmp_path / "none")
-    for model in ("auto", "mini"):
-        with pytest.raises(FileNotFoundError, match="no weights in this copy.*sd21.*generate_video"):
-            load_image_pipeline(model)
     monkeypatch.setattr(checkpoints, "text_mini_folder", lambda: tiny_image_folder)
-    capsys.readouterr()
     assert load_image_pipeline().svd_lab_name == "mini"
     assert "mini (in the package)" in (line := capsys.readouterr().out) and "no CUDA" in line
 

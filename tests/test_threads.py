@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -30,10 +31,33 @@ def test_openmp_waits_passively_when_svd_lab_is_imported_first_and_the_users_cho
     assert "OMP_WAIT_POLICY='ACTIVE'" in omp_settings("import svd_lab, torch", OMP_WAIT_POLICY="active")
 
 
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").is_dir(), reason="this system has no large pages")
+def test_torch_asks_for_large_pages_when_svd_lab_is_imported_first_and_the_users_choice_stays():
+    code = """import svd_lab, torch
+from pathlib import Path
+tensor = torch.ones(8 * 2**20)
+parts = Path("/proc/self/smaps").read_text().split("VmFlags:")
+at = [p for p in parts if any(int(line.split("-")[0], 16) <= tensor.data_ptr() < int(line.split("-")[1].split()[0], 16)
+      for line in p.splitlines() if line[:1] in "0123456789abcdef" and "-" in line.split(" ")[0])]
+print("huge" if " hg " in parts[parts.index(at[0]) + 1].splitlines()[0] + " " else "plain")"""
+    environment = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
+
+    def pages(**more: str) -> str:
+        run = subprocess.run(
+            [sys.executable, "-c", code], env=environment | more, capture_output=True, text=True, check=True
+        )
+        return run.stdout.strip()
+
+    assert pages() == "huge"
+    assert pages(THP_MEM_ALLOC_ENABLE="0") == "plain"
+
+
 def test_the_environment_is_left_alone_once_torch_is_imported(monkeypatch):
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
     threads.wait_politely()
-    assert "OMP_WAIT_POLICY" not in os.environ
+    threads.take_large_pages()
+    assert not {"OMP_WAIT_POLICY", "THP_MEM_ALLOC_ENABLE"} & set(os.environ)
 
 
 @pytest.mark.parametrize(

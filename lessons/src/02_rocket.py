@@ -68,6 +68,7 @@ import numpy as np
 import torch
 
 from svd_lab import generate_video, load_video_pipeline, open_image
+from svd_lab.controls import video_studio
 from svd_lab.pipelines import native_size
 from svd_lab.show import grid, line_plot, show, side_by_side
 
@@ -424,6 +425,41 @@ sharpness = (sharp(pixels(clips["rocket"])) / sharp(given[None])).tolist()
 show(line_plot(range(num_frames), {"sharpness": sharpness}, "frame of rocket.mp4"))
 first, *_, last = clips["rocket"].frames
 show(grid([image, first, last], ["picture", "first frame", "last frame"], width=660))
+
+# %% [markdown] lang="ko" id="studio-text"
+# ## 스튜디오: 손잡이를 마음껏
+#
+# 지금까지는 코드로 손잡이를 돌렸어요. 아래 셀은 같은 손잡이를 화면에 늘어놓아요. 값을 바꾸고 **만들기**를 누르면 같은 `generate_video`가 돌고, 만드는 동안
+# 영상이 떠오르는 모습이 보여요. 누르기 전에는 몇 초가 걸리고 메모리를 얼마나 쓸지 어림해 줘요. 만든 영상은 아래에 쌓이고, 두 개를 골라 나란히 볼 수도 있어요. **코드로 보기**를 열면 똑같은
+# 영상을 만드는 코드가 나와요.
+#
+# ![스튜디오: 그림을 고르고 손잡이를 돌려 영상을 만드는 화면](../../docs/studio.webp)
+#
+# 이 강의의 다른 셀은 스튜디오에서 만든 것을 쓰지 않으니, 눌러도 되고 지나가도 돼요. 화면이 없는 곳(papermill 등)에서는 설정이 표로만 나와요.
+
+# %% [markdown] lang="en" id="studio-text"
+# ## The studio: turn the knobs as you like
+#
+# So far we turned the knobs in code. The next cell lays the same knobs out on a page. Change a value, press **Make it**, and the same
+# `generate_video` runs; while it does, you see the video rise. Before you press, it estimates how many seconds and how much memory it
+# will take. What you have made gathers below, where you can put two side by side, and **As code** shows the call that makes
+# the same video again.
+#
+# ![The studio: choose a picture, turn the knobs, make a video](../../docs/studio.webp)
+#
+# No other cell of this lesson uses what the studio makes, so press or pass by. Where nobody can press a button, as in papermill, the
+# settings are printed as a table.
+
+# %% id="studio"
+studio = video_studio(
+    pipe,
+    image=image,
+    out_dir=out_dir / "studio",
+    seed=seed,
+    num_frames=num_frames,
+    num_inference_steps=num_inference_steps,
+)
+studio
 
 # %% [markdown] lang="ko" id="end-text"
 # 첫 프레임부터 1보다 낮아요. VAE가 그림을 줄였다 펼치면서 자잘한 무늬를 잃기 때문이에요. 그런데 곡선은 뒤로 가도 별로 떨어지지 않아요. 눈으로 보면 마지막 프레임의

@@ -62,6 +62,7 @@ from ipywidgets import FileUpload
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from svd_lab import generate_video, load_video_pipeline, open_image
+from svd_lab.controls import video_studio
 from svd_lab.pipelines import native_size
 from svd_lab.show import checkerboard, grid, show, side_by_side
 
@@ -382,6 +383,30 @@ show(grid(pictures, labels, columns=2))
 together = side_by_side([clips[name] for name in kinds], list(kinds), columns=4, width=520)
 together.save(out_dir / "compare_kinds.mp4")
 together
+
+# %% [markdown] lang="ko" id="studio-text"
+# ## 스튜디오: 내 그림으로
+#
+# 스튜디오에서도 그림을 올릴 수 있어요. **내 그림 올리기**를 누르거나 경로나 주소를 적으면, 왼쪽에 **모델이 보게 될 그림**이 나와요. **더 많은 손잡이**를 열고 **그림 맞추기**를 자르기, 여백 넣기, 늘이기로
+# 바꾸면 그 그림이 바로 달라져요. 이 강의에서 배운 것을 만들기 전에 눈으로 확인하는 셈이에요.
+
+# %% [markdown] lang="en" id="studio-text"
+# ## The studio: with your own picture
+#
+# The studio takes pictures, too. Press **Upload a picture**, or give a path or an address, and on the left you see **what the model will
+# see**. Open **More knobs**, set **Fitting the picture** to crop, pad or stretch, and that picture changes at once: what this lesson
+# teaches, to be looked at before a video is made.
+
+# %% id="studio"
+studio = video_studio(
+    pipe,
+    image=picked,
+    out_dir=out_dir / "studio",
+    seed=seed,
+    num_frames=num_frames,
+    num_inference_steps=num_inference_steps,
+)
+studio
 
 # %% [markdown] lang="ko" id="real-text"
 # | 그림 | 미니가 하는 일 | 왜 |

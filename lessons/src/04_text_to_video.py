@@ -10,11 +10,10 @@
 # |---|---|
 # | 만들 것 | 말을 탄 우주비행사 `horse.mp4`, 하늘에서 본 밤 도시 `city.mp4` |
 # | 필요한 것 | `svd-lab` 설치. GPU, 계정, 네트워크는 없어도 돼요 |
-# | 걸리는 시간 | 미니로 CPU 코어 하나에서 약 1분 30초(잰 값). 진짜 모델의 시간은 아직 재지 않았어요. 이번에 걸린 시간은 마지막 셀이 알려 줘요 |
+# | 걸리는 시간 | 미니로 CPU 코어 하나에서 1분 40초쯤(잰 값). 진짜 모델의 시간은 아직 재지 않았어요. 이번에 걸린 시간은 마지막 셀이 알려 줘요 |
 #
-# **미리 말해 둘 것**: 이 판의 미니에는 글에서 그림을 그리는 모델이 아직 없어요. 그래서 GPU 없이 돌리면 그림 모델의 자리에 **대역**(stand-in)이 서요. 우리가 미리 그려
-# 둔 그림 두 장 가운데 하나를 내놓을 뿐이라, 글을 바꿔도 새 그림이 나오지 않아요. 영상, 시드, 생성기에 관한 것은 모두 진짜예요. GPU가 있으면 같은 셀이 진짜 그림 모델
-# Stable Diffusion 2.1로 돌아가요.
+# GPU가 없으면 영상도 그림도 **미니**가 만들어요. 그림 미니는 우리가 이모지 세상의 그림과 글로 처음부터 가르친 작은 Stable Diffusion이에요. 물건 242가지와 장소 36곳을 알고,
+# 영어와 한국어를 둘 다 알아들어요. GPU가 있으면 같은 셀이 진짜 Stable Diffusion 2.1과 SVD로 돌아가요.
 
 # %% [markdown] lang="en" id="title"
 # # 4. Text → image → video
@@ -28,16 +27,17 @@
 # |---|---|
 # | You make | an astronaut riding a horse, `horse.mp4`, and a city at night from the air, `city.mp4` |
 # | You need | `svd-lab` installed; no GPU, no account, no network |
-# | It takes | with the mini about a minute and a half on one CPU core (measured); the real models' time has not been measured yet. The last cell says how long it took this time |
+# | It takes | with the mini about 1 minute 40 seconds on one CPU core (measured); the real models' time has not been measured yet. The last cell says how long it took this time |
 #
-# **Mind this**: the mini of this version has no model yet that draws from a text. So without a GPU a **stand-in** takes the image model's
-# place. All it does is hand out one of two pictures that we have painted beforehand: another text brings no new picture. Everything
-# about videos, seeds and generators is genuine. With a GPU the same cells run a real image model, Stable Diffusion 2.1.
+# Without a GPU both the video and the picture come from the **mini**. The image mini is a small Stable Diffusion that we trained from
+# scratch on pictures and captions of a world of emoji. It knows 242 things and 36 places, and reads English and Korean. With a GPU the
+# same cells run the real Stable Diffusion 2.1 and the real SVD.
 
 # %% tags=["parameters"] id="parameters"
 model: str = "auto"  # ko| 영상 모델: auto(GPU가 있으면 svd, 없으면 mini), mini, svd, 폴더, Hub ID # en| the video model: auto (svd on a GPU, else mini), mini, svd, a folder or a Hub id
+image_model: str = "auto"  # ko| 그림 모델: auto(영상 모델에 맞춰 sd21이나 mini), mini, sd21, 폴더, Hub ID # en| the image model: auto (suits the video model), mini, sd21, a folder or a Hub id
 seed: int = 1972088094  # ko| 시드: 0~4294967295, -1이면 무작위로 뽑음 # en| 0 to 4294967295; -1 draws one
-prompt: str = "a photograph of an astronaut riding a horse"  # ko| 무엇을 그릴지, 영어로 # en| what to draw, in English
+prompt: str = "a photograph of an astronaut riding a horse"  # ko| 무엇을 그릴지. 진짜 모델에는 영어로, 미니에는 한국어도 돼요 # en| what to draw: in English for the real model; the mini reads Korean, too
 num_frames: int = 12  # ko| 만들 프레임 수, 2 이상 # en| frames to make, at least 2
 num_inference_steps: int = 10  # ko| 영상의 잡음을 걷어 내는 횟수, 1 이상. 비교할 때는 절반만 써요 # en| denoising steps of the video, at least 1; comparisons take half as many
 out_dir: str = "out/04_text_to_video"  # ko| 결과를 담을 폴더 # en| folder for the results
@@ -49,11 +49,12 @@ out_dir: str = "out/04_text_to_video"  # ko| 결과를 담을 폴더 # en| folde
 # We check the values, then load the tools and the video model.
 
 # %% id="check"
-from svd_lab.lesson import EXAMPLES, cost, finish_lesson, progress, start_lesson
+from svd_lab.lesson import cost, finish_lesson, progress, start_lesson
 
 lesson = start_lesson(
     "04_text_to_video",
     model=model,
+    image_model=image_model,
     seed=seed,
     prompt=prompt,
     num_frames=num_frames,
@@ -75,9 +76,10 @@ from svd_lab import (
     generate_video,
     load_image_pipeline,
     load_video_pipeline,
-    open_image,
 )
+from svd_lab.controls import text_studio
 from svd_lab.pipelines import native_size
+from svd_lab.prompts import miniature_words
 from svd_lab.recipe import make_recipe
 from svd_lab.show import grid, line_plot, show, side_by_side
 
@@ -212,52 +214,107 @@ for name, spent in attention.items():
     mib, ms = spent["MiB"], 1000 * spent["seconds"]
     print(f"{name:7} {mib:5.0f} MiB {ms:5.0f} ms, max difference {apart:.0e}")
 
-# %% [markdown] lang="ko" id="stand-in-text"
+# %% [markdown] lang="ko" id="image-model-text"
 # 답은 셋 다 같고(반올림 차이뿐) 메모리는 크게 달라요. 여기서 잰 시간은 CPU의 것이라, 수업에서 말하는 10%(GPU)와는 순서가 다를 수도 있어요. 1024×576이면 칸이 네 배라서 표는 열여섯 배가 돼요. 그래서 예전에는 슬라이싱이 꼭 필요했어요. 지금은 켜지 않아도
 # 되지만, 수업과 똑같이 하려고 `attention_slicing=True`를 줘요.
 #
-# ### 안내 7.5
-#
-# 그림 모델도 단계마다 두 번 짐작해요. 글을 보고 한 번, 보지 않고 한 번이요. 2강에서 본 안내(guidance)와 같아요. `guidance_scale=7.5`는 그 차이를 7.5배로 늘린다는
-# 뜻이에요. 작으면 글을 잘 안 듣고, 너무 크면 색이 거칠어져요. 이것은 그림 모델이 있어야 보여 줄 수 있어서 여기서는 말로만 적어요.
-#
-# 아래 셀이 이 노트북에서 진짜와 대역이 갈리는 곳이에요. `draw`는 글과 생성기를 받아 그림을 내놓아요. 대역도 **그림 모델이 뽑았을 만큼의 난수는 정말로 뽑아요**. 그래야 뒤의
-# 이야기가 진짜가 되니까요.
+# 이제 그림 모델을 불러와요. `draw`는 글과 생성기를 받아 그림을 내놓아요.
 
-# %% [markdown] lang="en" id="stand-in-text"
+# %% [markdown] lang="en" id="image-model-text"
 # The answers are the same (but for rounding), and memory differs a lot. The times here are a CPU's and may rank otherwise than on a
 # GPU, of which the class's 10% speaks. At 1024×576 there are four times as many cells, and the table
 # is sixteen times as large. That is why slicing was once a must. Today it can stay off; to do as the class does we give
 # `attention_slicing=True`.
 #
+# Now we load the image model. `draw` takes a text and a generator and gives a picture.
+
+# %% id="image-model"
+# ko| Stable Diffusion 2.1은 512보다 작은 그림을 못 그려요.
+# en| Stable Diffusion 2.1 cannot draw pictures smaller than 512.
+fitting = "mini" if min(width, height) < 512 else "sd21"
+image_pipe = load_image_pipeline(
+    fitting if lesson.image_model == "auto" else lesson.image_model,
+    attention_slicing=True,
+)
+image_pipe.set_progress_bar_config(disable=True)
+
+
+def draw(prompt, generator, guidance_scale=7.5):
+    settings = dict(guidance_scale=guidance_scale, width=width, height=height)
+    return image_pipe(prompt, generator=generator, **settings).images[0]
+
+
+parts = ("text_encoder", "unet", "vae")
+for part in parts:
+    numbers = sum(weight.numel() for weight in getattr(image_pipe, part).parameters())
+    print(f"{part:13} {type(getattr(image_pipe, part)).__name__:22} {numbers / 1e6:7.1f} M")
+
+# %% [markdown] lang="ko" id="guidance-text"
+# ### 안내 7.5
+#
+# 그림 모델도 단계마다 두 번 짐작해요. 글을 보고 한 번, 보지 않고 한 번이요. 2강에서 본 안내(guidance)와 같아요. `guidance_scale=7.5`는 그 차이를 7.5배로 늘린다는
+# 뜻이에요. 같은 시드로 네 가지 세기를 나란히 그려 볼게요.
+
+# %% [markdown] lang="en" id="guidance-text"
 # ### Guidance of 7.5
 #
 # The image model, too, guesses twice in every step: once with the text and once without. That is the guidance of lesson 2.
-# `guidance_scale=7.5` enlarges the difference 7.5 times. If it is small the text is hardly heeded, if too large colours turn harsh.
-# To show it takes an image model, so here it is only told.
+# `guidance_scale=7.5` enlarges the difference 7.5 times. We draw four strengths side by side, with the same seed.
+
+# %% id="guidance"
+guidances = [1, 4, 7.5, 12]
+drawn = [draw(prompt, torch.Generator().manual_seed(seed), guidance) for guidance in guidances]
+show(grid(drawn, [f"guidance {guidance:g}" for guidance in guidances], width=720))
+
+# %% [markdown] lang="ko" id="words-text"
+# 안내가 1이면 글을 느슨하게만 따라요. 미니로 재어 보니, 글에 나온 물건을 모두 그린 그림이 안내 1에서는 열에 하나, 4부터는 열에 아홉이 넘었어요. 대신 안내가 클수록 색이 진해지고
+# 모양이 딱딱해져요. 7.5는 그 사이에서 고른 값이에요.
 #
-# In the next cell, and there alone, the real thing and the stand-in part. `draw` takes a text and a generator and gives a picture.
-# The stand-in, too, **really draws as many random numbers as the image model would**, so that what follows is genuine.
+# ### 글은 어떻게 숫자가 되나
+#
+# **토크나이저**(tokenizer)가 글을 토큰으로 자르고, **텍스트 인코더**가 토큰마다 벡터를 만들어요. 아는 낱말은 토큰 하나가 되고, 모르는 낱말은 조각조각 나뉘어요.
+# 미니의 토크나이저는 한국어와 영어를 함께 배웠어요. 진짜 Stable Diffusion은 영어 글로 배워서, 한글 한 글자가 토큰 두 개쯤의 뜻 없는 바이트로 나뉘어요. 그래서 진짜
+# 모델에는 영어로 써야 해요.
 
-# %% id="stand-in"
-if min(width, height) >= 512:
-    image_pipe = load_image_pipeline("sd21", attention_slicing=True)
-    image_pipe.set_progress_bar_config(disable=True)
+# %% [markdown] lang="en" id="words-text"
+# At 1 the text is followed only loosely. Measured on the mini: of ten pictures one showed every thing that the text names, and from 4 on
+# more than nine did. But the stronger the guidance, the heavier the colours and the harder the shapes. 7.5 is a choice in between.
+#
+# ### How a text becomes numbers
+#
+# A **tokenizer** cuts the text into tokens, and the **text encoder** makes a vector of each. A word that it knows is one token, an
+# unknown one falls to pieces. The mini's tokenizer has learnt Korean and English together. The real Stable Diffusion learnt from
+# English: to it each Korean syllable is about two tokens of bytes without a meaning. So write English for the real model.
 
-    def draw(prompt, generator):
-        size = dict(width=width, height=height)
-        return image_pipe(prompt, guidance_scale=7.5, generator=generator, **size).images[0]
+# %% tags=["korean-prompts"] id="words"
+for text in (prompt, "말을 탄 우주비행사 사진", "a wombat playing chess"):
+    tokens = image_pipe.tokenizer(text).input_ids[1:-1]
+    print(len(tokens), "tokens:", " | ".join(image_pipe.tokenizer.decode([token]) for token in tokens))
+known = miniature_words("en")  # ko| 한국어 이름은 "ko" # en| in Korean: "ko"
+for kind, names in known.items():
+    print(f"{len(names):3} {kind}:", ", ".join(names[:: max(1, len(names) // 8)]), "…")
 
-else:
-    image_pipe = None  # ko| Stable Diffusion 2.1은 이렇게 작은 그림을 못 그려요 # en| Stable Diffusion 2.1 cannot draw so small
+# %% [markdown] lang="ko" id="prompts-text"
+# 여섯 가지 글로 그려 볼게요. 셋은 한국어이고, 하나는 미니가 모르는 것이에요. 모르는 것을 시키면 미니는 아는 것 가운데서 무엇이든 그려요. 잡음을 내놓지는 않아요. 모르는 낱말의
+# 조각이 아는 낱말일 때도 있어요. `wombat`의 조각을 위에서 다시 보세요. 미니는 무엇을 그렸나요?
 
-    def draw(prompt, generator):
-        # ko| 그림 모델이 첫 잡음으로 뽑았을 숫자들이에요.
-        # en| What the image model would have drawn as its first noise.
-        torch.randn(1, 4, height // 8, width // 8, generator=generator)
-        name = "city" if "city" in prompt.lower() else "horse"
-        return open_image(EXAMPLES[name], size=(width, height))
+# %% [markdown] lang="en" id="prompts-text"
+# Six texts. Three are Korean, and one is of something that the mini does not know: then it draws something that it does know, and never
+# mere noise. And a piece of a word that it does not know may be one that it does: look at the pieces of `wombat` above. What has it drawn?
 
+# %% tags=["korean-prompts"] id="prompts"
+texts = [
+    "a red balloon on a beach",
+    "눈 내린 들판의 여우",
+    "two rabbits in a meadow",
+    "바닷속 거북이를 탄 펭귄",
+    "밤하늘의 로켓, 불꽃놀이",
+    "a wombat playing chess",
+]
+for number, text in enumerate(texts, 1):
+    print(number, text)
+drawn = [draw(text, torch.Generator().manual_seed(seed)) for text in texts]
+show(grid(drawn, [str(number + 1) for number in range(len(texts))], width=672, columns=3))
 
 # %% [markdown] lang="ko" id="generator-text"
 # ## 생성기 하나를 나눠 쓰기
@@ -300,7 +357,8 @@ for name, numbers in draws.items():
 # means equal, 0 unrelated.
 
 # %% id="order"
-image_shape, picture_shape = (1, 4, height // 8, width // 8), (1, 3, height, width)
+channels = image_pipe.unet.config.in_channels  # ko| 그림 잠재값의 층 수 # en| of the picture's latents
+image_shape, picture_shape = (1, channels, height // 8, width // 8), (1, 3, height, width)
 correlation = {}
 for name in ("reused", "fresh"):
     generator = torch.Generator().manual_seed(seed)
@@ -344,8 +402,7 @@ def text2video(prompt, video_file, seed=-1, fresh=False, num_inference_steps=num
         callback_on_step_end=after_step,
         **settings,
     ).frames[0]  # ko| 그림 → 영상 # en| image → video
-    source = "the stand-in" if image_pipe is None else "sd21"
-    recipe = make_recipe(pipe, source, image, {"prompt": prompt, **settings})
+    recipe = make_recipe(pipe, "draw", image, {"prompt": prompt, **settings})
     clip = Clip(frames, seed, recipe, image=image)
     clip.save(out_dir / video_file, fps=7)
     print("seed", seed)
@@ -392,8 +449,8 @@ clips["city"]
 show(clips["city"].contact_sheet(columns=6, width=720))
 
 # %% [markdown] lang="ko" id="compare-text"
-# 미니로 만들었다면 도시는 거의 움직이지 않아요. 움직일 물건이 없는 그림을 미니는 그렇게 배웠어요(3강). 창문의 불빛은 가는 무늬라서 첫 프레임부터 뭉개져요. 진짜 SVD라면
-# 카메라가 도시 위를 지나가는 영상을 기대할 만해요. 그런 영상을 많이 보고 배웠으니까요.
+# 미니가 만든 도시에는 움직일 물건이 없어서, 미니는 카메라만 조금 움직여요(3강). 불빛은 가는 무늬라서 프레임마다 조금씩 뭉개져요. 진짜 SVD라면 카메라가 도시 위를 지나가는
+# 영상을 기대할 만해요. 그런 영상을 많이 보고 배웠으니까요.
 #
 # ## 이어 쓴 생성기와 새 생성기
 #
@@ -405,9 +462,9 @@ show(clips["city"].contact_sheet(columns=6, width=720))
 # - `picture`: 나온 그림만 가지고 `generate_video(그림, seed=같은 시드)`.
 
 # %% [markdown] lang="en" id="compare-text"
-# If the mini made it, the city hardly moves: that is what it has learnt of pictures without a thing that could (lesson 3). The lit windows
-# are a fine pattern and smear from the first frame on. Of the real SVD one may expect a camera that glides over the town, as in many of
-# the videos that it has learnt from.
+# If the mini made it, nothing in the city can move, and so only the camera does, a little (lesson 3). The lights are a fine pattern and
+# smear a bit more in each frame. Of the real SVD one may expect a camera that glides over the town, as in many of the videos that it has
+# learnt from.
 #
 # ## The generator reused, and a fresh one
 #
@@ -462,8 +519,7 @@ for pair, value in generator_difference.items():
 #    앞으로 가 있었으니까요. 같은 영상을 원하면 그림부터 다시 만들어야 해요.
 # 3. **차례가 곧 결과예요.** 그림의 크기를 바꾸면 뽑는 숫자의 개수가 바뀌고, 그러면 영상이 읽기 시작하는 자리도 바뀌어요.
 #
-# `generate_text2video`는 이 모두를 한 번에 해 줘요. 진짜 그림 모델이 있으면 아래 셀이 같은 영상을 만들어 차이를 재요. 대역에게는 `generate_text2video`에 넘길 그림 모델이 없으니
-# 건너뛰어요.
+# `generate_text2video`는 이 모두를 한 번에 해 줘요. 같은 영상을 만들어 차이를 재 볼게요.
 
 # %% [markdown] lang="en" id="why-text"
 # The numbers say three things.
@@ -474,24 +530,45 @@ for pair, value in generator_difference.items():
 # 3. **The order is the result.** Another size of the image means another count of numbers drawn, and so another place from which the
 #    video begins to read.
 #
-# `generate_text2video` does it all in one call. Where there is a real image model the next cell makes the same video with it and measures
-# the difference. With the stand-in there is no image model to hand to `generate_text2video`, so the cell does nothing.
+# `generate_text2video` does it all in one call. We make the same video with it and measure the difference.
 
 # %% id="call"
-max_difference = None
-if image_pipe is not None:
-    clips["call"] = generate_text2video(
-        prompt,
-        out_dir / "call.mp4",
-        seed,
-        image_pipe=image_pipe,
-        pipe=pipe,
-        num_frames=num_frames,
-        num_inference_steps=num_inference_steps,
-        on_step=progress("call.mp4"),
-    )
-    max_difference = difference("horse", "call")
-    print("difference", max_difference)
+clips["call"] = generate_text2video(
+    prompt,
+    out_dir / "call.mp4",
+    seed,
+    image_pipe=image_pipe,
+    pipe=pipe,
+    num_frames=num_frames,
+    num_inference_steps=num_inference_steps,
+    on_step=progress("call.mp4"),
+)
+max_difference = difference("horse", "call")
+print("difference", max_difference)
+
+# %% [markdown] lang="ko" id="studio-text"
+# ## 스튜디오: 글부터
+#
+# 글을 적고 **만들기**를 누르면 그림이 먼저 나오고, 이어서 그 그림이 움직여요. 같은 시드 하나를 두 모델이 나눠 쓰는 것까지 이 강의의 `generate_text2video` 그대로예요. 모델이 글에서 읽지 못하는 말이
+# 있으면 알려 줘요.
+
+# %% [markdown] lang="en" id="studio-text"
+# ## The studio: from a text
+#
+# Write what you would like to see and press **Make it**: first comes the picture, then it moves. All is this lesson's
+# `generate_text2video`, down to the one seed that both models share. Where the model cannot read a part of your text, the panel says so.
+
+# %% id="studio"
+studio = text_studio(
+    pipe,
+    image_pipe,
+    prompt=lesson.prompt,
+    out_dir=out_dir / "studio",
+    seed=seed,
+    num_frames=num_frames,
+    num_inference_steps=num_inference_steps,
+)
+studio
 
 # %% [markdown] lang="ko" id="end-text"
 # ## 직접 해 보기
@@ -587,7 +664,7 @@ if image_pipe is not None:
 
 # %% id="finish"
 measured = {
-    "stand_in": image_pipe is None,
+    "image_model": image_pipe.svd_lab_name,
     "correlation": correlation,
     "difference": generator_difference,
     "attention_milliseconds": {name: 1000 * spent["seconds"] for name, spent in attention.items()},

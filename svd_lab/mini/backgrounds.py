@@ -8,6 +8,8 @@ import math
 import torch
 import torch.nn.functional as F
 
+from . import words
+
 HEIGHT, WIDTH = 128, 224
 
 # English, Korean, then sky top, sky bottom, ground top, ground bottom (RGB, 0..255).
@@ -196,8 +198,17 @@ def backgrounds(draw: Draw, n: int) -> tuple[torch.Tensor, torch.Tensor]:
     return (picture + grain).clamp(0, 1), labels
 
 
+def painted_names() -> list[tuple[str, str]]:
+    """English and Korean names of the places of places.PAINTERS, in its order."""
+    lines = [line.split("|") for line in words.PLACES.strip().splitlines()]
+    plain = [(f"a plain {c} background", f"{words.COLOURS[c][0]} 배경") for c in words.PLAIN]
+    return [(en.split(",")[0], ko.split(",")[0]) for _, en, _, ko, _ in lines] + plain
+
+
 def name(palette: int, shape: int) -> tuple[str, str]:
-    """The English and Korean name of a background, for captions."""
+    """The English and Korean name of a background, for captions; palette: len(PALETTES) and more are painted places."""
+    if palette >= len(PALETTES):
+        return painted_names()[palette - len(PALETTES)]
     base = ABSTRACT if palette < 0 else PALETTES[palette][:2]
     what = SHAPES[shape]
     if not what[0]:

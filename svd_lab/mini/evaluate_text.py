@@ -22,8 +22,9 @@ from .captions import CLASS_PROMPTS, caption
 from .cost import RESULT, conv_rate, peak_rss
 from .judge import THRESHOLD, Judge, load_judge, look, measure_judge, through
 from .text_scenes import Stills, labels, place_keys, sheet
-from .text_world import RELATIONS, Scene, draw_scene, held_out, scene_of, things
+from .text_world import RELATIONS, Scene, colours_of, draw_scene, held_out, scene_of, things
 
+KINDS = (*RELATIONS, "coloured")
 GUIDANCES = (1.0, 4.0, 7.5, 12.0)
 UNKNOWN = (
     "a wombat playing chess", "quantum entanglement", "my grandmother's secret recipe", "asdf qwerty", "a xylophone in a meadow",
@@ -47,8 +48,12 @@ def load(folder: str | Path, device: str):
 
 
 def prompts_for(relation: str, n: int, seed: int) -> list[Scene]:
-    """n scenes of one relation, each second one a combination that training never had; "alone" goes through all things in turn."""
-    rng, out = Random(seed * 1000 + RELATIONS.index(relation)), []
+    """n scenes of one kind, each second one a combination that training never had; "alone" goes through all things in turn,
+    "coloured" is one thing in a colour that was asked for."""
+    rng, out = Random(seed * 1000 + KINDS.index(relation)), []
+    if relation == "coloured":
+        asked = [(thing.name, colour) for thing in things() for colour in colours_of(thing)]
+        return [scene_of(name, colour=colour) for name, colour in rng.sample(asked, min(n, len(asked)))]
     while len(out) < n:
         if relation == "alone":  # each thing: a trained place, then a held-out one
             name, want = things()[len(out) // 2 % len(things())].name, len(out) % 2 == 1
@@ -166,7 +171,7 @@ def evaluate(pipe, judge: Judge, args) -> dict:
     if result["judge"]["best"] < 0.95:
         print("warning: the judge is not to be believed, train it longer", flush=True)
     table, everything = {}, []
-    for relation in RELATIONS:
+    for relation in KINDS:
         n = args.single if relation == "alone" else args.pairs
         scenes = prompts_for(relation, n, args.seed)
         for language in ("en", "ko"):
@@ -219,7 +224,7 @@ def evaluate(pipe, judge: Judge, args) -> dict:
             )
             print("guidance", guidance, result["guidance"][f"{guidance:g}"], flush=True)
             if args.sheets:
-                sheet(pictures[:20], texts, args.sheets / f"guidance-{guidance:g}.png")
+                sheet(pictures[:20], texts[:20], args.sheets / f"guidance-{guidance:g}.png")
     pick = lambda **only: [r for r in everything if all(r[k] in v for k, v in only.items())]  # noqa: E731
     pairs = ("beside", "on", "above", "riding")
     result["table"] = {
@@ -228,7 +233,7 @@ def evaluate(pipe, judge: Judge, args) -> dict:
         "both things, English": mean(pick(relation_name=pairs, language=("en",)), "present"),
         "both things, Korean": mean(pick(relation_name=pairs, language=("ko",)), "present"),
         "place right": mean(everything, "place"), "relation right": mean(everything, "relation"),
-        "colour right": mean(everything, "colour"),
+        "colour right (one thing)": mean(pick(relation_name=("coloured",)), "colour"),
         "thing present, combination never trained": mean(pick(relation_name=("alone",)), "present", held_out=True),
         "both things, combination never trained": mean(pick(relation_name=pairs), "present", held_out=True),
         "class 1": result["class"][CLASS_PROMPTS[0]] / args.class_seeds,

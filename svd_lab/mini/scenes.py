@@ -51,14 +51,13 @@ def _cell(index: int, file: str = "things.webp") -> np.ndarray:
     return _sheet_of_things(file)[y : y + CELL, x : x + CELL]
 
 
-def cutout(index: int) -> Image.Image:
-    """One thing as an RGBA picture, 112 x 112 pixels."""
-    return Image.fromarray(_cell(index))
+def cutout(index: int, file: str = "things.webp") -> Image.Image:
+    """One thing as an RGBA picture, 112 x 112 pixels; file: "flat.webp" for Fluent's flat style."""
+    return Image.fromarray(_cell(index, file))
 
 
-def _atlas(keep: list[int], device, files: tuple[str, ...]) -> torch.Tensor:
-    """[2, len(files) * len(keep), 4, 112, 112] with premultiplied alpha: as it is, and blurred for small sizes."""
-    cells = np.stack([_cell(i, file) for file in files for i in keep])
+def as_atlas(cells: np.ndarray, device) -> torch.Tensor:
+    """Cells uint8 [n,112,112,4] -> [2,n,4,112,112] with premultiplied alpha: as they are, and blurred for small sizes."""
     a = torch.from_numpy(cells).to(device).permute(0, 3, 1, 2).float() / 255
     a[:, :3] *= a[:, 3:]
     small = F.interpolate(F.avg_pool2d(a, 2), size=a.shape[-2:], mode="bilinear", align_corners=False)
@@ -162,19 +161,19 @@ class Clips:
 class World:
     """Draws clips. The same device, seed and calls give the same clips.
 
-    things: "known" (what training sees) or "held_out" (never trained on), or "all".
-    varied: for training, so that pictures of another hand work too: two fifths of the things flat instead of 3D, longer or
-    taller than drawn by up to a third, more of them in other colours. What moves how stays the same.
+    things: "known" or "held_out" (never trained on), or "all". The measure is of this world; training sees varied.VariedWorld,
+    which replaces the short methods below.
     """
 
-    def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0, varied: bool = False):
+    stretch = 0.1  # how much longer or taller than drawn a thing may be
+
+    def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0):
         chosen = dict(known=(False,), held_out=(True,), all=(False, True))[things]
         self.keep = [i for i, t in enumerate(catalogue()) if t["held_out"] in chosen]
         self.draw = Draw(device, seed)
         self.kinds = torch.tensor([INDEX[catalogue()[i]["kind"]] for i in self.keep], device=device)
         self.ids = torch.tensor(self.keep, device=device)
-        self.varied = varied
-        self.atlas = _atlas(self.keep, device, ("things.webp", "flat.webp") if varied else ("things.webp",))
+        self.atlas = as_atlas(np.stack([_cell(i) for i in self.keep]), device)
         members = torch.bincount(self.kinds, minlength=len(KINDS)).clamp(min=1)
         self.weights = (torch.tensor(list(KINDS.values()), device=device) / members)[self.kinds]
         flags = lambda names: torch.tensor([k in names for k in KINDS], device=device)  # noqa: E731
@@ -202,11 +201,24 @@ class World:
             draw.uniform(n, 1, 1) < 0.3
         )
         gain = torch.where(draw.uniform(n, 1, 1) < 0.35, eye, gain)
-        if self.varied:  # a third of them with their channels shuffled besides
-            order = torch.rand(n, 3, device=cut.device, generator=draw.generator).argsort(1)
-            gain = torch.where(draw.uniform(n, 1, 1) < 0.33, eye[order] @ gain, gain)
         rgb = torch.einsum("nij,njhw->nihw", gain, cut[:, :3]).clamp(min=0)
         return torch.cat([torch.minimum(rgb, cut[:, 3:]), cut[:, 3:]], 1)
+
+    def _scenery(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """n backgrounds and their labels."""
+        return backgrounds(self.draw, n)
+
+    def _twins(self, second: torch.Tensor) -> torch.Tensor:
+        """[n] bool: which of the clips with a `second` thing show the first one again, side by side with it."""
+        return torch.zeros_like(second)
+
+    def _style(self, n: int) -> torch.Tensor | int:
+        """What to add to a thing's row in the atlas."""
+        return 0
+
+    def _settle(self, cut, picture, x, y, half, moves) -> torch.Tensor:
+        """The cut-outs as they look on the background `picture` when they start at x, y (pixels from the middle, [n,1])."""
+        return cut
 
     def _start(self, path: torch.Tensor, half: torch.Tensor, size: int) -> torch.Tensor:
         """Where a thing starts along one axis [n,1] so that it starts inside and, three times of four, stays inside if it can."""
@@ -247,7 +259,10 @@ class World:
         kind = torch.where(empty[:, None], INDEX["still"], kind)
         shape = empty & (draw.uniform(n) < 0.5)  # an unknown shape; else an empty picture
         second = (draw.uniform(n) < two) & (kind != INDEX["still"]).all(1)  # a moving camera has one thing only
-        picture, place = backgrounds(draw, n)
+        twins = self._twins(second)
+        which = torch.where(twins[:, None], which[:, :1], which)
+        kind = torch.where(twins[:, None], kind[:, :1], kind)
+        picture, place = self._scenery(n)
         zoom = motion(kind[:, :1], amplitude, phase)["zoom"]
         gx = torch.arange(WIDTH, device=d, dtype=torch.float) + 0.5 - WIDTH / 2
         gy = torch.arange(HEIGHT, device=d, dtype=torch.float) + 0.5 - HEIGHT / 2
@@ -265,10 +280,13 @@ class World:
             tall = torch.where(room, draw.uniform(n, lo=42, hi=78), draw.uniform(n, lo=46, hi=100)) * (
                 0.75 if j else 1.0
             )
-            style = (draw.uniform(n) < 0.4).long() * len(self.keep) if self.varied else 0
-            cut = self._recolour(self.atlas[(tall < 60).long(), which[:, j] + style])
+            tall = torch.where(twins, tall.clamp(max=80) if j == 0 else height, tall)
+            cut = self._recolour(self.atlas[(tall < 60).long(), which[:, j] + self._style(n)])
             if j == 0:
                 cut, height = torch.where(empty[:, None, None, None], unknown, cut), tall
+            else:
+                cut = torch.where(twins[:, None, None, None], first, cut)
+            first = cut
             cut = cut * present[:, None, None, None]
             flip = torch.where(draw.uniform(n, 1) < 0.5, -1.0, 1.0)
             way = torch.where(self.directional[k], flip, torch.ones_like(flip))
@@ -277,9 +295,16 @@ class World:
             scale = tall[:, None]
             m, path = motion(k, amplitude, phase), motion(k, amplitude, whole)
             half = scale / 2
-            x = self._start(path["dx"] * way * scale, half * 0.85, WIDTH) + m["dx"] * way * scale
-            y = self._start(path["dy"] * scale, half * 0.85, HEIGHT) + m["dy"] * scale
-            aspect = draw.uniform(n, 1, lo=0.75, hi=1.25) if self.varied else draw.uniform(n, 1, lo=0.9, hi=1.1)
+            x = self._start(path["dx"] * way * scale, half * 0.85, WIDTH)
+            y = self._start(path["dy"] * scale, half * 0.85, HEIGHT)
+            if j == 0:  # twins: one in each half of the picture, on one level
+                aside = torch.where(x < 0, -WIDTH / 4, WIDTH / 4)
+                x, level = torch.where(twins[:, None], aside + 0.1 * (x - aside), x), y
+            else:
+                x, y = torch.where(twins[:, None], -aside, x), torch.where(twins[:, None], level, y)
+            cut = self._settle(cut, picture, x, y, half, present & ~empty)
+            x, y = x + m["dx"] * way * scale, y + m["dy"] * scale
+            aspect = draw.uniform(n, 1, lo=1 - self.stretch, hi=1 + self.stretch)
             where = _placed(m, x, y, half, way, flip, aspect, zoom, gx, gy)
             layer = sample(cut, where, "zeros")
             video = video * (1 - layer[:, 3:]) + layer[:, :3]

@@ -18,6 +18,7 @@ from .optim import Optimiser
 from .rewrites import rewrite
 from .scenes import FRAMES, World
 from .stretch import Clock, Graphed, finish, half, load_parts, save_parts, start
+from .varied import VariedWorld
 
 
 def warp(t: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
@@ -159,7 +160,7 @@ def train(args) -> None:
     if args.resume:
         optimiser.load(torch.load(args.resume, map_location=device))
     torch.manual_seed(1000 * args.seed + rank)
-    pool = Pool(World(device, seed=100 + 10 * args.seed + rank, varied=True), args.pool, 32)
+    pool = Pool(VariedWorld(device, seed=100 + 10 * args.seed + rank), args.pool, 32)
 
     def worker(frames: int):
         def work(*batch):

@@ -51,6 +51,20 @@ def unknown_words(prompt: str) -> list[str]:
     return out
 
 
+@cache
+def style_words() -> frozenset[str]:
+    """Single words of the style and mood that training strewed into captions, and that change nothing."""
+    text = [words.STYLE_EN, words.STYLE_KO, words.ADJECTIVES_EN, words.ADJECTIVES_KO]
+    return frozenset(_split(" ".join(text))) - known_words()
+
+
+def names(language: str) -> dict[str, list[str]]:
+    """{"things", "colours", "places"}: the first name of each in "en" or "ko"."""
+    colours = list(words.COLOURS) if language == "en" else [row[0] for row in words.COLOURS.values()]
+    places = [lists[0 if language == "en" else 2][0] for lists in place_words().values()]
+    return dict(things=sorted(getattr(t, language)[0] for t in things()), colours=colours, places=places)
+
+
 def _corpus() -> list[str]:
     """Captions in both languages and what people write besides: what the vocabulary is fitted to. Always the same."""
     rng, out = Random(0), []

@@ -113,7 +113,8 @@ _FILE = Field(
 _TEXT = (
     Field(
         "prompt", "lines", ("무엇을 그릴까요?", "What shall it draw?"),
-        ("그림을 설명하는 글. 모델은 영어를 배웠어요", "A description of the picture, in English"), basic=True,
+        ("그림을 설명하는 글. 진짜 모델에는 영어로, 미니에는 한국어도 돼요",
+         "A description of the picture: English for the real model; the mini reads Korean, too"), basic=True,
     ),
     _SEED, _MOTION, _STEPS,
     Field(

@@ -43,6 +43,7 @@ class Page:
         self.history = shelf_view.ShelfView(session, self._restore)
         self.picture = PictureView(session, self.start, self._changed) if session.call == VIDEO else None
         self.box = self._lay_out()
+        view.keep_reachable(self.box)
         self._changed()
 
     def say(self, key: str, **values: object) -> str:

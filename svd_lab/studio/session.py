@@ -10,13 +10,16 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from PIL import Image
 
 from svd_lab.clip import Clip
-from svd_lab.estimate import Estimate, Rates, calibrate, count, estimate, learn, peak_memory
+from svd_lab.counting import count
+from svd_lab.estimate import Estimate, Rates, calibrate, estimate, learn, peak_memory
 from svd_lab.generation import generate_video
 from svd_lab.images import open_image
 from svd_lab.lesson import EXAMPLES, PICTURES
@@ -274,11 +277,12 @@ def _image_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _timing(settings: dict[str, Any], start: float, marks: list[float], end: float) -> dict[str, Any]:
-    """What `estimate.learn` wants: the first step has the encoding with it, so the others tell what a step takes."""
-    step = (marks[-1] - marks[0]) / (len(marks) - 1) if len(marks) > 1 else marks[0] - start
+    """What `estimate.learn` wants: the first step has the encoding with it, so the others tell what a step takes. A step that
+    something else held up counts neither there nor in the rest."""
+    step = median(b - a for a, b in pairwise(marks)) if len(marks) > 1 else marks[0] - start
     names = ("num_frames", "num_inference_steps", "decode_chunk_size", "width", "height")
     return {
         "settings": {name: settings[name] for name in names if name in settings},
         "step_seconds": step,
-        "rest_seconds": max(end - start - step * len(marks), 1e-3),
+        "rest_seconds": max(marks[0] - start - step, 0) + end - marks[-1],
     }

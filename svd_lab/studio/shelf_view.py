@@ -74,6 +74,7 @@ class ShelfView:
         )
         card = widgets.VBox([picture, back, choose])
         card.add_class("svd-run")
+        view.keep_reachable(card)
         return card, choose
 
     def _compare(self) -> None:

@@ -85,6 +85,19 @@ def row(parts: Sequence[widgets.Widget]) -> widgets.Box:
     return box
 
 
+def keep_reachable(widget: widgets.Widget) -> None:
+    """Let clicks arrive after the page was reloaded; called for whatever has been put into the panel.
+
+    ipykernel 7.4 hands what a page tells a widget to the subshell that the widget's latest change came from (its comm's
+    `_reply_subshell_for`). When a run began on a page that has been reloaded since, that one is gone and the click is dropped
+    ("Unknown subshell_id"). Where the page sent it is right, as it was before 7.4.
+    """
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = lambda data, subshell: subshell
+    for child in getattr(widget, "children", ()):
+        keep_reachable(child)
+
+
 def note(text: str) -> str:
     return f"<div class=svd-note>{text}</div>"
 

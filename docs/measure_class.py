@@ -1,0 +1,203 @@
+"""What `svd-lab class` costs, and how it scales: the numbers of docs/class.md.
+
+python docs/measure_class.py overhead [--times 10] [--lesson 01 -p model mini …]   over plain papermill, the two in turns
+python docs/measure_class.py scaling [--workers 1,2] [--runs 8] [--seconds 8]      a notebook that keeps a core busy
+python docs/measure_class.py many [--runs 10000] [--workers 100]                   Dask, records and page, without notebooks
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+import svd_lab
+from svd_lab.classroom import engine
+from svd_lab.classroom.page import write_summary
+from svd_lab.classroom.plan import make_plan
+from svd_lab.classroom.run import run_class
+from svd_lab.classroom.store import open_store, prepare, put_inputs, read_finished
+from svd_lab.classroom.work import carry_out
+from svd_lab.run_lesson import find_lesson
+
+PARAMETERS = 'seed: int = 42\nseconds: float = 0.0\nasleep: str = ""\nout_dir: str = "out"'
+BUSY = """import time
+time.sleep(seconds if asleep else 0)
+end = time.process_time() + (0 if asleep else seconds)
+while time.process_time() < end:
+    sum(range(1000))"""
+
+
+def small_notebook(folder: Path) -> str:
+    """A notebook that keeps one core busy for `seconds` of processor time, or sleeps as long, else nothing."""
+    cells = [nbformat.v4.new_code_cell(source) for source in (PARAMETERS, BUSY)]
+    cells[0].metadata.tags = ["parameters"]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "small.ipynb")
+    return str(folder / "small.ipynb")
+
+
+def small_roster(folder: Path, students: int, **parameters: Any) -> Path:
+    """`students` students who differ in their seed."""
+    names = ["name", "seed", *parameters]
+    rows = [",".join(map(str, (f"student {number}", number, *parameters.values()))) for number in range(students)]
+    (folder / "roster.csv").write_text("\n".join([",".join(names), *rows]), "utf-8")
+    return folder / "roster.csv"
+
+
+def overhead(options: argparse.Namespace, folder: Path) -> None:
+    """Seconds of a notebook by papermill's command and by the class, in turns, so that a busy machine is so for both."""
+    from distributed import Client
+
+    lesson = options.lesson or small_notebook(folder)
+    given = dict(options.parameters)
+    plan = make_plan(small_roster(folder, options.times + 1), [lesson], parameters=given)
+    store = open_store(str(folder / "out"))
+    prepare(store, resume=False)
+    put_inputs(store, plan.inputs)
+    settings = {"out": store.address, "timeout": 3600, "version": svd_lab.__version__, "threads": 1, "gpus": None}
+    plain, ours = [], []
+    source = str(find_lesson(lesson))
+    with engine._local_cluster(1) as cluster, Client(cluster) as client:
+        for number, run in enumerate(plan.runs):
+            flags = [flag for name, value in run.parameters.items() for flag in ("-p", name, str(value))]
+            target = folder / f"plain{number}"
+            target.mkdir()
+            command = [sys.executable, "-m", "papermill", "--no-progress-bar", source, str(target / "a.ipynb")]
+            spent = []
+            for work in (
+                lambda command=command, flags=flags, target=target: subprocess.run(
+                    [*command, *flags, "-p", "out_dir", str(target)], check=True, capture_output=True
+                ),
+                lambda run=run: client.submit(carry_out, vars(run) | settings).result(),
+            ):
+                start = time.perf_counter()
+                done = work()
+                spent.append(time.perf_counter() - start)
+            assert done["status"] == "done", done
+            if number:  # the first one warms both
+                plain.append(spent[0])
+                ours.append(spent[1])
+    ratios = [b / a for a, b in zip(plain, ours, strict=True)]
+    print(f"{source}: papermill {statistics.median(plain):.3f} s, class {statistics.median(ours):.3f} s a notebook")
+    print(
+        f"ratio of {len(ratios)} pairs: median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}"
+    )
+
+
+def scaling(options: argparse.Namespace, folder: Path) -> None:
+    """Seconds of the same runs with more and more workers; the cluster's start is not counted."""
+    lesson, taken = small_notebook(folder), {}
+    roster = small_roster(folder, options.runs, seconds=options.seconds, asleep=options.asleep)
+    for workers in map(int, options.workers.split(",")):
+        run_class(
+            roster, [lesson], str(folder / f"out{workers}"), workers=workers, threads=1, language="en",
+        )  # fmt: skip
+        records = read_finished(
+            open_store(str(folder / f"out{workers}")), [f"student {n}/small" for n in range(options.runs)]
+        )
+        ended = [_epoch(record["started"]) + record["seconds"] for record in records.values()]
+        first = [_epoch(record["started"]) for record in records.values()]
+        taken[workers] = max(ended) - min(first)
+        base = next(iter(taken))
+        print(f"{workers} workers: {taken[workers]:.1f} s for {options.runs} runs, {taken[base] / taken[workers]:.2f} times as "
+              f"fast as {base}", flush=True)  # fmt: skip
+
+
+def _epoch(text: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(text).timestamp()
+
+
+def many(options: argparse.Namespace, folder: Path) -> None:
+    """Plan, Dask, records and page for runs that do nothing but take `seconds` and write a record; workers are threads of here."""
+    from distributed import Client, LocalCluster
+
+    lesson = small_notebook(folder)
+    start = time.perf_counter()
+    plan = make_plan(small_roster(folder, options.runs), [lesson])
+    told: dict[str, float] = {"plan": time.perf_counter() - start}
+    store = open_store(str(folder / "out"))
+    prepare(store, resume=False)
+    tasks = [vars(run) | {"out": store.address} for run in plan.runs]
+    records: dict[str, Any] = {}
+    with (
+        LocalCluster(
+            n_workers=options.workers, threads_per_worker=1, processes=False, memory_limit=0, dashboard_address=None
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        left = {engine._key(task): task for task in tasks}
+        start = time.perf_counter()
+        for key, record in engine._round(client, left, no_run, lambda slots: None):
+            records[left[key]["folder"]] = record
+        told["Dask"] = time.perf_counter() - start
+    for name, work in (
+        ("page and table", lambda: write_summary(store, plan.runs, records, "many", "en")),
+        ("write records", lambda: _write_records(store, records)),
+        ("read records", lambda: read_finished(store, [run.folder for run in plan.runs])),
+    ):
+        start = time.perf_counter()
+        work()
+        told[name] = time.perf_counter() - start
+    assert len(records) == options.runs
+    size = (folder / "out" / "index.html").stat().st_size / 1e6
+    each = told["Dask"] / options.runs * 1e3
+    print(f"{options.runs:,} runs on {options.workers} workers: {each:.2f} ms a task; page {size:.2f} MB; "
+          + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in told.items()))  # fmt: skip
+
+
+def no_run(task: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run of 60 s with four files, without the run."""
+    files = {f"{task['lesson']}.ipynb": 1, "result.json": 1, "a.mp4": 1, "b.mp4": 1}
+    told = {name: task[name] for name in ("key", "student", "lesson", "folder", "parameters")}
+    return told | {
+        "status": "done",
+        "message": "",
+        "cell": None,
+        "files": files,
+        "clips": ["a.mp4", "b.mp4"],
+        "seconds": 60.0,
+    }
+
+
+def _write_records(store: Any, records: dict[str, Any]) -> None:
+    for folder, record in records.items():
+        path = Path(store.root, folder)
+        path.mkdir(parents=True)
+        for name in record["files"]:
+            (path / name).write_bytes(b".")
+        (path / "run.json").write_text(json.dumps(record))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    what: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
+        "overhead": (overhead, {"times": 10, "lesson": ""}),
+        "scaling": (scaling, {"workers": "1,2", "runs": 8, "seconds": 8.0, "asleep": ""}),
+        "many": (many, {"workers": 100, "runs": 10000}),
+    }
+    for name, (work, flags) in what.items():
+        command = commands.add_parser(name)
+        for flag, default in flags.items():
+            command.add_argument(f"--{flag}", type=type(default), default=default)
+        command.add_argument("-p", dest="parameters", nargs=2, action="append", default=[])
+        command.set_defaults(work=work)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        options.work(options, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

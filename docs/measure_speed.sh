@@ -1,0 +1,47 @@
+#!/bin/bash
+# The measurements of docs/speed.md on a GPU machine without a network: full-size folders with random weights are made first.
+#
+#   bash docs/measure_speed.sh folders|speed|trials|again|frames25|memory|memory25|batch [RESULTS]
+#
+# EXTRA is put behind every command: EXTRA="--height 64 --width 128" with folders of `tests/full_size.py --small` tries it on a CPU.
+# One stage a call, each below ten minutes on an H100; they share /tmp/svd-lab-full (MODELS says where else). RESULTS gets the JSON.
+set -euo pipefail
+stage=$1 results=${2:-.}
+export SVD_LAB_MODELS=${MODELS:-/tmp/svd-lab-full} PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1
+export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-/tmp/svd-lab-inductor}
+lab="${PYTHON:-python3} -m svd_lab.cli"
+case $stage in
+folders)  # 11.6 GB; models may be named: FULL="svd svd-xt"
+  time ${PYTHON:-python3} tests/full_size.py "$SVD_LAB_MODELS" --models ${FULL:-svd svd-xt sd21} ;;
+speed)  # the class's recipe; float16's own distance from float32; what compiling costs the first time
+  $lab bench --model svd --reference --json "$results/speed.json" ${EXTRA:-} ;;
+trials)  # other ways to compile the same blocks, to choose between
+  base=one_token+device_frames
+  $lab bench --model svd --repeats 2 --speed $base $base+half_compiled_blocks $base+kernel_compiled_blocks \
+    --json "$results/trials.json" ${EXTRA:-} ;;
+again)  # a new process: what compiling costs from the cache
+  $lab bench --model svd --speed compiled --repeats 2 --json "$results/again.json" ${EXTRA:-} ;;
+frames25)
+  $lab bench --model svd-xt --num-frames 25 --num-inference-steps 25 --repeats 1 --json "$results/frames25.json" ${EXTRA:-} ;;
+memory)  # every recipe under a cap as on such a card, then more than it has
+  $lab bench --model svd --num-frames 14 --caps 6 8 12 16 24 80 --json "$results/memory-svd.json" ${EXTRA:-} ;;
+memory25)
+  $lab bench --model svd-xt --num-frames 25 --caps 8 12 16 --json "$results/memory-svd-xt.json" ${EXTRA:-} ;;
+batch)  # 16 videos by one process and by one a GPU
+  pictures=$(mktemp -d)
+  for round in 1 2 3 4; do
+    for name in ball balloon boat car; do cp "svd_lab/mini/pictures/$name.jpg" "$pictures/$name$round.jpg"; done
+  done
+  if ! ${PYTHON:-python3} -c 'import imageio_ffmpeg; imageio_ffmpeg.get_ffmpeg_exe()' 2>/dev/null; then
+    # No encoder here: one that keeps the raw frames, so that all but the encoding is measured.
+    stand_in=$(mktemp -d)
+    printf '#!/bin/bash\nout="${!#}"; case $out in file:*) exec cat > "${out#file:}" ;; esac\necho "ffmpeg version 7.0"\n' > "$stand_in/ffmpeg"
+    chmod +x "$stand_in/ffmpeg"
+    printf 'import os\ndef get_ffmpeg_exe():\n    return os.environ["IMAGEIO_FFMPEG_EXE"]\n' > "$stand_in/imageio_ffmpeg.py"
+    export IMAGEIO_FFMPEG_EXE=$stand_in/ffmpeg PYTHONPATH=$stand_in:${PYTHONPATH:-}
+  fi
+  out=$(mktemp -d)
+  time $lab batch "$pictures" "$out/one" --model svd --processes 1 ${EXTRA:-} | tee "$results/batch-1.txt"
+  time $lab batch "$pictures" "$out/all" --model svd ${EXTRA:-} | tee "$results/batch-all.txt" ;;
+*) echo "no stage $stage" >&2; exit 2 ;;
+esac

@@ -1,0 +1,167 @@
+"""What a pipeline's networks cost, counted and not timed: FLOP, and the bytes that live at the peak.
+
+The networks are built anew on "meta" tensors, which have shapes and no numbers, and called once there. Convolutions and linear
+layers cost in proportion to frames x pixels, attention over space to frames x pixels**2, attention over time to frames**2 x
+pixels; the three are counted apart, so that one call tells of all sizes.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+_COUNTS: weakref.WeakKeyDictionary[Any, Counts] = weakref.WeakKeyDictionary()
+_COUNTING = threading.Lock()
+Cost = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the networks of a pipeline cost. step, decode, encode: GFLOP as (a, b, c) of frames * pixels * (a + b * pixels + c *
+    frames), of one denoising step with guidance, of decoding, and of encoding the picture (0 where none is given);
+    step_bytes, decode_bytes, encode_bytes: live at the peak, for each pixel of each frame that is worked on at once."""
+
+    step: Cost
+    decode: Cost
+    encode: Cost
+    step_bytes: float
+    decode_bytes: float
+    encode_bytes: float
+
+
+def count(pipe: Any) -> Counts:
+    """The Counts of a StableVideoDiffusionPipeline or a StableDiffusionPipeline; a second at most, once for each pipeline."""
+    with _COUNTING:
+        if pipe not in _COUNTS:
+            _COUNTS[pipe] = _count(pipe)
+        return _COUNTS[pipe]
+
+
+def gflop(cost: Cost, frames: int, pixels: float) -> float:
+    """What `cost` comes to for so many frames of so many pixels."""
+    a, b, c = cost
+    return frames * pixels * (a + b * pixels + c * frames)
+
+
+def step(pipe: Any, frames: int, height: int, width: int, device: Any, dtype: Any) -> None:
+    """One call of the UNet, as guidance makes it: twice the batch."""
+    import torch
+
+    config, scale = pipe.unet.config, pipe.vae_scale_factor
+    with torch.device(device):
+        if hasattr(pipe, "text_encoder"):
+            sample = torch.zeros(2, config.in_channels, height // scale, width // scale, dtype=dtype)
+            pipe.unet(sample, torch.ones(()), torch.zeros(2, 77, config.cross_attention_dim, dtype=dtype))
+        else:
+            sample = torch.zeros(2, frames, config.in_channels, height // scale, width // scale, dtype=dtype)
+            states = torch.zeros(2, 1, config.cross_attention_dim, dtype=dtype)
+            pipe.unet(sample, torch.ones(()), states, added_time_ids=torch.zeros(2, 3, dtype=dtype))
+
+
+def decode(pipe: Any, frames: int, height: int, width: int, device: Any, dtype: Any) -> None:
+    """One call of the VAE's decoder."""
+    import torch
+
+    scale = pipe.vae_scale_factor
+    shape = (frames, pipe.vae.config.latent_channels, height // scale, width // scale)
+    latents = torch.zeros(shape, dtype=pipe.vae.dtype if dtype is None else dtype, device=device)
+    pipe.vae.decode(latents, **({} if hasattr(pipe, "text_encoder") else {"num_frames": frames}))
+
+
+def _encode(pipe: Any, frames: int, height: int, width: int, device: Any, dtype: Any) -> None:
+    import torch
+
+    pipe.vae.encode(torch.zeros(1, pipe.vae.config.in_channels, height, width, dtype=dtype, device=device))
+
+
+def _count(pipe: Any) -> Counts:
+    import torch
+
+    from svd_lab.pipelines import native_size
+
+    with torch.device("meta"):
+        unet, vae = (type(part).from_config(part.config).eval().to("meta") for part in _plain(pipe.unet, pipe.vae))
+    draws = hasattr(pipe, "text_encoder")  # a picture from a text: one frame, nothing is encoded
+    empty = _Shell(unet, vae, pipe.vae_scale_factor, draws)
+    width, height = native_size(pipe)
+    pixels, item = width * height, pipe.unet.dtype.itemsize
+    costs, live = [], []
+    with torch.no_grad():
+        for call in (step, decode, _encode):
+            frames = 1 if draws or call is _encode else 3
+            with _meter(frames) as meter:
+                if not (draws and call is _encode):
+                    call(empty, frames, height, width, torch.device("meta"), torch.float32)
+            cost = (meter.plain, meter.over_space / pixels, meter.over_time / frames)
+            costs.append(tuple(flop / 1e9 / (frames * pixels) for flop in cost))
+            live.append(meter.peak / (frames * pixels) * item / 4)
+    return Counts(*costs, *live)
+
+
+def _plain(*parts: Any) -> Iterator[Any]:
+    return (getattr(part, "_orig_mod", part) for part in parts)  # under torch.compile
+
+
+class _Shell:
+    """What `step`, `decode` and `_encode` ask of a pipeline, around networks of shapes only."""
+
+    def __init__(self, unet: Any, vae: Any, scale: int, image: bool) -> None:
+        self.unet, self.vae, self.vae_scale_factor = unet, vae, scale
+        if image:
+            self.text_encoder = None
+
+
+@contextmanager
+def _meter(frames: int) -> Iterator[Any]:
+    """Counts the FLOP of what runs inside on meta tensors (a multiplication and an addition are two): .plain, .over_space and
+    .over_time of attention; and the .peak of live bytes."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    aten = torch.ops.aten
+    first = {aten.mm.default: 0, aten.bmm.default: 0, aten.addmm.default: 1, aten.baddbmm.default: 1}
+
+    class Meter(TorchDispatchMode):
+        plain = over_space = over_time = live = peak = 0
+
+        def __torch_dispatch__(self, call: Any, types: Any, args: tuple = (), keywords: dict | None = None) -> Any:
+            result = call(*args, **(keywords or {}))
+            if call is aten.convolution.default:
+                self.plain += 2 * result.numel() * args[1][0].numel()
+            elif call in first:
+                self.plain += 2 * result.numel() * args[first[call]].shape[-1]
+            for tensor in result if isinstance(result, tuple | list) else (result,):
+                if isinstance(tensor, torch.Tensor) and not tensor._is_view() and not any(tensor is a for a in args):
+                    size = tensor.numel() * tensor.element_size()
+                    self.live += size
+                    self.peak = max(self.peak, self.live)
+                    weakref.finalize(tensor, self.release, size)
+            return result
+
+        def release(self, size: int) -> None:
+            self.live -= size
+
+    class Attention(TorchFunctionMode):
+        """torch's own attention never makes the matrix of all pairs; on meta tensors it would."""
+
+        def __torch_function__(self, call: Any, types: Any, args: tuple = (), keywords: dict | None = None) -> Any:
+            if call is not torch.nn.functional.scaled_dot_product_attention:
+                return call(*args, **(keywords or {}))
+            query, key = args[:2]
+            flop = 4 * query.numel() * key.shape[-2]
+            if key.shape[-2] != query.shape[-2]:  # the picture's one token, or a text's 77
+                meter.plain += flop
+            elif key.shape[-2] == frames:
+                meter.over_time += flop
+            else:
+                meter.over_space += flop
+            return torch.empty_like(query)
+
+    meter = Meter()
+    with meter, Attention():
+        yield meter

@@ -1,0 +1,223 @@
+"""Kernels that make the real model faster on a CUDA GPU: norms, GEGLU and sums in one pass each, attention over time in place.
+
+Inference only. Half of SVD's time on an H100 went into element-wise, norm and copy kernels. Here each such chain is one Triton
+kernel, which reads and writes channels-last memory once; sums are taken in float32, so the results differ from PyTorch's by the
+rounding of the storage alone. Every function has a plain PyTorch form below it, which runs where `fused` is false: without CUDA or
+Triton, under autograd, and inside torch.compile, whose own fusion then does the work (unless IN_GRAPHS).
+
+Shapes: a "map" is [N, C, H, W] in channels-last memory, N = batches x frames, frames of a batch beside each other; "rows" are
+[N, S, C]. A "vector" v is [N, C], or [1, C] for all; it is added as if it had been broadcast.
+
+`TRITON_INTERPRET=1` runs the same kernels on a CPU; tests/test_speed.py proves them equal to PyTorch so.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+try:
+    from svd_lab import triton_kernels as kernels
+except ImportError:  # Triton comes with CUDA builds of torch on Linux
+    kernels = None
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # runs the kernels' code on a CPU, to test it
+IN_GRAPHS = False  #: True: the kernels also inside torch.compile, in place of Inductor's own fusion
+LONGEST = 64  #: frames that attention over time takes at once; the plain form takes any number
+
+
+def fused(x: Tensor) -> bool:
+    """Whether the kernels serve this tensor, here and now."""
+    if torch.is_grad_enabled() or not (x.is_meta or (kernels is not None and (x.is_cuda or INTERPRETED))):
+        return False
+    return IN_GRAPHS or not torch.compiler.is_compiling()
+
+
+def norm_act(x: Tensor, norm: nn.GroupNorm, v: Tensor | None = None, per: int = 1, act: bool = True) -> Tensor:
+    """GroupNorm of the map x + v, over `per` maps together (all frames of a batch, in the blocks over time), then SiLU if act."""
+    n, channels, height, width = x.shape
+    groups = norm.num_groups
+    if not fused(x) or channels % 32:
+        x = x if v is None else x + v[..., None, None]
+        z = x.unflatten(0, (n // per, per)).transpose(1, 2)  # [batch, C, frames, H, W]
+        z = F.group_norm(z, groups, norm.weight, norm.bias, norm.eps)
+        z = F.silu(z) if act else z
+        return z.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    x = x.contiguous(memory_format=torch.channels_last)
+    pixels, block = height * width, math.gcd(channels, 128)
+    rows = max(256, _power(pixels // 512))  # of a chunk: enough programs for the GPU, few enough to gather
+    chunks = -(-pixels // rows)
+    moments = x.new_empty(n, chunks, 2, channels, dtype=torch.float32)
+    scale, offset = x.new_empty(2, n, channels, dtype=torch.float32)
+    y = torch.empty_like(x)
+    _launch("k_moments", (n, chunks, channels // block), x, moments, pixels, channels, chunks, rows, block, 32)
+    size = channels // groups
+    _launch(
+        "k_finish",
+        (n // per, groups),
+        moments,
+        v,
+        norm.weight,
+        norm.bias,
+        scale,
+        offset,
+        pixels,
+        rows,
+        channels,
+        chunks,
+        per,
+        _stride(v),
+        norm.eps,
+        size,
+        _power(size),
+        64,
+        v is not None,
+    )
+    _launch("k_apply", (n, -(-pixels // 64), channels // block), x, y, scale, offset, pixels, channels, block, 64, act)
+    return y
+
+
+def add_norm(
+    norm: nn.LayerNorm, x: Tensor, r: Tensor | None = None, v: Tensor | None = None, per: int = 1, keep_v: bool = True
+) -> tuple[Tensor, Tensor]:
+    """(sum, LayerNorm(x + r + v)) of rows; the sum is x + r + v, or x + r without keep_v. Row i takes v[i // per]."""
+    if not fused(x):
+        rows = x.flatten(0, 1)
+        s = rows if r is None else rows + r.flatten(0, 1)
+        z = s if v is None else (s.unflatten(0, (-1, per)) + v[:, None]).flatten(0, 1)
+        y = F.layer_norm(z, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        return (z if keep_v else s).view(x.shape), y.view(x.shape)
+    x = x.contiguous()
+    channels = x.shape[-1]
+    rows, padded = x.numel() // channels, _power(channels)
+    keep = 0 if r is None and v is None else 2 if keep_v else 1
+    s = torch.empty_like(x) if keep else x
+    y = torch.empty_like(x)
+    block = max(1, 2048 // padded)
+    _launch(
+        "k_norm",
+        (-(-rows // block),),
+        x,
+        r,
+        v,
+        s,
+        y,
+        norm.weight,
+        norm.bias,
+        rows,
+        channels,
+        per,
+        _stride(v),
+        norm.eps,
+        padded,
+        block,
+        r is not None,
+        v is not None,
+        keep,
+    )
+    return s, y
+
+
+def geglu(x: Tensor) -> Tensor:
+    """[..., 2C] -> [..., C]: the first half times the GELU of the second [arXiv 2002.05202]."""
+    channels = x.shape[-1] // 2
+    block = math.gcd(channels, 1024)
+    if not fused(x) or block < 16:
+        value, gate = x.chunk(2, dim=-1)
+        return value * F.gelu(gate)
+    x = x.contiguous()
+    y = x.new_empty(*x.shape[:-1], channels)
+    rows = y.numel() // channels
+    tile = max(1, 2048 // block)
+    _launch("k_geglu", (-(-rows // tile), channels // block), x, y, rows, channels, block, tile)
+    return y
+
+
+def combine(
+    h: Tensor,
+    r: Tensor | None = None,
+    v: Tensor | None = None,
+    s: Tensor | None = None,
+    mix: Tensor | None = None,
+    switch: bool = False,
+) -> Tensor:
+    """h + r + v, for maps or rows alike; with s, what diffusers' AlphaBlender makes of it: a * s + (1 - a) * (h + r + v), where
+    a = sigmoid(mix), or 1 - sigmoid(mix) with `switch` (as in the decoder)."""
+    channels = h.shape[1] if h.dim() == 4 else h.shape[-1]
+    if not fused(h) or channels % 32:
+        y = h if r is None else h + r
+        y = y if v is None else y + (v[..., None, None] if h.dim() == 4 else v[:, None])
+        if s is None:
+            return y
+        alpha = torch.sigmoid(mix).to(h.dtype)
+        alpha = 1 - alpha if switch else alpha
+        return alpha * s + (1 - alpha) * y
+    layout = torch.channels_last if h.dim() == 4 else torch.contiguous_format
+    h, r, s = (t if t is None else t.contiguous(memory_format=layout) for t in (h, r, s))
+    y = torch.empty_like(h)
+    rows, block = h.numel() // (h.shape[0] * channels), math.gcd(channels, 128)
+    _launch(
+        "k_combine",
+        (h.shape[0], -(-rows // 64), channels // block),
+        h,
+        r,
+        v,
+        s,
+        mix,
+        y,
+        rows,
+        channels,
+        _stride(v),
+        block,
+        64,
+        r is not None,
+        v is not None,
+        s is not None,
+        switch,
+    )
+    return y
+
+
+def time_attention(qkv: Tensor, frames: int, heads: int) -> Tensor:
+    """Self-attention of each place over the frames; qkv: rows [batch * frames, S, 3C], queries, keys, values -> rows [..., C]."""
+    total, places, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+    size = channels // heads
+    if not fused(qkv) or frames > LONGEST or size not in (16, 32, 64, 128):
+        z = qkv.view(total // frames, frames, places, 3, heads, size).permute(3, 0, 2, 4, 1, 5).flatten(1, 2)
+        z = F.scaled_dot_product_attention(*z.unbind(0))  # [batch * S, heads, frames, size]
+        return z.unflatten(0, (-1, places)).permute(0, 3, 1, 2, 4).reshape(total, places, channels)
+    qkv = qkv.contiguous()
+    y = qkv.new_empty(total, places, channels)
+    padded = max(16, _power(frames))
+    grid = (total // frames * places * heads,)
+    _launch(
+        "k_attention", grid, qkv, y, size**-0.5, frames, places, heads, size, padded, num_warps=1 if padded <= 32 else 4
+    )
+    return y
+
+
+def _launch(name: str, grid: tuple[int, ...], *arguments: Any, **options: int) -> None:
+    """Start a kernel, on "meta" tensors nothing: there only what would lie in memory is counted (`memory`)."""
+    first = arguments[0]
+    if first.is_meta:
+        return
+    launch = getattr(kernels, name)[grid]
+    if first.is_cuda and not torch.compiler.is_compiling() and first.device.index != torch.cuda.current_device():
+        with torch.cuda.device(first.device):  # Triton launches on the current device, whatever its arguments lie on
+            launch(*arguments, **options)
+    else:
+        launch(*arguments, **options)
+
+
+def _power(number: int) -> int:
+    return 1 << (number - 1).bit_length()
+
+
+def _stride(v: Tensor | None) -> int:
+    """Elements from one row of a vector to the next: 0 where one row serves all."""
+    return 0 if v is None or v.shape[0] == 1 else v.shape[1]

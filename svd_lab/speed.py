@@ -1,0 +1,276 @@
+"""The same video in less time: named rewrites of a loaded pipeline, on by default, each of which can be taken off again.
+
+    pipe = load_video_pipeline("svd", speed="compiled")     # or "fused", "exact" (the default), "off": plain diffusers
+    svd_lab.speed.apply(pipe, "off")                         # a loaded pipeline changes its mind
+    svd_lab.speed.applied(pipe)                              # the names of what is on
+
+| level | what | numbers |
+|---|---|---|
+| off | diffusers as it is | |
+| exact | one_token, device_frames | the same to the bit |
+| fused | exact, and fused_blocks; CUDA with Triton | up to rounding |
+| compiled | exact, and compiled_blocks; CUDA with Triton | up to rounding |
+
+"Up to rounding" is measured by `svd-lab bench`, beside the distance of plain fp16 from fp32. Nothing approximate is here: no
+cached steps, no fewer steps, no other weights. docs/speed.md has the table.
+
+A rewrite takes the place of a module's `forward`: state_dict() is what it was, hooks on the whole network (diffusers' model
+offload) work. Before `save_pretrained`, and before setting attention processors, adapters or your own torch.compile, turn it "off".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import MethodType
+from typing import Any
+
+LEVELS = ("off", "exact", "fused", "compiled")
+#: Compiled variants of one block: SVD has 14 shapes of residual blocks, and torch's own limit of 8 is for what changes by accident.
+VARIANTS = 64
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """One named rewrite. bitwise: the same to the bit on any device. about: what it does. put: put(pipe) -> how to undo it."""
+
+    bitwise: bool
+    about: str
+    put: Callable[[Any], Callable[[], None]]
+
+
+def apply(pipe: Any, speed: str | Iterable[str] = "exact") -> tuple[str, ...]:
+    """Put a level, or rewrites by name, on a StableVideoDiffusionPipeline, in place of what was on; returns the names now on.
+
+    Raises ValueError for a level or name that is not known, and where "compiled" or the kernels cannot run; then nothing changed.
+    Call it while nothing runs the pipeline.
+    """
+    names = choose(pipe, speed)
+    for undo in reversed(getattr(pipe, "_svd_lab_undo", ())):
+        undo()
+    pipe._svd_lab_undo, pipe._svd_lab_speed = [], ()
+    for name in names:
+        pipe._svd_lab_undo.append(REWRITES[name].put(pipe))
+        pipe._svd_lab_speed += (name,)
+    return applied(pipe)
+
+
+def applied(pipe: Any) -> tuple[str, ...]:
+    """The names of the rewrites that are on, () for a plain pipeline."""
+    return getattr(pipe, "_svd_lab_speed", ())
+
+
+def choose(pipe: Any, speed: str | Iterable[str]) -> tuple[str, ...]:
+    """The names that `speed` stands for on this pipeline and its device; raises as `apply`."""
+    if not isinstance(speed, str):
+        names = tuple(speed)
+        unknown = [name for name in names if name not in REWRITES]
+        if unknown:
+            raise ValueError(f"speed cannot have {unknown[0]!r}: the rewrites are {', '.join(REWRITES)}")
+        blocks = [name for name in names if name.endswith("_blocks")]
+        if len(blocks) > 1:
+            raise ValueError(f"{' and '.join(blocks)} rewrite the same blocks: give one of them")
+        return names
+    check_level(speed, pipe._execution_device)
+    if speed == "off":
+        return ()
+    bitwise = tuple(name for name, rewrite in REWRITES.items() if rewrite.bitwise)
+    if speed == "exact":
+        return bitwise
+    if streamed(pipe):
+        raise ValueError(
+            f"speed={speed!r} needs the weights on the GPU, and the memory recipe streams them: give 'exact'"
+        )
+    return (*bitwise, f"{speed}_blocks")
+
+
+def check_level(speed: Any, device: Any) -> None:
+    """ValueError for what is no level, or one that a torch.device cannot have."""
+    if not isinstance(speed, str) or speed not in LEVELS:
+        raise ValueError(f"speed must be one of {', '.join(map(repr, LEVELS))}, not {speed!r}")
+    if speed in ("fused", "compiled") and (device.type != "cuda" or not _has_triton()):
+        missing = (
+            "Triton, which comes with torch on Linux" if device.type == "cuda" else f"a CUDA GPU, and this is {device}"
+        )
+        raise ValueError(f"speed={speed!r} needs {missing}: leave speed out, or give 'exact' or 'off'")
+
+
+def streamed(pipe: Any) -> bool:
+    """Whether weights are brought layer by layer (sequential offload): then only a layer's own forward finds them."""
+    hook = getattr(_network(pipe.unet).conv_in, "_hf_hook", None)
+    return bool(getattr(hook, "offload", False))
+
+
+def _has_triton() -> bool:
+    from svd_lab import kernels
+
+    return kernels.kernels is not None
+
+
+def _network(module: Any) -> Any:
+    return getattr(module, "_orig_mod", module)  # under torch.compile
+
+
+def _set(module: Any, name: str, function: Callable[..., Any]) -> Callable[[], None]:
+    """Bind `function` as the module's own `name`; returns what undoes it. An older one of its own comes back."""
+    before = vars(module).get(name)
+    setattr(module, name, MethodType(function, module))
+
+    def undo() -> None:
+        delattr(module, name)
+        if before is not None:
+            setattr(module, name, before)
+
+    return undo
+
+
+def _all(undos: list[Callable[[], None]]) -> Callable[[], None]:
+    def undo() -> None:
+        for one in reversed(undos):
+            one()
+
+    return undo
+
+
+def _put_one_token(pipe: Any) -> Callable[[], None]:
+    from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+
+    def forward(
+        self: Any, hidden_states: Any, encoder_hidden_states: Any = None, attention_mask: Any = None, **more: Any
+    ) -> Any:
+        if encoder_hidden_states is None or encoder_hidden_states.shape[1] != 1 or attention_mask is not None or more:
+            return type(self).forward(self, hidden_states, encoder_hidden_states, attention_mask, **more)
+        # The same row at every place, and still a product of all rows: of one row a CPU adds up in another order.
+        values = self.to_v(encoder_hidden_states).expand(-1, hidden_states.shape[1], -1)
+        return self.to_out[0](values)
+
+    attentions = [
+        part
+        for name, part in _network(pipe.unet).named_modules()
+        if name.endswith("attn2") and type(part) is Attention and type(part.processor) is AttnProcessor2_0
+        if part.rescale_output_factor == 1 and not part.residual_connection and not part.norm_cross
+    ]
+    return _all([_set(part, "forward", forward) for part in attentions])
+
+
+def _put_device_frames(pipe: Any) -> Callable[[], None]:
+    from PIL import Image
+
+    def postprocess_video(self: Any, video: Any, output_type: str = "np", **more: Any) -> Any:
+        if output_type != "pil" or more or not video.is_floating_point():
+            return type(self).postprocess_video(self, video, output_type, **more)
+        videos = []
+        for one in video:  # [C, frames, H, W], float32
+            pixels = self.postprocess(one.permute(1, 0, 2, 3), "pt").permute(0, 2, 3, 1)
+            # diffusers multiplies by 255 and rounds half to even in NumPy: the same here, and a quarter of the bytes travel.
+            pixels = (pixels.float() * 255).round().byte().contiguous().cpu().numpy()
+            videos.append([Image.fromarray(frame) for frame in pixels])
+        return videos
+
+    return _set(pipe.video_processor, "postprocess_video", postprocess_video)
+
+
+def put_blocks(pipe: Any, wrap: Callable[[Any], Any] = lambda block: block) -> Callable[[], None]:
+    """The blocks of `fused`, each as wrap(block), on pipe.unet and pipe.vae.decoder."""
+    import torch
+    from diffusers.models.resnet import SpatioTemporalResBlock
+    from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
+
+    from svd_lab import fused
+
+    table = {
+        SpatioTemporalResBlock: wrap(fused.video_resnet),
+        TransformerSpatioTemporalModel: wrap(fused.video_transformer),
+    }
+    networks = [_network(pipe.unet), _network(pipe.vae).decoder]
+    undos = [
+        _set(part, "forward", table[type(part)])
+        for network in networks
+        for part in network.modules()
+        if type(part) in table and fused.fits(part)
+    ]
+    for network in networks:
+        if isinstance(network.conv_act, torch.nn.SiLU):
+            undos += [
+                _set(network.conv_norm_out, "forward", fused.last_norm),
+                _set(network.conv_act, "forward", fused.nothing),
+            ]
+        undos.append(_lay_out(network))
+    return _all(undos)
+
+
+def _lay_out(network: Any) -> Callable[[], None]:
+    """Convolutions' weights channels last, in place; channels_last alone, for all of a network, fails on those over time."""
+    import torch
+
+    layouts = {torch.nn.Conv2d: torch.channels_last, torch.nn.Conv3d: torch.channels_last_3d}
+    convolutions = [part for part in network.modules() if type(part) in layouts]
+
+    def lay(plain: bool) -> None:
+        for part in convolutions:
+            layout = torch.contiguous_format if plain else layouts[type(part)]
+            part.weight.data = part.weight.data.contiguous(memory_format=layout)
+
+    lay(plain=False)
+    return lambda: lay(plain=True)
+
+
+def _put_fused_blocks(pipe: Any) -> Callable[[], None]:
+    return put_blocks(pipe)
+
+
+def _put_compiled_blocks(pipe: Any, only: str = "", **options: Any) -> Callable[[], None]:
+    """Two functions are compiled, once for each shape of block: blocks of one shape share a graph [pytorch.org, regional
+    compilation]. diffusers' compile_repeated_blocks knows no repeated blocks of this UNet. only: the name of one of the two."""
+    import torch
+    from torch._dynamo import config
+
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    # torch's own place is in /tmp, which a reboot empties: the next process would compile anew.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "svd_lab" / "inductor"))
+    limit = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # its name before torch 2.6
+    setattr(config, limit, max(VARIANTS, getattr(config, limit)))
+
+    def wrap(block: Any) -> Any:
+        return (
+            block if only and block.__name__ != only else torch.compile(block, fullgraph=True, dynamic=False, **options)
+        )
+
+    return put_blocks(pipe, wrap)
+
+
+def _put_kernels_in_graphs(pipe: Any) -> Callable[[], None]:
+    from svd_lab import kernels
+
+    def switch(on: bool) -> None:
+        kernels.IN_GRAPHS = on
+
+    undo = _put_compiled_blocks(pipe)
+    switch(True)
+    return _all([undo, lambda: switch(False)])
+
+
+#: In the order in which they are put on.
+REWRITES: dict[str, Rewrite] = {
+    "one_token": Rewrite(
+        True, "cross-attention to the picture's one token without queries and keys: softmax over one is 1", _put_one_token
+    ),
+    "device_frames": Rewrite(True, "frames become bytes on the device, before they leave it", _put_device_frames),
+    "fused_blocks": Rewrite(
+        False, "blocks of UNet and decoder channels last, norms and sums in Triton kernels (fused.py, kernels.py)",
+        _put_fused_blocks,
+    ),
+    "compiled_blocks": Rewrite(
+        False, "the same blocks by torch.compile, each shape once; the first run compiles", _put_compiled_blocks
+    ),
+    # Being compared by `svd-lab bench`; in no level.
+    "half_compiled_blocks": Rewrite(
+        False, "torch.compile for the transformer blocks (SVD has 4 shapes of them), kernels for the 14 of the others",
+        lambda pipe: _put_compiled_blocks(pipe, only="video_transformer"),
+    ),
+    "kernel_compiled_blocks": Rewrite(
+        False, "torch.compile with the kernels of fused_blocks inside its graphs", _put_kernels_in_graphs
+    ),
+}  # fmt: skip

@@ -1,0 +1,178 @@
+"""The Triton kernels of `kernels`, which says what they are for; imported only where Triton is.
+
+N maps of HW rows of C channels, channels last. What is a multiple of 32 is cut into blocks of CB channels, a power of two.
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def k_moments(X, P, HW, C, CHUNKS, ROWS: tl.constexpr, CB: tl.constexpr, BLK: tl.constexpr):
+    """Mean, and sum of squares about it, of each channel over each chunk of rows; about a shift, so nothing cancels."""
+    n, k = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    c = tl.program_id(2) * CB + tl.arange(0, CB)
+    first = k * ROWS
+    end = tl.minimum(first + ROWS, HW)
+    shift = tl.load(X + (n * HW + first) * C + c).to(tl.float32)
+    s = tl.zeros([BLK, CB], tl.float32)
+    q = tl.zeros([BLK, CB], tl.float32)
+    for i in range(0, ROWS, BLK):
+        row = first + i + tl.arange(0, BLK)
+        m = (row < end)[:, None] & (c >= 0)[None]
+        x = tl.load(X + (n * HW + row)[:, None] * C + c[None], mask=m, other=0.0).to(tl.float32)
+        x = tl.where(m, x - shift[None], 0.0)
+        s += x
+        q += x * x
+    s1 = tl.sum(s, 0)
+    count = (end - first).to(tl.float32)
+    o = P + (n * CHUNKS + k) * 2 * C + c
+    tl.store(o, shift + s1 / count)
+    tl.store(o + C, tl.sum(q, 0) - s1 * s1 / count)
+
+
+@triton.jit
+def k_finish(
+    P, V, W, Z, A, B, HW, ROWS, C, CHUNKS, PER, VSTRIDE, eps, CG, CGP: tl.constexpr, PB: tl.constexpr, HAS_V: tl.constexpr
+):  # fmt: skip
+    """The moments of one group over PER maps -> scale A and offset B of each channel of each map, `v` counted in."""
+    u, g = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    j = tl.arange(0, CGP)
+    c = (g * CG + j)[None]
+    mc = (j < CG)[None]
+    pairs = PER * CHUNKS
+    total = (PER * HW * CG).to(tl.float32)
+    mean = 0.0
+    i = 0
+    while i < pairs:
+        p = i + tl.arange(0, PB)
+        m = (p < pairs)[:, None] & mc
+        n, k = u * PER + p // CHUNKS, p % CHUNKS
+        count = tl.minimum(HW - k * ROWS, ROWS).to(tl.float32)[:, None]
+        mu = tl.load(P + (n * CHUNKS + k)[:, None] * 2 * C + c, mask=m, other=0.0)
+        if HAS_V:
+            mu += tl.load(V + n[:, None] * VSTRIDE + c, mask=m, other=0.0).to(tl.float32)
+        mean += tl.sum(tl.where(m, mu * count, 0.0))
+        i += PB
+    mean = mean / total
+    square = 0.0
+    i = 0
+    while i < pairs:
+        p = i + tl.arange(0, PB)
+        m = (p < pairs)[:, None] & mc
+        n, k = u * PER + p // CHUNKS, p % CHUNKS
+        count = tl.minimum(HW - k * ROWS, ROWS).to(tl.float32)[:, None]
+        at = P + (n * CHUNKS + k)[:, None] * 2 * C + c
+        mu = tl.load(at, mask=m, other=0.0)
+        if HAS_V:
+            mu += tl.load(V + n[:, None] * VSTRIDE + c, mask=m, other=0.0).to(tl.float32)
+        square += tl.sum(tl.where(m, tl.load(at + C, mask=m, other=0.0) + count * (mu - mean) * (mu - mean), 0.0))
+        i += PB
+    scale = tl.rsqrt(square / total + eps)
+    a = scale * tl.load(W + c, mask=mc, other=0.0).to(tl.float32)
+    b = tl.load(Z + c, mask=mc, other=0.0).to(tl.float32) - mean * a
+    i = 0
+    while i < PER:
+        f = i + tl.arange(0, PB)
+        m = (f < PER)[:, None] & mc
+        n = u * PER + f
+        o = n[:, None] * C + c
+        tl.store(A + o, a + tl.zeros([PB, CGP], tl.float32), mask=m)
+        v = tl.zeros([PB, CGP], tl.float32)
+        if HAS_V:
+            v += tl.load(V + n[:, None] * VSTRIDE + c, mask=m, other=0.0).to(tl.float32)
+        tl.store(B + o, b + a * v, mask=m)
+        i += PB
+
+
+@triton.jit
+def k_apply(X, Y, A, B, HW, C, CB: tl.constexpr, BLK: tl.constexpr, ACT: tl.constexpr):
+    n = tl.program_id(0).to(tl.int64)
+    row = tl.program_id(1) * BLK + tl.arange(0, BLK)
+    c = tl.program_id(2) * CB + tl.arange(0, CB)
+    m = (row < HW)[:, None] & (c >= 0)[None]
+    o = (n * HW + row)[:, None] * C + c[None]
+    y = tl.load(X + o, mask=m, other=0.0).to(tl.float32) * tl.load(A + n * C + c)[None] + tl.load(B + n * C + c)[None]
+    if ACT:
+        y = y * tl.sigmoid(y)
+    tl.store(Y + o, y, mask=m)
+
+
+@triton.jit
+def k_norm(
+    X, R, V, S, Y, W, Z, M, C, PER, VSTRIDE, eps, CP: tl.constexpr, BLK: tl.constexpr, HAS_R: tl.constexpr,
+    HAS_V: tl.constexpr, KEEP: tl.constexpr,
+):  # fmt: skip
+    """LayerNorm of x + r + v; KEEP 1 also stores x + r, 2 x + r + v."""
+    c = tl.arange(0, CP)
+    row = tl.program_id(0).to(tl.int64) * BLK + tl.arange(0, BLK)
+    m = (row < M)[:, None] & (c < C)[None]
+    o = row[:, None] * C + c[None]
+    x = tl.load(X + o, mask=m, other=0.0).to(tl.float32)
+    if HAS_R:
+        x += tl.load(R + o, mask=m, other=0.0).to(tl.float32)
+    if KEEP == 1:
+        tl.store(S + o, x, mask=m)
+    if HAS_V:
+        x += tl.load(V + (row // PER)[:, None] * VSTRIDE + c[None], mask=m, other=0.0).to(tl.float32)
+    if KEEP == 2:
+        tl.store(S + o, x, mask=m)
+    x = tl.where(m, x - tl.sum(x, 1)[:, None] / C, 0.0)
+    y = x * tl.rsqrt(tl.sum(x * x, 1) / C + eps)[:, None]
+    w = tl.load(W + c, mask=c < C, other=0.0).to(tl.float32)
+    y = y * w[None] + tl.load(Z + c, mask=c < C, other=0.0).to(tl.float32)[None]
+    tl.store(Y + o, y, mask=m)
+
+
+@triton.jit
+def k_geglu(X, Y, M, C, CB: tl.constexpr, BLK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64) * BLK + tl.arange(0, BLK)
+    c = (tl.program_id(1) * CB + tl.arange(0, CB))[None]
+    m = (row < M)[:, None] & (c >= 0)
+    i = X + row[:, None] * 2 * C + c
+    gate = tl.load(i + C, mask=m, other=0.0).to(tl.float32)
+    gate = gate * 0.5 * (1 + tl.erf(gate * 0.7071067811865476))
+    tl.store(Y + row[:, None] * C + c, tl.load(i, mask=m, other=0.0).to(tl.float32) * gate, mask=m)
+
+
+@triton.jit
+def k_combine(
+    H, R, V, S, MIX, Y, HW, C, VSTRIDE, CB: tl.constexpr, BLK: tl.constexpr, HAS_R: tl.constexpr, HAS_V: tl.constexpr,
+    HAS_S: tl.constexpr, SWITCH: tl.constexpr,
+):  # fmt: skip
+    n = tl.program_id(0).to(tl.int64)
+    row = tl.program_id(1) * BLK + tl.arange(0, BLK)
+    c = tl.program_id(2) * CB + tl.arange(0, CB)
+    m = (row < HW)[:, None] & (c >= 0)[None]
+    o = (n * HW + row)[:, None] * C + c[None]
+    y = tl.load(H + o, mask=m, other=0.0).to(tl.float32)
+    if HAS_R:
+        y += tl.load(R + o, mask=m, other=0.0).to(tl.float32)
+    if HAS_V:
+        y += tl.load(V + n * VSTRIDE + c).to(tl.float32)[None]
+    if HAS_S:
+        alpha = tl.sigmoid(tl.load(MIX).to(tl.float32))
+        if SWITCH:
+            alpha = 1 - alpha
+        y = alpha * tl.load(S + o, mask=m, other=0.0).to(tl.float32) + (1 - alpha) * y
+    tl.store(Y + o, y, mask=m)
+
+
+@triton.jit
+def k_attention(Q, Y, scale, T, S, HEADS, D: tl.constexpr, TP: tl.constexpr):
+    """One place, one head, all frames: their tokens lie S apart, and are read and written where they lie."""
+    pid = tl.program_id(0).to(tl.int64)
+    h, place = pid % HEADS, pid // HEADS
+    b, s = place // S, place % S
+    t, d = tl.arange(0, TP), tl.arange(0, D)
+    m = (t < T)[:, None] & (d >= 0)[None]
+    row = (b * T + t)[:, None] * S + s
+    i = Q + row * 3 * HEADS * D + h * D + d[None]
+    q = tl.load(i, mask=m, other=0.0)
+    k = tl.load(i + HEADS * D, mask=m, other=0.0)
+    v = tl.load(i + 2 * HEADS * D, mask=m, other=0.0)
+    p = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
+    p = tl.where((t < T)[None], p, float("-inf"))
+    p = tl.exp(p - tl.max(p, 1)[:, None])
+    y = tl.dot(p.to(v.dtype), v, input_precision="ieee") / tl.sum(p, 1)[:, None]
+    tl.store(Y + row * HEADS * D + h * D + d[None], y, mask=m)

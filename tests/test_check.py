@@ -1,0 +1,259 @@
+"""`svd-lab check`: every line can say OK and what is wrong; it runs on broken machines, and tells nobody's name or token."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections import namedtuple
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from PIL import Image
+
+from svd_lab import check, checkpoints, cli, machine
+from svd_lab.encoding import H264, encode
+
+NAMES = [*"python packages gpu driver memory disk weights ffmpeg".split(), "browser video", "generation"]
+TOKEN = "hf_TheTokenOfMinjiKimThatNobodyReads"
+GB = 1_000_000_000
+
+
+def test_a_healthy_machine_gets_a_line_for_each_check_and_status_0(capsys):
+    assert cli.main(["check", "--quick"]) == 0
+    head, *lines, tail = capsys.readouterr().out.splitlines()
+    assert [re.match(r"\[(OK|WARN)\] +([a-z ]+): .+", line)[2] for line in lines] == NAMES[:-1]
+    assert tail == "9 checks, none failed" and head.startswith("svd-lab ")
+
+
+def test_the_json_has_its_schema_a_generation_and_nothing_private(tmp_path):
+    home = tmp_path / "minji-kim"
+    home.mkdir()
+    environment = os.environ | {
+        "HOME": str(home),
+        "USER": "minji-kim",
+        "LOGNAME": "minji-kim",
+        "HF_TOKEN": TOKEN,
+        "HF_HOME": str(home / ".cache" / "huggingface"),
+        "SVD_LAB_MODELS": str(home / "models"),
+        "https_proxy": f"http://minji-kim:{TOKEN}@proxy:3128",
+    }
+    (home / "models" / "svd").mkdir(parents=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "svd_lab.cli", "check", "--json"],
+        env=environment, cwd=home, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0 and set(answer) == {"schema", "version", "ok", "checks"}
+    assert answer["schema"] == 1 and answer["ok"] is True and [row["name"] for row in answer["checks"]] == NAMES
+    assert all(set(row) == {"name", "status", "says", "data"} for row in answer["checks"])
+    rows = {row["name"]: row for row in answer["checks"]}
+    assert "6 frames in 3 steps" in rows["generation"]["says"] and 0 < rows["generation"]["data"]["seconds"] < 60
+    assert "~/models/svd is not whole" in rows["weights"]["says"] and rows["weights"]["status"] == "warn"
+    said = done.stdout + done.stderr
+    for secret in (TOKEN, "minji", str(tmp_path), socket.gethostname()):
+        assert secret not in said, secret
+    assert sorted(path.name for path in home.iterdir() if not path.name.startswith(".")) == ["models"]
+
+
+def test_it_runs_where_torch_and_pillow_cannot_be_imported():
+    code = (
+        "import sys; sys.modules.update(torch=None, PIL=None); from svd_lab.cli import main; sys.exit(main(['check']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    failed = re.findall(r"^\[FAIL\] ([a-z ]+): (\w+)", done.stdout, re.M)
+    assert done.returncode == 1 and not done.stderr
+    assert (
+        {"gpu", "ffmpeg", "generation"}
+        <= {name for name, _ in failed}
+        <= {"gpu", "ffmpeg", "browser video", "generation"}
+    )
+    assert "checks failed: gpu, " in done.stdout.splitlines()[-1]
+
+
+def test_a_check_that_raises_is_a_failed_line(monkeypatch, capsys):
+    def broken():
+        raise OSError(f"nothing works for {TOKEN}\nin {Path.home()}/x")
+
+    monkeypatch.setattr(check, "check_disk", broken)
+    assert check.main(["--quick"]) == 1
+    out = capsys.readouterr().out
+    assert "[FAIL] disk: OSError: nothing works for hf_… in ~/x\n" in out and "1 of 9 checks failed: disk" in out
+
+
+def test_missing_and_old_packages_and_an_old_python_fail(monkeypatch):
+    genuine = metadata.version
+
+    def version(name):
+        if name == "tqdm":
+            raise metadata.PackageNotFoundError(name)
+        return "0.1" if name == "diffusers" else genuine(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    status, says, _ = machine.check_packages()
+    assert (
+        status == "fail" and "tqdm is missing" in says and "diffusers 0.1 is not >=" in says and "pip install" in says
+    )
+    monkeypatch.setattr(machine.platform, "python_version", lambda: "3.9.1")
+    status, says, _ = machine.check_python()
+    assert status == "fail" and "3.9.1 is not >=3.11" in says
+
+
+def write_group(folder, limit, used, inactive, v1=False):
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if v1 else ("memory.max", "memory.current")
+    for name, value in zip(names, (limit, used), strict=True):
+        (folder / name).write_text(f"{value}\n")
+    (folder / "memory.stat").write_text(f"anon 1\n{'total_' if v1 else ''}inactive_file {inactive}\n")
+
+
+def test_the_narrowest_limit_of_a_container_counts_without_cached_files(tmp_path):
+    own = tmp_path / "own"
+    assert machine.memory_limit(tmp_path, own) is None
+    own.write_text("0::/class/minji\n")
+    assert machine.memory_limit(tmp_path, own) is None
+    write_group(tmp_path / "class", 4 * GB, 3 * GB, 1 * GB)
+    write_group(tmp_path / "class" / "minji", "max", 1 * GB, 0)
+    assert machine.memory_limit(tmp_path, own) == (4 * GB, 2 * GB)
+    write_group(tmp_path / "class" / "minji", 2 * GB, 1 * GB, 0)
+    assert machine.memory_limit(tmp_path, own) == (2 * GB, 1 * GB)
+    own.write_text("5:cpu,cpuacct:/x\n3:memory:/docker/abc\n")  # v1, as seen in a container that does not see that path
+    write_group(tmp_path / "memory", 3 * GB, 2 * GB, 1 * GB, v1=True)
+    assert machine.memory_limit(tmp_path, own) == (3 * GB, 1 * GB)
+
+
+@pytest.mark.parametrize(
+    ("limit", "status", "words"),
+    [
+        (None, "ok", "14.0 of 16.0 GB free"),
+        ((8 * GB, 2 * GB), "ok", "6.0 of 8.0 GB free (this container's limit)"),
+        ((2 * GB, GB // 2), "warn", "1.5 of 2.0 GB"),
+        ((1 * GB, GB // 2), "fail", "the miniature needs 1 GB"),
+    ],
+)
+def test_memory_is_what_this_container_may_use(monkeypatch, limit, status, words):
+    memory = namedtuple("memory", "total available")(16 * GB, 14 * GB)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(machine, "memory_limit", lambda: limit)
+    found, says, data = machine.check_memory()
+    assert (found, words in says) == (status, True) and data["machine"] == 16 * GB
+
+
+@pytest.mark.parametrize(
+    ("free", "writable", "status"), [(50, True, "ok"), (3, True, "warn"), (0.1, True, "fail"), (50, False, "fail")]
+)
+def test_little_disk_is_a_warning_and_none_a_failure(monkeypatch, free, writable, status):
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: namedtuple("usage", "free")(free * GB))
+    monkeypatch.setattr(machine.os, "access", lambda *_: writable)
+    found, says, _ = machine.check_disk()
+    assert found == status and ("cannot be written" in says) == (not writable)
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """A GPU of which check_gpu asks; its matrices lie on the CPU. card(free bytes)."""
+
+    ones = torch.ones
+
+    def card(free):
+        monkeypatch.setattr(torch, "ones", lambda *size, device, dtype: ones(*size, dtype=dtype))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 16 * GB))
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Test GPU")
+
+    return card
+
+
+def test_a_gpu_is_named_with_its_memory_and_one_too_small_or_broken_is_told(card, monkeypatch, capsys):
+    card(15 * GB)
+    assert machine.check_gpu()[:2] == (
+        "ok",
+        f"Test GPU (15.0 of 16.0 GB free); torch {torch.__version__} is built without CUDA",
+    )
+    card(4 * GB)
+    status, says, _ = machine.check_gpu()
+    assert status == "warn" and "svd wants 8 GB" in says
+
+    def no_kernel(*_, **__):
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(torch, "ones", no_kernel)
+    assert check.main(["--quick"]) == 1
+    assert "[FAIL] gpu: RuntimeError: CUDA error: no kernel image" in capsys.readouterr().out
+
+
+def test_a_driver_that_torch_cannot_use_is_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(machine, "_driver", lambda: None)
+    assert machine.check_gpu()[0] == "ok" and machine.check_driver()[1].startswith("none")
+    monkeypatch.undo()
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 550.54.15\necho 550.54.15\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert machine.check_driver() == ("ok", "NVIDIA 550.54.15", {"version": "550.54.15"})
+    status, says, _ = machine.check_gpu()
+    assert status == "warn" and "there is an NVIDIA driver, but torch sees no GPU" in says
+
+
+def test_weights_that_are_not_whole_are_told_and_the_miniatures_fail(
+    tiny_folder, tiny_image_folder, tmp_path, monkeypatch
+):
+    broken = tmp_path / "svd"
+    shutil.copytree(tiny_folder, broken)
+    monkeypatch.setattr(checkpoints, "cached_folder", lambda _: None)
+    monkeypatch.setattr(checkpoints, "mini_folder", lambda: tiny_folder)
+    monkeypatch.setattr(checkpoints, "text_mini_folder", lambda: tiny_image_folder)
+    monkeypatch.setenv("SVD_LAB_MODELS", str(tmp_path))
+    status, says, data = check.check_weights()
+    assert status == "ok" and "svd is whole (SVD_LAB_MODELS); svd-xt is not here" in says and data["svd"]["whole"]
+    weights = broken / "unet" / "diffusion_pytorch_model.safetensors"
+    os.truncate(weights, weights.stat().st_size - 1)
+    status, says, data = check.check_weights()
+    assert status == "warn" and "svd: the model folder" in says and "cut off" in says and not data["svd"]["whole"]
+    monkeypatch.setattr(checkpoints, "mini_folder", lambda: broken)
+    assert check.check_weights()[0] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("what", "arguments"),
+    [
+        ("yuv444p", [word.replace("yuv420p", "yuv444p") for word in H264]),
+        ("not ready to play while it loads", [word for word in H264 if word not in ("-movflags", "+faststart")]),
+        ("mpeg4", "-c:v mpeg4 -pix_fmt yuv420p -movflags +faststart -f mp4".split()),
+        ("the frames do not come back", [H264[0], "negate," + H264[1], *H264[2:]]),
+    ],
+)
+def test_a_video_that_browsers_do_not_play_fails(tmp_path, monkeypatch, what, arguments):
+    video = tmp_path / "three.mp4"
+    assert check.check_ffmpeg(video)[0] == "ok" and check.check_browser_video(video)[0] == "ok"
+    encode([Image.new("RGB", (64, 48), colour) for colour in ("red", "lime", "blue")], video, 7, arguments)
+    status, says, _ = check.check_browser_video(video)
+    assert status == "fail" and what in says
+
+
+def test_without_ffmpeg_the_line_says_how_to_get_it(monkeypatch, capsys):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/no/such/ffmpeg")
+    assert check.main(["--quick"]) == 1
+    assert re.search(r"\[FAIL\] ffmpeg: OSError: .*unset IMAGEIO_FFMPEG_EXE", capsys.readouterr().out)
+
+
+def test_texts_lose_names_and_tokens_wherever_they_stand(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/minji")
+    monkeypatch.setenv("USER", "minji")
+    monkeypatch.setenv("LOGNAME", "minji")
+    monkeypatch.setattr(socket, "gethostname", lambda: "lab-7.uni.example")
+    monkeypatch.setenv("HF_TOKEN", "not-of-the-usual-kind")
+    text = (
+        f"/home/minji/a and /mnt/minji/b of minji on lab-7 or lab-7.uni.example: {TOKEN}, not-of-the-usual-kind; minjis"
+    )
+    assert check.clean(text) == "~/a and /mnt/…/b of … on … or …: hf_…, hf_…; minjis"
