@@ -37,7 +37,7 @@
 model: str = "auto"  # ko| 영상 모델: auto(GPU가 있으면 svd, 없으면 mini), mini, svd, 폴더, Hub ID # en| the video model: auto (svd on a GPU, else mini), mini, svd, a folder or a Hub id
 image_model: str = "auto"  # ko| 그림 모델: auto(영상 모델에 맞춰 sd21이나 mini), mini, sd21, 폴더, Hub ID # en| the image model: auto, mini, sd21, a folder or a Hub id
 seed: int = 1972088094  # ko| 시드: 0~4294967295, -1이면 무작위로 뽑음 # en| 0 to 4294967295; -1 draws one
-prompt: str = "a photograph of an astronaut riding a horse"  # ko| 무엇을 그릴지. 진짜 모델에는 영어로, 미니에는 한국어도 돼요 # en| what to draw, in English; the mini reads Korean
+prompt: str = "a photograph of an astronaut riding a horse"  # ko| 무엇을 그릴지. 진짜 모델에는 영어로, 미니에는 한국어도 돼요 # en| what to draw; the mini reads Korean
 num_frames: int = 12  # ko| 만들 프레임 수, 2 이상 # en| frames to make, at least 2
 num_inference_steps: int = 10  # ko| 영상의 잡음을 걷어 내는 횟수, 1 이상. 비교할 때는 절반만 써요 # en| denoising steps of the video, at least 1; comparisons take half as many
 out_dir: str = "out/04_text_to_video"  # ko| 결과를 담을 폴더 # en| folder for the results

@@ -173,11 +173,15 @@ class World:
         self.draw = Draw(device, seed)
         self.kinds = torch.tensor([INDEX[catalogue()[i]["kind"]] for i in self.keep], device=device)
         self.ids = torch.tensor(self.keep, device=device)
-        self.atlas = as_atlas(np.stack([_cell(i) for i in self.keep]), device)
+        self.atlas = as_atlas(self._cells(), device)
         members = torch.bincount(self.kinds, minlength=len(KINDS)).clamp(min=1)
         self.weights = (torch.tensor(list(KINDS.values()), device=device) / members)[self.kinds]
         flags = lambda names: torch.tensor([k in names for k in KINDS], device=device)  # noqa: E731
         self.directional, self.tall = flags(DIRECTIONAL), flags(TALL)
+
+    def _cells(self) -> np.ndarray:
+        """The rows of the atlas, uint8 [m,112,112,4]."""
+        return np.stack([_cell(i) for i in self.keep])
 
     def _unknown(self, n: int) -> torch.Tensor:
         """Cut-outs [n,4,112,112] of random shape and texture: things without a natural motion."""
@@ -274,6 +278,7 @@ class World:
         video = sample(picture, grid, "border")
         alpha = torch.zeros(n, frames, HEIGHT, WIDTH, device=d)
         unknown = self._unknown(n)
+        height = first = aside = level = None  # of the first thing, for its twin
         for j, present in enumerate([~empty | shape, second]):
             k = kind[:, j : j + 1]
             room = self.tall[k[:, 0]]

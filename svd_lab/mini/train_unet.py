@@ -20,6 +20,7 @@ from .optim import Optimiser
 from .rewrites import rewrite
 from .scenes import FRAMES, KINDS, World
 from .stretch import Clock, Graphed, finish, half, load_parts, save_parts, start
+from .varied import VariedWorld
 
 H, W = 16, 28  # latent cells
 
@@ -131,7 +132,7 @@ def train(args) -> None:
         optimiser.load(torch.load(args.resume, map_location=device))
     fresh = optimiser.n
     torch.manual_seed(7000 + 100 * args.seed + rank)
-    bank = Bank(vae, World(device, seed=5000 + 100 * args.seed + rank, varied=True), args.bank, min(64, args.prefill))
+    bank = Bank(vae, VariedWorld(device, seed=5000 + 100 * args.seed + rank), args.bank, min(64, args.prefill))
     while bank.n < args.prefill:
         bank.fill()
     if rank == 0:

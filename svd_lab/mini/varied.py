@@ -22,7 +22,7 @@ from PIL import Image
 
 from .backgrounds import HEIGHT, PALETTES, WIDTH, backgrounds
 from .places import PAINTERS
-from .scenes import CELL, INDEX, Clips, World, as_atlas, catalogue, cutout
+from .scenes import CELL, INDEX, Clips, World, catalogue, cutout
 from .text_scenes import INSIDE, SEAT, rider
 from .text_world import things
 
@@ -34,19 +34,22 @@ KEYS = list(PAINTERS)
 PLACE_WEIGHTS = [3.0 if k in ("aerial", "city night") else 0.35 if k.startswith("plain") else 1.0 for k in KEYS]
 KEYS_A_CALL = 8  # painted at once: each further place costs some hundred kernel launches
 SIGMAS = (0.35, 1.1)  # of the blur, pixels; measured on the text mini's pictures (docs/mini.md)
-CONTRAST = (24 / 255, 60 / 255)  # mean difference of a hidden thing from its background, in the channel that differs most
+CONTRAST = (
+    24 / 255,
+    60 / 255,
+)  # of a hidden thing with its background: mean difference in the channel that differs most
 
-# Whose way version 2 took for the other (one guess at sigma 80 of the known things with a direction, four pictures each, below -0.25
-# of 1 in one or below 0.4 in two; docs/mini.md), and the measure's blowfish.
+# Whose way version 2 took for the other: of each known thing with a direction four pictures, one guess at sigma 80
+# (docs/mini.md has the measure); and the measure's blowfish.
 HARD = (
-    "tram car", "railway car", "bus", "racing car", "police car", "taxi", "automobile", "pickup truck", "shopping cart", "roller skate",
-    "speedboat", "sailboat", "ant", "turtle", "spouting whale", "eagle", "bird", "horse", "llama", "water buffalo", "rhinoceros",
+    "tram car", "railway car", "bus", "racing car", "police car", "taxi", "automobile", "pickup truck", "shopping cart",
+    "roller skate", "speedboat", "sailboat", "ant", "turtle", "spouting whale", "eagle", "bird", "horse", "llama", "water buffalo", "rhinoceros",
     "black cat", "cricket", "blowfish", "person in manual wheelchair",
 )  # fmt: skip
 
 
 def mounted(someone: Image.Image, mount: Image.Image, saddle: float, how: str, size: float) -> Image.Image:
-    """Someone on a mount, both RGBA cut-outs that face left, as one cut-out of 112 x 112 pixels that fills its cell but for the margin.
+    """Someone on a mount, both RGBA cut-outs that face left, as one cut-out of 112 x 112 pixels (a margin of 4 all round).
 
     saddle: where on the mount's width the seat is, 0..1. how: text_world.Thing.rider. size: of the rider, in sides of the mount.
     """
@@ -117,7 +120,8 @@ def softened(pictures: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     at = torch.arange(-3, 4, device=pictures.device)
     kernel = torch.exp(-(at**2) / (2 * sigma[:, None] ** 2))
     kernel = (kernel / kernel.sum(1, keepdim=True))[:, None]
-    x = F.pad(pictures.transpose(0, 1), (3, 3, 3, 3), mode="replicate")  # clips as channels: each has a kernel of its own
+    # Clips as channels: each has a kernel of its own.
+    x = F.pad(pictures.transpose(0, 1), (3, 3, 3, 3), mode="replicate")
     x = F.conv2d(F.conv2d(x, kernel[:, :, None], groups=len(sigma)), kernel[..., None], groups=len(sigma))
     return x.transpose(0, 1)
 
@@ -128,12 +132,10 @@ class VariedWorld(World):
     stretch = 0.25
 
     def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0):
-        super().__init__(device, things, seed)
-        cells, mounts = mounted_cells()
+        self.mounted, mounts = mounted_cells()
         if things == "held_out":  # riders and mounts are known things
-            cells, mounts = cells[:, :0], ()
-        plain = [np.stack([np.asarray(cutout(i, file)) for i in self.keep]) for file in FILES]
-        self.atlas = as_atlas(np.concatenate([np.concatenate(pair) for pair in zip(plain, cells, strict=True)]), device)
+            self.mounted, mounts = self.mounted[:, :0], ()
+        super().__init__(device, things, seed)
         self.rows = len(self.keep) + len(mounts)  # of one style
         hard = torch.tensor([catalogue()[i]["en"] in HARD for i in self.keep], device=device)
         self.weights = torch.where(hard, 2.0, 1.0) * self.weights
@@ -143,6 +145,10 @@ class VariedWorld(World):
             ids = torch.tensor(mounts, device=device)
             kinds = torch.tensor([INDEX[catalogue()[i]["kind"]] for i in mounts], device=device)
             self.ids, self.kinds = torch.cat([self.ids, ids]), torch.cat([self.kinds, kinds])
+
+    def _cells(self) -> np.ndarray:
+        alone = [[np.asarray(cutout(i, file)) for i in self.keep] for file in FILES]
+        return np.concatenate([np.concatenate(both) for both in zip(alone, self.mounted, strict=True)])
 
     def _scenery(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         draw = self.draw
