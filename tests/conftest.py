@@ -11,6 +11,7 @@ import signal
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: waiting threads must not spin on shared cores
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test reaches for the internet
+os.environ.pop("PYTEST_ADDOPTS", None)  # read by now; a pytest that a test starts (nbval's) must not have it, too
 
 import numpy as np
 import pytest

@@ -1,5 +1,6 @@
 """batch: many pictures or prompts as one at a time, on several processes, whatever is in the way or ended a run before."""
 
+import contextlib
 import json
 import os
 import re
@@ -99,7 +100,10 @@ def test_after_a_kill_the_batch_is_resumed(pictures, tiny_folder, tmp_path):
 
     def kill_one(line):
         if not killed:
-            tree = {child.pid: child.cmdline() for child in psutil.Process().children(recursive=True)}
+            tree = {}
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):  # another test's, that ends just now
+                    tree[child.pid] = child.cmdline()
             workers = [
                 pid for pid, words in tree.items() if words[1:3] == ["-u", "-m"] and "svd_lab.batch_worker" in words
             ]
