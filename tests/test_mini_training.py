@@ -10,6 +10,8 @@ import torch
 
 from svd_lab.mini.models import LATENT, make_unet, make_vae
 from svd_lab.mini.rewrites import rewrite
+from svd_lab.mini.scenes import World
+from svd_lab.mini.train_unet import Bank, sigmas
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -97,6 +99,28 @@ def test_kernels_equal_pytorch_in_the_interpreter():
     assert run("-c", KERNELS, TRITON_INTERPRET="1").count("\n") >= 9
 
 
+def test_noise_levels_end_where_they_are_told():
+    torch.manual_seed(0)
+    for top in (700.0, 100.0):
+        only_wide = sigmas(400, "cpu", 1.5, 1.6, 1.0, top)
+        assert 0.01 <= only_wide.min() and 0.9 * top < only_wide.max() <= top
+        assert abs(only_wide.log().mean() - torch.tensor([0.01, top]).log().mean()) < 0.1, "even in ln(sigma)"
+    middle = sigmas(400, "cpu", 1.5, 1.6, 0.0).log()
+    assert abs(middle.mean() - 1.5) < 0.05 and abs(middle.std() - 1.6) < 0.1
+
+
+def test_the_bank_gives_the_newest_clips_and_draws_them_as_it_is_asked_to():
+    torch.manual_seed(0)
+    bank = Bank(make_vae().eval(), World(seed=3), size=2, batch=1, nothing=1.0)
+    for fill in range(3):
+        bank.fill()
+        x0, *_, what = bank.newest(9)
+        assert torch.equal(x0, bank.parts[0][[fill % 2]].float()), fill
+        assert x0.abs().sum() > 0 and len(x0) == 1
+        assert (what[:, 1] == 0).all(), "nothing that has a direction, as it was asked for"
+    assert bank.n == 2
+
+
 def test_three_steps_of_every_stage_on_a_cpu_give_a_folder_the_genuine_pipeline_reads(tmp_path):
     common = ("--steps", "3", "--out", str(tmp_path))
     out = run("-m", "svd_lab.mini.train", "vae", *common, "--batch", "2", "--pool", "4", "--state", str(tmp_path / "v"))
@@ -105,6 +129,9 @@ def test_three_steps_of_every_stage_on_a_cpu_give_a_folder_the_genuine_pipeline_
     bank = ("--batch", "2", "--bank", "4", "--prefill", "4", "--vae", vae)
     out = run("-m", "svd_lab.mini.train", "unet", *common, *bank, "--state", str(tmp_path / "u"))
     assert "unet 1 " in out and "nan" not in out
+    assert float(out.rsplit("unseen ", 1)[1].split()[0]) > 0.1, (
+        "untrained, it cannot know a clip that it has never seen"
+    )
     out = run(
         "-m",
         "svd_lab.mini.train",
@@ -115,6 +142,7 @@ def test_three_steps_of_every_stage_on_a_cpu_give_a_folder_the_genuine_pipeline_
         str(tmp_path / "u2"),
         "--resume",
         str(tmp_path / "u"),
+        *("--top", "100", "--nothing", "0.08", "--two", "0.24", "--ask", "0.1"),
     )
     assert "unet 4 " in out, "a stretch goes on where the last one stopped"
     run(

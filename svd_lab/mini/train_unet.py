@@ -45,8 +45,8 @@ def clip_pixels(picture: torch.Tensor) -> torch.Tensor:
 class Bank:
     """Clips already encoded: video latents, picture latents, the picture, the three numbers, where things are, what they are."""
 
-    def __init__(self, vae, world: World, size: int, batch: int):
-        self.vae, self.world, self.size, self.batch = vae, world, size // batch * batch, batch
+    def __init__(self, vae, world: World, size: int, batch: int, **settings):
+        self.vae, self.world, self.size, self.batch, self.settings = vae, world, size // batch * batch, batch, settings
         device = world.draw.device
         room = lambda *s, dtype=torch.float16: torch.zeros(self.size, *s, device=device, dtype=dtype)  # noqa: E731
         self.parts = [
@@ -61,7 +61,7 @@ class Bank:
 
     @torch.no_grad()
     def fill(self) -> None:
-        c, n = self.world.clips(self.batch), self.batch
+        c, n = self.world.clips(self.batch, **self.settings), self.batch
         device = c.video.device
         first = (c.video[:, 0] * 255).round().to(torch.uint8)
         picture = first.float() / 127.5 - 1
@@ -87,13 +87,19 @@ class Bank:
         x, *rest = (p[i] for p in self.parts)
         return [x[:, :frames].float(), *rest]
 
+    def newest(self, n: int) -> list[torch.Tensor]:
+        """Up to n clips of the last fill, all frames: right after it no step has seen them."""
+        i = (self.at - 1 - torch.arange(min(n, self.batch), device=self.parts[0].device)) % self.size
+        x, *rest = (p[i] for p in self.parts)
+        return [x.float(), *rest]
 
-def sigmas(n: int, device, mean: float, spread: float, wide: float) -> torch.Tensor:
-    """[n] noise levels, stratified: lognormal, and a share `wide` uniform in ln(sigma) over 0.01 .. 700, where sampling starts."""
+
+def sigmas(n: int, device, mean: float, spread: float, wide: float, top: float = 700.0) -> torch.Tensor:
+    """[n] noise levels, stratified: lognormal, and a share `wide` uniform in ln(sigma) over 0.01 .. `top`."""
     k = int(n * wide)
     strata = lambda m: (torch.rand(1, device=device) + torch.arange(m, device=device) / max(1, m)).remainder(1)  # noqa: E731
     normal = mean + spread * math.sqrt(2) * torch.erfinv(2 * strata(n - k).clamp(1e-4, 1 - 1e-4) - 1)
-    lo, hi = math.log(0.01), math.log(700)
+    lo, hi = math.log(0.01), math.log(top)
     return torch.exp(torch.cat([normal, lo + (hi - lo) * strata(k)]))
 
 
@@ -108,6 +114,22 @@ def v_loss(unet, x0, cond, embedding, ids, mask, sigma, noise, weight: float):
     each = (error * w).mean((1, 2, 3, 4)) / w.mean((1, 2, 3, 4))
     inside = (error.detach() * s * s / (s * s + 1) * mask).mean((1, 2, 3, 4)) / mask.mean((1, 2, 3, 4)).clamp(min=1e-3)
     return each.mean(), each.detach(), inside
+
+
+@torch.no_grad()
+def unseen_error(unet, clip, bank: Bank, n: int) -> float:
+    """Error of x0 around things at sigma 60, where way and kind of motion are decided, on clips that no step has seen.
+
+    Far above the log's ">40", which is of clips of the bank: the bank is being learnt by heart, so refresh it more often (--every).
+    """
+    bank.fill()
+    x0, cond, picture, ids, mask, _ = bank.newest(n)
+    dtype = next(unet.parameters()).dtype
+    embedding = clip(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
+    sigma = torch.full((len(x0),), 60.0, device=x0.device)
+    return (
+        v_loss(unet, x0, cond.float(), embedding, ids, mask.float(), sigma, torch.randn_like(x0), 0.0)[2].mean().item()
+    )
 
 
 def train(args) -> None:
@@ -132,7 +154,8 @@ def train(args) -> None:
         optimiser.load(torch.load(args.resume, map_location=device))
     fresh = optimiser.n
     torch.manual_seed(7000 + 100 * args.seed + rank)
-    bank = Bank(vae, VariedWorld(device, seed=5000 + 100 * args.seed + rank), args.bank, min(64, args.prefill))
+    world = VariedWorld(device, seed=5000 + 100 * args.seed + rank)
+    bank = Bank(vae, world, args.bank, min(64, args.prefill), nothing=args.nothing, two=args.two)
     while bank.n < args.prefill:
         bank.fill()
     if rank == 0:
@@ -152,7 +175,7 @@ def train(args) -> None:
             embedding * keep_embedding[:, None].to(dtype),
         )
         loss, each, inside = v_loss(unet, x0, cond, embedding, ids, mask.float(), sigma, noise, args.inside)
-        (loss + 0.05 * (kind + facing).mean()).backward()
+        (loss + args.ask * (kind + facing).mean()).backward()
         return each, inside, right.detach(), facing.detach().sum() / side.abs().sum().clamp(min=1)
 
     step = Graphed(work, optimiser, gpu)
@@ -171,7 +194,7 @@ def train(args) -> None:
             bank.fill()
         n, frames = args.batch, 10 if clock.n % 5 == 0 else FRAMES
         late = max(0.0, (progress - 0.8) / 0.2)  # details last
-        sigma = sigmas(n, device, args.mean - 0.8 * late, 1.6, args.wide * (1 - 0.3 * late))
+        sigma = sigmas(n, device, args.mean - 0.8 * late, 1.6, args.wide * (1 - 0.3 * late), args.top)
         drop = torch.rand(n, device=device)  # 8% neither, 4% no picture latents, 4% no embedding
         keep_picture = (drop > 0.12).float()
         keep_embedding = ((drop > 0.08) & ~((drop > 0.12) & (drop <= 0.16))).float()
@@ -183,13 +206,15 @@ def train(args) -> None:
         count.index_add_(0, k, keep_picture)
         sums[0].index_add_(0, k, each * keep_picture)
         sums[1].index_add_(0, k, inside * keep_picture)
-        if rank == 0 and (clock.n in (1, 2, 5, 20, 100) or clock.n % 500 == 0):
+        if rank == 0 and (clock.n in (1, 2, 5, 20, 100, args.steps) or clock.n % 500 == 0):
             v, x = (sums / count.clamp(min=1)).tolist()
+            ask = clock.n % 500 == 0 or clock.n == args.steps
+            unseen = f" unseen {unseen_error(unet, clip, bank, n):.3f}" if ask else ""
             print(
                 f"unet {optimiser.n} t {time.time() - clock.started:.0f}s {(time.time() - last) / (clock.n - before) * 1e3:.1f} ms "
                 f"prog {progress:.3f} rate {rate:.3f} norm {norm.item():.2f} bank {bank.n} kind {right.item():.2f} "
                 f"facing {facing.item():.2f} | v {' '.join(f'{a}:{b:.3f}' for a, b in zip(names, v, strict=True))}"
-                f" | x0 inside {' '.join(f'{b:.3f}' for b in x)}",
+                f" | x0 inside {' '.join(f'{b:.3f}' for b in x)}{unseen}",
                 flush=True,
             )
             last, before = time.time(), clock.n

@@ -43,8 +43,8 @@ CONTRAST = (
 # (docs/mini.md has the measure); and the measure's blowfish.
 HARD = (
     "tram car", "railway car", "bus", "racing car", "police car", "taxi", "automobile", "pickup truck", "shopping cart",
-    "roller skate", "speedboat", "sailboat", "ant", "turtle", "spouting whale", "eagle", "bird", "horse", "llama", "water buffalo", "rhinoceros",
-    "black cat", "cricket", "blowfish", "person in manual wheelchair",
+    "roller skate", "speedboat", "sailboat", "ant", "turtle", "spouting whale", "eagle", "bird", "horse", "llama",
+    "water buffalo", "rhinoceros", "black cat", "cricket", "blowfish", "person in manual wheelchair",
 )  # fmt: skip
 
 
