@@ -90,15 +90,14 @@ def _count(pipe: Any) -> Counts:
     width, height = native_size(pipe)
     pixels, item = width * height, pipe.unet.dtype.itemsize
     costs, live = [], []
-    with torch.no_grad():
-        for call in (step, decode, _encode):
-            frames = 1 if draws or call is _encode else 3
-            with _meter(frames) as meter:
-                if not (draws and call is _encode):
-                    call(empty, frames, height, width, torch.device("meta"), torch.float32)
-            cost = (meter.plain, meter.over_space / pixels, meter.over_time / frames)
-            costs.append(tuple(flop / 1e9 / (frames * pixels) for flop in cost))
-            live.append(meter.peak / (frames * pixels) * item / 4)
+    for call in (step, decode, _encode):
+        frames = 1 if draws or call is _encode else 3
+        with meter(frames) as counted:
+            if not (draws and call is _encode):
+                call(empty, frames, height, width, torch.device("meta"), torch.float32)
+        cost = (counted.plain, counted.over_space / pixels, counted.over_time / frames)
+        costs.append(tuple(flop / 1e9 / (frames * pixels) for flop in cost))
+        live.append(counted.peak / (frames * pixels) * item / 4)
     return Counts(*costs, *live)
 
 
@@ -116,52 +115,57 @@ class _Shell:
 
 
 @contextmanager
-def _meter(frames: int) -> Iterator[Any]:
-    """Counts the FLOP of what runs inside on meta tensors (a multiplication and an addition are two): .plain, .over_space and
-    .over_time of attention; and the .peak of live bytes."""
+def meter(frames: int = 0) -> Iterator[Any]:
+    """Counts what runs inside on meta tensors: FLOP (a multiplication and an addition are two), .plain, and .over_space and
+    .over_time of attention; and the .peak of bytes that live, without those alive before.
+
+    frames: how long attention over time is, to tell it from that over space. A storage counts once, whatever views it has;
+    attention never makes its matrix of all pairs, as torch's own does not.
+    """
     import torch
     from torch.overrides import TorchFunctionMode
     from torch.utils._python_dispatch import TorchDispatchMode
 
     aten = torch.ops.aten
     first = {aten.mm.default: 0, aten.bmm.default: 0, aten.addmm.default: 1, aten.baddbmm.default: 1}
+    known: set[int] = set()
 
     class Meter(TorchDispatchMode):
         plain = over_space = over_time = live = peak = 0
 
         def __torch_dispatch__(self, call: Any, types: Any, args: tuple = (), keywords: dict | None = None) -> Any:
+            known.update(a.untyped_storage()._cdata for a in args if isinstance(a, torch.Tensor))  # weights, too
             result = call(*args, **(keywords or {}))
             if call is aten.convolution.default:
                 self.plain += 2 * result.numel() * args[1][0].numel()
             elif call in first:
                 self.plain += 2 * result.numel() * args[first[call]].shape[-1]
             for tensor in result if isinstance(result, tuple | list) else (result,):
-                if isinstance(tensor, torch.Tensor) and not tensor._is_view() and not any(tensor is a for a in args):
-                    size = tensor.numel() * tensor.element_size()
-                    self.live += size
+                if isinstance(tensor, torch.Tensor) and (storage := tensor.untyped_storage())._cdata not in known:
+                    known.add(storage._cdata)
+                    self.live += storage.nbytes()
                     self.peak = max(self.peak, self.live)
-                    weakref.finalize(tensor, self.release, size)
+                    weakref.finalize(storage, self.release, storage._cdata, storage.nbytes())
             return result
 
-        def release(self, size: int) -> None:
+        def release(self, key: int, size: int) -> None:
             self.live -= size
+            known.discard(key)
 
     class Attention(TorchFunctionMode):
-        """torch's own attention never makes the matrix of all pairs; on meta tensors it would."""
-
         def __torch_function__(self, call: Any, types: Any, args: tuple = (), keywords: dict | None = None) -> Any:
             if call is not torch.nn.functional.scaled_dot_product_attention:
                 return call(*args, **(keywords or {}))
             query, key = args[:2]
             flop = 4 * query.numel() * key.shape[-2]
             if key.shape[-2] != query.shape[-2]:  # the picture's one token, or a text's 77
-                meter.plain += flop
+                counted.plain += flop
             elif key.shape[-2] == frames:
-                meter.over_time += flop
+                counted.over_time += flop
             else:
-                meter.over_space += flop
+                counted.over_space += flop
             return torch.empty_like(query)
 
-    meter = Meter()
-    with meter, Attention():
-        yield meter
+    counted = Meter()
+    with torch.no_grad(), counted, Attention():
+        yield counted

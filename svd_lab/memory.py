@@ -20,10 +20,11 @@ storage that lives is added up. For the class's recipe on an H100 (10 frames of 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from svd_lab.counting import meter
 
 GIB = 2**30
 
@@ -165,42 +166,10 @@ def load(
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
-    """Bytes alive at the peak of `call` on meta tensors, without those alive before. A storage counts once, whatever views it has;
-    attention never makes its matrix of all pairs, as torch's own on a GPU."""
-    import torch
-    from torch.overrides import TorchFunctionMode
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    known: set[int] = set()
-
-    class Meter(TorchDispatchMode):
-        live = peak = 0
-
-        def __torch_dispatch__(self, call: Any, types: Any, args: tuple = (), keywords: dict | None = None) -> Any:
-            known.update(a.untyped_storage()._cdata for a in args if isinstance(a, torch.Tensor))  # weights, too
-            result = call(*args, **(keywords or {}))
-            for tensor in result if isinstance(result, tuple | list) else (result,):
-                if isinstance(tensor, torch.Tensor) and (storage := tensor.untyped_storage())._cdata not in known:
-                    known.add(storage._cdata)
-                    self.live += storage.nbytes()
-                    self.peak = max(self.peak, self.live)
-                    weakref.finalize(storage, self.release, storage._cdata, storage.nbytes())
-            return result
-
-        def release(self, key: int, size: int) -> None:
-            self.live -= size
-            known.discard(key)
-
-    class Attention(TorchFunctionMode):
-        def __torch_function__(self, call: Any, types: Any, args: tuple = (), keywords: dict | None = None) -> Any:
-            if call is torch.nn.functional.scaled_dot_product_attention:
-                return torch.empty_like(args[0])
-            return call(*args, **(keywords or {}))
-
-    meter = Meter()
-    with torch.no_grad(), meter, Attention():
+    """Bytes alive at the peak of `call` on meta tensors, without those alive before (see counting.meter)."""
+    with meter() as counted:
         call()
-    return meter.peak
+    return counted.peak
 
 
 def choose(need: Load, free: float, memory: str = "auto", constants: Constants = CONSTANTS) -> Recipe:
