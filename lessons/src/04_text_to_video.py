@@ -305,10 +305,10 @@ for kind, names in known.items():
 # %% tags=["korean-prompts"] id="prompts"
 texts = [
     "a red balloon on a beach",
-    "눈 내린 들판의 여우",
+    "눈 내린 들판의 여우",  # ko| 장소와 물건 # en| a fox in a snowy field
     "two rabbits in a meadow",
-    "바닷속 거북이를 탄 펭귄",
-    "밤하늘의 로켓, 불꽃놀이",
+    "바닷속 거북이를 탄 펭귄",  # ko| 관계: 타다 # en| a penguin riding a turtle under the sea
+    "밤하늘의 로켓, 불꽃놀이",  # ko| 장소가 둘 # en| a rocket in the night sky, fireworks
     "a wombat playing chess",
 ]
 for number, text in enumerate(texts, 1):
