@@ -15,7 +15,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .scenes import KINDS, Clips, catalogue
+from .motion import KINDS
+from .scenes import Clips, catalogue
 
 THRESHOLD = 40 / 255  # of a thing's pixel, in the channel that differs most
 SEEN = 60  # pixels; a thing of fewer is hidden or has left, and has no shape to compare

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from .models import CLIP_MEAN, CLIP_STD, LATENT, make_clip, make_unet, make_vae, zero_residuals
+from .motion import KINDS
 from .optim import Optimiser
 from .rewrites import rewrite
-from .scenes import FRAMES, KINDS, World
+from .scenes import FRAMES, World
 from .stretch import Clock, Graphed, finish, half, load_parts, save_parts, start
 from .varied import VariedWorld
 

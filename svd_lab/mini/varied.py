@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 from .backgrounds import HEIGHT, PALETTES, WIDTH, backgrounds
+from .motion import INDEX
 from .places import PAINTERS
-from .scenes import CELL, INDEX, Clips, World, catalogue, cutout
+from .scenes import CELL, Clips, World, catalogue, cutout
 from .text_scenes import INSIDE, SEAT, rider
 from .text_world import things
 
