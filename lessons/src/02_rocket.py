@@ -426,6 +426,33 @@ show(line_plot(range(num_frames), {"sharpness": sharpness}, "frame of rocket.mp4
 first, *_, last = clips["rocket"].frames
 show(grid([image, first, last], ["picture", "first frame", "last frame"], width=660))
 
+# %% [markdown] lang="ko" id="limits-seen-text"
+# 첫 프레임부터 1보다 낮아요. VAE가 그림을 줄였다 펼치면서 자잘한 무늬를 잃기 때문이에요. 그런데 곡선은 뒤로 가도 별로 떨어지지 않아요. 눈으로 보면 마지막 프레임의
+# 불꽃과 날개 끝이 처음 같지 않은데도요. 이 자는 또렷함을 잴 뿐, 모양이 맞는지는 재지 못해요. **숫자와 눈을 함께 써야 하는 까닭**이에요.
+#
+# 미니의 한계를 적어 둘게요.
+#
+# - 224×128, 14프레임까지만 배웠어요. 뒤로 갈수록 모양이 조금씩 물러지고, 창문이나 바퀴살 같은 자잘한 무늬부터 사라져요.
+# - 그림에 없던 것은 상상하지 못해요. 불꽃이 커지거나 연기가 피어오르지 않아요. 진짜 SVD는 그런 것도 해요.
+# - 이모지처럼 생긴 물건 하나가 있는 그림을 배웠어요. 사진은 대개 사진인 채로 거의 멈춰 있어요.
+#
+# 손잡이의 이름과 뜻, 값을 바꿨을 때의 방향은 진짜 모델에서도 같아요. 그래서 여기서 익힌 감각을 GPU에서 그대로 쓸 수 있어요.
+
+# %% [markdown] lang="en" id="limits-seen-text"
+# It is below 1 from the first frame on, because the VAE loses fine patterns when it shrinks and unfolds. Yet the curve hardly falls
+# later, although the eye sees that flame and fins are not what they were in the last frame. This yardstick measures sharpness, not
+# whether a shape is right. **That is why one needs both numbers and eyes.**
+#
+# The mini's limits:
+#
+# - It has learnt 224×128 pixels and up to 14 frames. Towards the end shapes soften a little, fine patterns such as windows and spokes
+#   first.
+# - It cannot imagine what is not in the picture: no flame grows, no smoke billows. The real SVD does such things.
+# - It has learnt pictures of one emoji-like thing. A photograph mostly stays a photograph and hardly moves.
+#
+# The knobs' names, what they mean, and which way they act are the same in the real model. What you have got a feeling for here you
+# can use on a GPU as it is.
+
 # %% [markdown] lang="ko" id="studio-text"
 # ## 스튜디오: 손잡이를 마음껏
 #
@@ -462,17 +489,6 @@ studio = video_studio(
 studio
 
 # %% [markdown] lang="ko" id="end-text"
-# 첫 프레임부터 1보다 낮아요. VAE가 그림을 줄였다 펼치면서 자잘한 무늬를 잃기 때문이에요. 그런데 곡선은 뒤로 가도 별로 떨어지지 않아요. 눈으로 보면 마지막 프레임의
-# 불꽃과 날개 끝이 처음 같지 않은데도요. 이 자는 또렷함을 잴 뿐, 모양이 맞는지는 재지 못해요. **숫자와 눈을 함께 써야 하는 까닭**이에요.
-#
-# 미니의 한계를 적어 둘게요.
-#
-# - 224×128, 14프레임까지만 배웠어요. 뒤로 갈수록 모양이 조금씩 물러지고, 창문이나 바퀴살 같은 자잘한 무늬부터 사라져요.
-# - 그림에 없던 것은 상상하지 못해요. 불꽃이 커지거나 연기가 피어오르지 않아요. 진짜 SVD는 그런 것도 해요.
-# - 이모지처럼 생긴 물건 하나가 있는 그림을 배웠어요. 사진은 대개 사진인 채로 거의 멈춰 있어요.
-#
-# 손잡이의 이름과 뜻, 값을 바꿨을 때의 방향은 진짜 모델에서도 같아요. 그래서 여기서 익힌 감각을 GPU에서 그대로 쓸 수 있어요.
-#
 # ## 직접 해 보기
 #
 # **1.** 가장 힘차게 날아가는 로켓을 만들어 보세요. 어떤 손잡이를 어느 쪽으로 돌릴까요?
@@ -516,20 +532,6 @@ studio
 # 마지막 셀은 잰 값을 모두 `result.json`에 남겨요.
 
 # %% [markdown] lang="en" id="end-text"
-# It is below 1 from the first frame on, because the VAE loses fine patterns when it shrinks and unfolds. Yet the curve hardly falls
-# later, although the eye sees that flame and fins are not what they were in the last frame. This yardstick measures sharpness, not
-# whether a shape is right. **That is why one needs both numbers and eyes.**
-#
-# The mini's limits:
-#
-# - It has learnt 224×128 pixels and up to 14 frames. Towards the end shapes soften a little, fine patterns such as windows and spokes
-#   first.
-# - It cannot imagine what is not in the picture: no flame grows, no smoke billows. The real SVD does such things.
-# - It has learnt pictures of one emoji-like thing. A photograph mostly stays a photograph and hardly moves.
-#
-# The knobs' names, what they mean, and which way they act are the same in the real model. What you have got a feeling for here you
-# can use on a GPU as it is.
-#
 # ## Try it yourself
 #
 # **1.** Make the rocket fly as forcefully as you can. Which knobs do you turn, and which way?

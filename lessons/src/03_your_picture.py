@@ -384,30 +384,6 @@ together = side_by_side([clips[name] for name in kinds], list(kinds), columns=4,
 together.save(out_dir / "compare_kinds.mp4")
 together
 
-# %% [markdown] lang="ko" id="studio-text"
-# ## 스튜디오: 내 그림으로
-#
-# 스튜디오에서도 그림을 올릴 수 있어요. **내 그림 올리기**를 누르거나 경로나 주소를 적으면, 왼쪽에 **모델이 보게 될 그림**이 나와요. **더 많은 손잡이**를 열고 **그림 맞추기**를 자르기, 여백 넣기, 늘이기로
-# 바꾸면 그 그림이 바로 달라져요. 이 강의에서 배운 것을 만들기 전에 눈으로 확인하는 셈이에요.
-
-# %% [markdown] lang="en" id="studio-text"
-# ## The studio: with your own picture
-#
-# The studio takes pictures, too. Press **Upload a picture**, or give a path or an address, and on the left you see **what the model will
-# see**. Open **More knobs**, set **Fitting the picture** to crop, pad or stretch, and that picture changes at once: what this lesson
-# teaches, to be looked at before a video is made.
-
-# %% id="studio"
-studio = video_studio(
-    pipe,
-    image=picked,
-    out_dir=out_dir / "studio",
-    seed=seed,
-    num_frames=num_frames,
-    num_inference_steps=num_inference_steps,
-)
-studio
-
 # %% [markdown] lang="ko" id="real-text"
 # | 그림 | 미니가 하는 일 | 왜 |
 # |---|---|---|
@@ -432,7 +408,58 @@ studio
 # - 그래도 영상은 4초보다 짧고, 아주 천천히 카메라만 움직이거나 아예 안 움직이기도 해요.
 # - 글자는 제대로 그리지 못해요. 얼굴과 사람도 어색할 수 있어요. 이 두 가지는 미니와 진짜가 같아요.
 # - 무엇이 어디로 움직일지 글로 시킬 수는 없어요.
+
+# %% [markdown] lang="en" id="real-text"
+# | picture | what the mini does | why |
+# |---|---|---|
+# | one thing with room to move | the thing moves; a fine-patterned background, such as a meadow, blurs and lowers the dB | it has learnt such pictures |
+# | too near | keeps its shape well, but has nowhere to go | in training a thing was whole and inside the frame |
+# | too small | fades into a blot | one cell of latents is 8×8 pixels, so it has a few cells only |
+# | several things | wants to move all at once and mixes them up | it has learnt videos in which one thing moves |
+# | no thing | only the camera comes a little closer | that is how it learnt landscapes; it is no fault |
+# | a line drawing | thin lines blur | the VAE cannot keep thin patterns |
+# | a photograph | stays a photograph that wobbles | it has never learnt from one |
+# | letters | smears from the first frame on; the dB are very low | letters are thin patterns, too, and it has learnt none |
 #
+# The dB of the first frame are mostly the VAE's doing. A picture that is in ruins there does not come back, however many steps you take.
+# So before making a video you can save time by shrinking and unfolding the picture as in lesson 1.
+#
+# ### What the real model does differently
+#
+# This was not measured here; it is what the [paper](https://arxiv.org/abs/2311.15127) and the
+# [model card](https://huggingface.co/stabilityai/stable-video-diffusion-img2vid) say.
+#
+# - The real SVD was trained on a selection from hundreds of millions of filmed clips. So **photographs** are its home. It imagines waves,
+#   smoke and a moving camera.
+# - Still, videos are shorter than 4 seconds, and sometimes the camera just creeps, or nothing moves at all.
+# - It cannot render legible letters, and faces and people may come out wrong. In these two the mini and the real one are alike.
+# - It cannot be told in words what should move where.
+
+# %% [markdown] lang="ko" id="studio-text"
+# ## 스튜디오: 내 그림으로
+#
+# 스튜디오에서도 그림을 올릴 수 있어요. **내 그림 올리기**를 누르거나 경로나 주소를 적으면, 왼쪽에 **모델이 보게 될 그림**이 나와요. **더 많은 손잡이**를 열고 **그림 맞추기**를 자르기, 여백 넣기, 늘이기로
+# 바꾸면 그 그림이 바로 달라져요. 이 강의에서 배운 것을 만들기 전에 눈으로 확인하는 셈이에요.
+
+# %% [markdown] lang="en" id="studio-text"
+# ## The studio: with your own picture
+#
+# The studio takes pictures, too. Press **Upload a picture**, or give a path or an address, and on the left you see **what the model will
+# see**. Open **More knobs**, set **Fitting the picture** to crop, pad or stretch, and that picture changes at once: what this lesson
+# teaches, to be looked at before a video is made.
+
+# %% id="studio"
+studio = video_studio(
+    pipe,
+    image=picked,
+    out_dir=out_dir / "studio",
+    seed=seed,
+    num_frames=num_frames,
+    num_inference_steps=num_inference_steps,
+)
+studio
+
+# %% [markdown] lang="ko" id="end-text"
 # ## 직접 해 보기
 #
 # **1.** 그림을 하나 올려서 영상을 만들어 보세요. 만들기 전에 잘될지 안될지 먼저 맞혀 보세요.
@@ -476,32 +503,7 @@ studio
 #
 # 다음은 4강이에요. 이번에는 그림도 모델이 그려요. 마지막 셀은 잰 값을 모두 `result.json`에 남겨요.
 
-# %% [markdown] lang="en" id="real-text"
-# | picture | what the mini does | why |
-# |---|---|---|
-# | one thing with room to move | the thing moves; a fine-patterned background, such as a meadow, blurs and lowers the dB | it has learnt such pictures |
-# | too near | keeps its shape well, but has nowhere to go | in training a thing was whole and inside the frame |
-# | too small | fades into a blot | one cell of latents is 8×8 pixels, so it has a few cells only |
-# | several things | wants to move all at once and mixes them up | it has learnt videos in which one thing moves |
-# | no thing | only the camera comes a little closer | that is how it learnt landscapes; it is no fault |
-# | a line drawing | thin lines blur | the VAE cannot keep thin patterns |
-# | a photograph | stays a photograph that wobbles | it has never learnt from one |
-# | letters | smears from the first frame on; the dB are very low | letters are thin patterns, too, and it has learnt none |
-#
-# The dB of the first frame are mostly the VAE's doing. A picture that is in ruins there does not come back, however many steps you take.
-# So before making a video you can save time by shrinking and unfolding the picture as in lesson 1.
-#
-# ### What the real model does differently
-#
-# This was not measured here; it is what the [paper](https://arxiv.org/abs/2311.15127) and the
-# [model card](https://huggingface.co/stabilityai/stable-video-diffusion-img2vid) say.
-#
-# - The real SVD was trained on a selection from hundreds of millions of filmed clips. So **photographs** are its home. It imagines waves,
-#   smoke and a moving camera.
-# - Still, videos are shorter than 4 seconds, and sometimes the camera just creeps, or nothing moves at all.
-# - It cannot render legible letters, and faces and people may come out wrong. In these two the mini and the real one are alike.
-# - It cannot be told in words what should move where.
-#
+# %% [markdown] lang="en" id="end-text"
 # ## Try it yourself
 #
 # **1.** Upload a picture and make a video of it. Before you do, guess whether it will work.
