@@ -23,7 +23,7 @@ from svd_lab.counting import count, gflop
 RECENT = 3  # runs that a rate is learnt from: the median forgives one that something else slowed down
 FILE = 0.1  # seconds for what no network does: ffmpeg starts, the recipe is written; measured with tiny videos
 # A CPU's convolutions reorder what they work on, and torch fetches memory of its own in its first run. Fitted to peaks of the mini,
-# each in a new process: CPU_FIRST + CPU_LIVE * live bytes was off by -13 to +48%. CUDA's allocator counts exactly.
+# each in a new process (docs/studio.md), which differ by a fifth between runs. CUDA's allocator counts exactly.
 CPU_FIRST, CPU_LIVE = 90 * 2**20, 1.6
 _SHORT = {"cpu": 25.0}  # GFLOP that a call of the calibration may have; elsewhere:
 _LONG = 15e3

@@ -30,12 +30,8 @@ def no_models_of_the_machine(monkeypatch):
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
     """The folder of the tiny model, fp32 weights. Read it; copy it before changing anything."""
-    from diffusers import (
-        AutoencoderKLTemporalDecoder,
-        EulerDiscreteScheduler,
-        StableVideoDiffusionPipeline,
-        UNetSpatioTemporalConditionModel,
-    )
+    from diffusers import AutoencoderKLTemporalDecoder, StableVideoDiffusionPipeline, UNetSpatioTemporalConditionModel
+    from full_size import video_scheduler
     from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
     state = torch.get_rng_state()
@@ -74,18 +70,7 @@ def tiny_folder(tmp_path_factory):
             num_attention_heads=(1, 2),
             num_frames=14,
         ),
-        scheduler=EulerDiscreteScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            prediction_type="v_prediction",
-            timestep_type="continuous",
-            timestep_spacing="leading",
-            use_karras_sigmas=True,
-            sigma_min=0.002,
-            sigma_max=700.0,
-            steps_offset=1,
-        ),
+        scheduler=video_scheduler(),
         feature_extractor=CLIPImageProcessor(),
     )
     pipe.save_pretrained(folder)

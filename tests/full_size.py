@@ -22,14 +22,28 @@ PARTS = ("svd", "svd-xt", "sd21")
 NARROW = {320: 32, 640: 64, 1280: 64, 128: 32, 256: 32, 512: 64}  # of --small
 
 
+def video_scheduler() -> Any:
+    """Stable Video Diffusion's scheduler, as its published folder says."""
+    from diffusers import EulerDiscreteScheduler
+
+    return EulerDiscreteScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        interpolation_type="linear",
+        timestep_type="continuous",
+        timestep_spacing="leading",
+        use_karras_sigmas=True,
+        sigma_min=0.002,
+        sigma_max=700.0,
+        steps_offset=1,
+    )
+
+
 def video_pipeline(frames: int, small: bool) -> Any:
     """The networks of stabilityai/stable-video-diffusion-img2vid (14 frames) or -xt (25), without numbers."""
-    from diffusers import (
-        AutoencoderKLTemporalDecoder,
-        EulerDiscreteScheduler,
-        StableVideoDiffusionPipeline,
-        UNetSpatioTemporalConditionModel,
-    )
+    from diffusers import AutoencoderKLTemporalDecoder, StableVideoDiffusionPipeline, UNetSpatioTemporalConditionModel
     from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
     widths, vae_widths = _widths((320, 640, 1280, 1280), small), _widths((128, 256, 512, 512), small)
@@ -69,19 +83,7 @@ def video_pipeline(frames: int, small: bool) -> Any:
         )
     return StableVideoDiffusionPipeline(
         **networks,
-        scheduler=EulerDiscreteScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            prediction_type="v_prediction",
-            interpolation_type="linear",
-            timestep_type="continuous",
-            timestep_spacing="leading",
-            use_karras_sigmas=True,
-            sigma_min=0.002,
-            sigma_max=700.0,
-            steps_offset=1,
-        ),
+        scheduler=video_scheduler(),
         feature_extractor=CLIPImageProcessor(),
     )
 
