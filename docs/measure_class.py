@@ -3,6 +3,7 @@
 python docs/measure_class.py overhead [--times 10] [--lesson 01 -p model mini …]   over plain papermill, the two in turns
 python docs/measure_class.py scaling [--workers 1,2] [--runs 8] [--seconds 8]      a notebook that keeps a core busy
 python docs/measure_class.py many [--runs 10000] [--workers 100]                   Dask, records and page, without notebooks
+python docs/measure_class.py gpus [--runs 4] [--seconds 1]                         which GPU each notebook sees: its worker's alone?
 """
 
 from __future__ import annotations
@@ -35,11 +36,32 @@ time.sleep(seconds if asleep else 0)
 end = time.process_time() + (0 if asleep else seconds)
 while time.process_time() < end:
     sum(range(1000))"""
+# Where it ran and what it saw. The kernel's parent is the run's process, whose is the worker.
+GPU = """import json, os, time
+from pathlib import Path
+import psutil, torch
+told = {"worker": psutil.Process(os.getppid()).ppid(), "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "threads": os.environ.get("OMP_NUM_THREADS"), "gpus": [], "names": [], "products": 0, "started": time.time()}
+for number in range(torch.cuda.device_count()):
+    told["gpus"].append(str(torch.cuda.get_device_properties(number).uuid))
+    told["names"].append(torch.cuda.get_device_name(number))
+if told["gpus"]:
+    matrix = torch.full((8192, 8192), 1 / 8192, dtype=torch.float16, device="cuda")
+    (matrix @ matrix).sum().item()
+    begin = time.perf_counter()
+    while time.perf_counter() < begin + seconds:
+        matrix = matrix @ matrix
+        assert matrix[-1, -1].item() == 1 / 8192  # waits for the GPU, and looks at what it made
+        told["products"] += 1
+    told["tflops"] = 2 * 8192**3 * told["products"] / (time.perf_counter() - begin) / 1e12
+    told["memory"] = torch.cuda.max_memory_allocated()
+told["ended"] = time.time()
+Path(out_dir, "result.json").write_text(json.dumps(told))"""
 
 
-def small_notebook(folder: Path) -> str:
-    """A notebook that keeps one core busy for `seconds` of processor time, or sleeps as long, else nothing."""
-    cells = [nbformat.v4.new_code_cell(source) for source in (PARAMETERS, BUSY)]
+def small_notebook(folder: Path, body: str = BUSY) -> str:
+    """A notebook that does `body`: BUSY keeps one core busy for `seconds` of processor time, or sleeps as long, else nothing."""
+    cells = [nbformat.v4.new_code_cell(source) for source in (PARAMETERS, body)]
     cells[0].metadata.tags = ["parameters"]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "small.ipynb")
@@ -95,8 +117,9 @@ def overhead(options: argparse.Namespace, folder: Path) -> None:
 
 
 def scaling(options: argparse.Namespace, folder: Path) -> None:
-    """Seconds of the same runs with more and more workers; the cluster's start is not counted."""
+    """Seconds of the same runs with more and more workers; the cluster's start is not counted, nor a first run that warms up."""
     lesson, taken = small_notebook(folder), {}
+    run_class(small_roster(folder, 1), [lesson], str(folder / "warm"), workers=1, threads=1, language="en")
     roster = small_roster(folder, options.runs, seconds=options.seconds, asleep=options.asleep)
     for workers in map(int, options.workers.split(",")):
         run_class(
@@ -108,15 +131,55 @@ def scaling(options: argparse.Namespace, folder: Path) -> None:
         ended = [_epoch(record["started"]) + record["seconds"] for record in records.values()]
         first = [_epoch(record["started"]) for record in records.values()]
         taken[workers] = max(ended) - min(first)
+        failed = options.runs - sum(record["status"] == "done" for record in records.values())
         base = next(iter(taken))
+        each = statistics.median(record["seconds"] for record in records.values())
         print(f"{workers} workers: {taken[workers]:.1f} s for {options.runs} runs, {taken[base] / taken[workers]:.2f} times as "
-              f"fast as {base}", flush=True)  # fmt: skip
+              f"fast as {base}; a run {each:.2f} s; failed: {failed}", flush=True)  # fmt: skip
 
 
 def _epoch(text: str) -> float:
     from datetime import datetime
 
     return datetime.fromisoformat(text).timestamp()
+
+
+def gpus(options: argparse.Namespace, folder: Path) -> None:
+    """Runs `svd-lab class` as it comes, and asks each notebook which GPUs it saw. Ends with 1 unless each saw one, its worker's
+    own, and the workers together had all; without a GPU, unless none saw one."""
+    import torch
+
+    roster = small_roster(folder, options.runs, seconds=options.seconds)
+    command = [sys.executable, "-m", "svd_lab.cli", "class", str(roster), "--lessons", small_notebook(folder, GPU)]
+    subprocess.run([*command, "--out", str(folder / "out"), "--language", "en"], check=True)
+    paths = [folder / "out" / f"student {number}" / "small" / "result.json" for number in range(options.runs)]
+    told = [json.loads(path.read_text("utf-8")) for path in paths]
+    start = min(one["started"] for one in told)
+    print(
+        f"{'student':8}{'worker':>8}  {'GPU':42}{'from':>6}{'to':>7} s  {'TFLOP/s':>7}  CUDA_VISIBLE_DEVICES, OMP_NUM_THREADS, name"
+    )
+    for number, one in enumerate(told):
+        gpu, rate = " ".join(one["gpus"]) or "none", f"{one.get('tflops', 0):7.0f}"
+        times = f"{one['started'] - start:6.1f}{one['ended'] - start:7.1f}"
+        print(
+            f"{number:<8}{one['worker']:>8}  {gpu:42}{times}    {rate}  {one['visible']}, {one['threads']}",
+            *one["names"],
+            sep=", ",
+        )
+    there = {str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())}
+    pairs = {(one["worker"], gpu) for one in told for gpu in one["gpus"]}
+    workers = {one["worker"] for one in told}
+    together = max(sum(b["started"] <= a["started"] < b["ended"] for b in told) for a in told)
+    wanted = {
+        "every notebook saw exactly one GPU": all(len(one["gpus"]) == 1 for one in told),
+        "no worker had two GPUs, no GPU two workers": len(workers) == len({gpu for _, gpu in pairs}) == len(pairs),
+        "the workers together had all GPUs": {gpu for _, gpu in pairs} == there,
+    } if there else {"no GPU on this machine, and no notebook saw one": not pairs}  # fmt: skip
+    for promise, kept in wanted.items():
+        print(f"{'yes' if kept else 'NO '} {promise}")
+    print(f"GPUs: {len(there)}, workers: {len(workers)}, notebooks: {len(told)}, at the same time: {together}")
+    if not all(wanted.values()):
+        raise SystemExit(1)
 
 
 def many(options: argparse.Namespace, folder: Path) -> None:
@@ -187,6 +250,7 @@ def main() -> None:
         "overhead": (overhead, {"times": 10, "lesson": ""}),
         "scaling": (scaling, {"workers": "1,2", "runs": 8, "seconds": 8.0, "asleep": ""}),
         "many": (many, {"workers": 100, "runs": 10000}),
+        "gpus": (gpus, {"runs": 4, "seconds": 1.0}),
     }
     for name, (work, flags) in what.items():
         command = commands.add_parser(name)

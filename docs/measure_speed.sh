@@ -1,7 +1,7 @@
 #!/bin/bash
 # The measurements of docs/speed.md on a GPU machine without a network: full-size folders with random weights are made first.
 #
-#   bash docs/measure_speed.sh folders|speed|trials|again|frames25|memory|memory25|batch [RESULTS]
+#   bash docs/measure_speed.sh folders|speed|again|frames25|memory|memory25|batch|rehearsal [RESULTS]
 #
 # EXTRA is put behind every command: EXTRA="--height 64 --width 128" with folders of `tests/full_size.py --small` tries it on a CPU.
 # One stage a call, each below ten minutes on an H100; they share /tmp/svd-lab-full (MODELS says where else). RESULTS gets the JSON.
@@ -15,14 +15,10 @@ folders)  # 11.6 GB; models may be named: FULL="svd svd-xt"
   time ${PYTHON:-python3} tests/full_size.py "$SVD_LAB_MODELS" --models ${FULL:-svd svd-xt sd21} ;;
 speed)  # the class's recipe; float16's own distance from float32; what compiling costs the first time
   $lab bench --model svd --reference --json "$results/speed.json" ${EXTRA:-} ;;
-trials)  # other ways to compile the same blocks, to choose between
-  base=one_token+device_frames
-  $lab bench --model svd --repeats 2 --speed $base $base+half_compiled_blocks $base+kernel_compiled_blocks \
-    --json "$results/trials.json" ${EXTRA:-} ;;
-again)  # a new process: what compiling costs from the cache
-  $lab bench --model svd --speed compiled --repeats 2 --json "$results/again.json" ${EXTRA:-} ;;
+again)  # a new process: what the kernels cost from their cache
+  $lab bench --model svd --speed fused --repeats 2 --json "$results/again.json" ${EXTRA:-} ;;
 frames25)
-  $lab bench --model svd-xt --num-frames 25 --num-inference-steps 25 --repeats 1 --json "$results/frames25.json" ${EXTRA:-} ;;
+  $lab bench --model svd-xt --num-frames 25 --num-inference-steps 25 --repeats 1 --speed fused --json "$results/frames25.json" ${EXTRA:-} ;;
 memory)  # every recipe under a cap as on such a card, then more than it has
   $lab bench --model svd --num-frames 14 --caps 6 8 12 16 24 80 --json "$results/memory-svd.json" ${EXTRA:-} ;;
 memory25)
@@ -43,5 +39,7 @@ batch)  # 16 videos by one process and by one a GPU
   out=$(mktemp -d)
   time $lab batch "$pictures" "$out/one" --model svd --processes 1 ${EXTRA:-} | tee "$results/batch-1.txt"
   time $lab batch "$pictures" "$out/all" --model svd ${EXTRA:-} | tee "$results/batch-all.txt" ;;
+rehearsal)  # what a student does: check, generate, the lessons, the studio's estimate; needs papermill, ipykernel, imageio-ffmpeg
+  ${PYTHON:-python3} docs/measure_rehearsal.py "$results" ${REHEARSAL:-} ;;
 *) echo "no stage $stage" >&2; exit 2 ;;
 esac

@@ -51,7 +51,7 @@ def generate_batch(
     image_model: str | Path = "auto",
     device: str | None = None,
     dtype: str | None = None,
-    speed: str = "exact",
+    speed: str = "auto",
     memory: str = "auto",
     processes: int | None = None,
     say: Callable[[str], object] = print,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ def add_bench(commands: Any, *parents: argparse.ArgumentParser) -> None:
         "--speed",
         nargs="+",
         metavar="LEVEL",
-        help="beside plain diffusers: exact, compiled, or rewrites as a+b (all that run here)",
+        help="beside plain diffusers: exact, fused, or rewrites as a+b (all that run here)",
     )
     command.add_argument("--num-frames", type=int, metavar="X", help="(10)")
     command.add_argument("--num-inference-steps", type=int, metavar="X", help="(10)")
@@ -53,6 +52,7 @@ def run_bench(options: argparse.Namespace) -> None:
     import svd_lab
     from svd_lab.bench import bench
     from svd_lab.bench_memory import bench_memory, memory_table
+    from svd_lab.speed import resolve
 
     dtype = getattr(torch, options.dtype) if options.dtype else None
     given = ("num_frames", "num_inference_steps", "decode_chunk_size", "height", "width")
@@ -63,8 +63,7 @@ def run_bench(options: argparse.Namespace) -> None:
         return
     pipe = svd_lab.load_video_pipeline(options.model, device=options.device, dtype=dtype, speed="off")
     pipe.set_progress_bar_config(disable=True)
-    compiles = pipe._execution_device.type == "cuda" and find_spec("triton")
-    levels = options.speed or (["exact", "fused", "compiled"] if compiles else ["exact"])
+    levels = options.speed or list(dict.fromkeys(["exact", resolve("auto", pipe._execution_device, pipe.unet.dtype)]))
     result = bench(pipe, levels, **settings, repeats=options.repeats, reference=options.reference)
     _report(options, result, table(result))
 

@@ -29,6 +29,7 @@ def bench_memory(
     import torch
 
     from svd_lab.pipelines import choose_device
+    from svd_lab.placing import device_number
 
     place, _ = choose_device(device)
     if place.type != "cuda":
@@ -36,7 +37,7 @@ def bench_memory(
     try:
         return [_under(cap, model, place, dtype, greedy, settings) for cap in caps]
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, place)
+        torch.cuda.set_per_process_memory_fraction(1.0, device_number(place))
 
 
 def _under(cap: float, model: str, device: Any, dtype: Any, greedy: bool, settings: dict[str, int]) -> dict[str, Any]:
@@ -44,16 +45,17 @@ def _under(cap: float, model: str, device: Any, dtype: Any, greedy: bool, settin
 
     from svd_lab import load_video_pipeline, placing
     from svd_lab.pipelines import native_size
+    from svd_lab.placing import device_number
 
     gc.collect()
     torch.cuda.empty_cache()
     total = torch.cuda.mem_get_info(device)[1]
     usable = cap * GIB * USABLE
-    torch.cuda.set_per_process_memory_fraction(min(1.0, usable / total), device)
+    torch.cuda.set_per_process_memory_fraction(min(1.0, usable / total), device_number(device))
     pipe = load_video_pipeline(model, device=device, dtype=dtype)
     pipe.set_progress_bar_config(disable=True)
     # torch's cap counts tensors alone; on a card of this size CUDA itself would have its part.
-    torch.cuda.set_per_process_memory_fraction(min(1.0, (usable - CONSTANTS.context) / total), device)
+    torch.cuda.set_per_process_memory_fraction(min(1.0, (usable - CONSTANTS.context) / total), device_number(device))
     width, height = native_size(pipe)
     asked = {"num_frames": pipe.unet.config.num_frames, "num_inference_steps": 10, "decode_chunk_size": 2}
     asked |= {"height": height, "width": width} | settings

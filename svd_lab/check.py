@@ -32,7 +32,8 @@ from svd_lab.machine import Result, check_disk, check_driver, check_gpu, check_m
 FRAMES, STEPS = 6, 3  #: of the generation: about 5 s on two cores
 
 
-def check_weights() -> Result:
+def check_weights(model: str = "mini") -> Result:
+    """Which models are whole; without `model` nothing works, the others are only told about."""
     from svd_lab.checkpoints import check_folder, locate
     from svd_lab.families import FAMILIES, VIDEO
 
@@ -43,12 +44,13 @@ def check_weights() -> Result:
             label = name if name != "mini" or family is VIDEO else "mini (images)"
             data[label] = {"source": found.source, "folder": found.folder and str(found.folder), "whole": False}
             if found.folder is None:
+                status = "fail" if label == model else status
                 words.append(f"{label} is not here")
                 continue
             try:
                 check_folder(found.folder, half=False, family=family)
             except (OSError, ValueError) as error:
-                status = "fail" if label == "mini" else max(status, "warn", key=["ok", "warn", "fail"].index)
+                status = "fail" if label == model else max(status, "warn", key=["ok", "warn", "fail"].index)
                 words.append(f"{label}: {error}")
             else:
                 data[label]["whole"] = True
@@ -103,14 +105,14 @@ def check_browser_video(video: Path) -> Result:
     )
 
 
-def check_generation(folder: Path) -> Result:
-    """A short video of the miniature, on the device that would be taken by itself."""
+def check_generation(folder: Path, model: str = "mini") -> Result:
+    """A short video of `model`, on the device that would be taken by itself."""
     import numpy as np
 
     from svd_lab.cli import PICTURES
 
     start, steps = time.perf_counter(), []
-    pipe = svd_lab.load_video_pipeline("mini")
+    pipe = svd_lab.load_video_pipeline(model)
     loaded = time.perf_counter()
     picture = sorted(path for path in PICTURES.iterdir() if path.suffix in (".jpg", ".png"))[0]
     clip = svd_lab.generate_video(
@@ -147,8 +149,8 @@ def clean(text: str) -> str:
     return text
 
 
-def run_checks(quick: bool = False) -> Iterator[dict[str, Any]]:
-    """One row of the JSON for each check, as soon as it is done; quick leaves out the generation."""
+def run_checks(quick: bool = False, model: str = "mini") -> Iterator[dict[str, Any]]:
+    """One row of the JSON for each check, as soon as it is done; quick leaves out the generation, which `model` does."""
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder, "three.mp4")
         checks = {
@@ -158,10 +160,10 @@ def run_checks(quick: bool = False) -> Iterator[dict[str, Any]]:
             "driver": check_driver,
             "memory": check_memory,
             "disk": check_disk,
-            "weights": check_weights,
+            "weights": lambda: check_weights(model),
             "ffmpeg": lambda: check_ffmpeg(video),
             "browser video": lambda: check_browser_video(video),
-            "generation": lambda: check_generation(Path(folder)),
+            "generation": lambda: check_generation(Path(folder), model),
         }
         for name, check in checks.items():
             if quick and name == "generation":
@@ -180,13 +182,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="svd-lab check", description="Say what works on this machine, and what does not."
     )
     parser.add_argument("--quick", action="store_true", help="without the short generation (a few seconds)")
+    parser.add_argument("--model", default="mini", choices=["mini", "svd", "svd-xt"], help="which makes it (mini)")
     parser.add_argument("--json", action="store_true", help="print one JSON object; svd_lab/check.py describes it")
     options = parser.parse_args(arguments)
     rows = []
     if not options.json:
         print(f"svd-lab {svd_lab.__version__}: no token, no name and no address of yours is in these lines")
     try:
-        for row in run_checks(options.quick):
+        for row in run_checks(options.quick, options.model):
             rows.append(row)
             if not options.json:
                 print(f"{'[' + row['status'].upper() + ']':7}{row['name']}: {row['says']}", flush=True)

@@ -79,7 +79,9 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
     loading.add_argument("--device", help="cuda, cuda:1, mps or cpu (CUDA where there is one)")
     loading.add_argument("--dtype", choices=["float16", "bfloat16", "float32"], help="(float16 on CUDA, else float32)")
     laying = argparse.ArgumentParser(add_help=False)
-    laying.add_argument("--speed", choices=["off", "exact", "fused", "compiled"], default="exact", help="(exact)")
+    laying.add_argument(
+        "--speed", choices=["auto", "off", "exact", "fused"], default="auto", help="(auto: the fastest)"
+    )
     laying.add_argument(
         "--memory", default="auto", metavar="RECIPE", help="on a GPU: whole, pieces, … (auto: what fits)"
     )

@@ -3,7 +3,7 @@
 Inference only. Half of SVD's time on an H100 went into element-wise, norm and copy kernels. Here each such chain is one Triton
 kernel, which reads and writes channels-last memory once; sums are taken in float32, so the results differ from PyTorch's by the
 rounding of the storage alone. Every function has a plain PyTorch form below it, which runs where `fused` is false: without CUDA or
-Triton, under autograd, and inside torch.compile, whose own fusion then does the work (unless IN_GRAPHS).
+Triton, under autograd, and inside torch.compile, whose own fusion then does the work.
 
 Shapes: a "map" is [N, C, H, W] in channels-last memory, N = batches x frames, frames of a batch beside each other; "rows" are
 [N, S, C]. A "vector" v is [N, C], or [1, C] for all; it is added as if it had been broadcast.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import os
+from functools import cache
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ except ImportError:  # Triton comes with CUDA builds of torch on Linux
     kernels = None
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # runs the kernels' code on a CPU, to test it
-IN_GRAPHS = False  #: True: the kernels also inside torch.compile, in place of Inductor's own fusion
+OLDEST = (8, 0)  #: compute capability: bfloat16, asynchronous copies
 LONGEST = 64  #: frames that attention over time takes at once; the plain form takes any number
 
 
@@ -35,7 +36,28 @@ def fused(x: Tensor) -> bool:
     """Whether the kernels serve this tensor, here and now."""
     if torch.is_grad_enabled() or not (x.is_meta or (kernels is not None and (x.is_cuda or INTERPRETED))):
         return False
-    return IN_GRAPHS or not torch.compiler.is_compiling()
+    return not torch.compiler.is_compiling()
+
+
+@cache
+def trouble(device: int) -> str | None:
+    """Why the kernels cannot run on this CUDA device, None where they do: one is tried, since Triton also wants a C compiler and
+    Python's headers. A second the first time on a machine."""
+    if kernels is None:
+        return "Triton is not installed; it comes with torch on Linux"
+    capability = torch.cuda.get_device_capability(device)
+    if capability < OLDEST:
+        return f"the GPU's compute capability is {capability[0]}.{capability[1]}, and they want {OLDEST[0]}.{OLDEST[1]} or later"
+    try:
+        with torch.no_grad():
+            x = torch.ones(16, 1, 64, device=f"cuda:{device}", dtype=torch.float16)
+            if not torch.allclose(geglu(x).float(), F.gelu(torch.ones(())).to(x.device), atol=1e-2):
+                return "a first kernel computed something else"
+    except Exception as error:  # whatever compiling and loading raise: there is a way without
+        return (
+            f"Triton cannot compile a kernel here ({type(error).__name__}: {str(error).strip().splitlines()[-1][:200]})"
+        )
+    return None
 
 
 def norm_act(x: Tensor, norm: nn.GroupNorm, v: Tensor | None = None, per: int = 1, act: bool = True) -> Tensor:
@@ -49,36 +71,19 @@ def norm_act(x: Tensor, norm: nn.GroupNorm, v: Tensor | None = None, per: int = 
         z = F.silu(z) if act else z
         return z.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
     x = x.contiguous(memory_format=torch.channels_last)
-    pixels, block = height * width, math.gcd(channels, 128)
+    pixels, block = height * width, math.gcd(channels, 64)
     rows = max(256, _power(pixels // 512))  # of a chunk: enough programs for the GPU, few enough to gather
     chunks = -(-pixels // rows)
     moments = x.new_empty(n, chunks, 2, channels, dtype=torch.float32)
     scale, offset = x.new_empty(2, n, channels, dtype=torch.float32)
     y = torch.empty_like(x)
-    _launch("k_moments", (n, chunks, channels // block), x, moments, pixels, channels, chunks, rows, block, 32)
-    size = channels // groups
+    _launch("k_moments", (n, chunks, channels // block), x, moments, pixels, channels, chunks, rows, block, 64)
+    numbers = (pixels, rows, channels, chunks, per, _stride(v), norm.eps, channels // groups)
     _launch(
-        "k_finish",
-        (n // per, groups),
-        moments,
-        v,
-        norm.weight,
-        norm.bias,
-        scale,
-        offset,
-        pixels,
-        rows,
-        channels,
-        chunks,
-        per,
-        _stride(v),
-        norm.eps,
-        size,
-        _power(size),
-        64,
-        v is not None,
+        "k_finish", (n // per, groups), moments, v, norm.weight, norm.bias, scale, offset, *numbers, 1024, v is not None
     )
-    _launch("k_apply", (n, -(-pixels // 64), channels // block), x, y, scale, offset, pixels, channels, block, 64, act)
+    grid = (n, -(-pixels // 128), channels // block)
+    _launch("k_apply", grid, x, y, scale, offset, pixels, channels, block, 128, act)
     return y
 
 
@@ -99,6 +104,7 @@ def add_norm(
     s = torch.empty_like(x) if keep else x
     y = torch.empty_like(x)
     block = max(1, 2048 // padded)
+    numbers = (rows, channels, per, _stride(v), norm.eps, padded, block)
     _launch(
         "k_norm",
         (-(-rows // block),),
@@ -109,13 +115,7 @@ def add_norm(
         y,
         norm.weight,
         norm.bias,
-        rows,
-        channels,
-        per,
-        _stride(v),
-        norm.eps,
-        padded,
-        block,
+        *numbers,
         r is not None,
         v is not None,
         keep,
@@ -126,7 +126,7 @@ def add_norm(
 def geglu(x: Tensor) -> Tensor:
     """[..., 2C] -> [..., C]: the first half times the GELU of the second [arXiv 2002.05202]."""
     channels = x.shape[-1] // 2
-    block = math.gcd(channels, 1024)
+    block = math.gcd(channels, 256)
     if not fused(x) or block < 16:
         value, gate = x.chunk(2, dim=-1)
         return value * F.gelu(gate)
@@ -160,26 +160,9 @@ def combine(
     layout = torch.channels_last if h.dim() == 4 else torch.contiguous_format
     h, r, s = (t if t is None else t.contiguous(memory_format=layout) for t in (h, r, s))
     y = torch.empty_like(h)
-    rows, block = h.numel() // (h.shape[0] * channels), math.gcd(channels, 128)
-    _launch(
-        "k_combine",
-        (h.shape[0], -(-rows // 64), channels // block),
-        h,
-        r,
-        v,
-        s,
-        mix,
-        y,
-        rows,
-        channels,
-        _stride(v),
-        block,
-        64,
-        r is not None,
-        v is not None,
-        s is not None,
-        switch,
-    )
+    rows, block = h.numel() // (h.shape[0] * channels), math.gcd(channels, 64)
+    grid, has = (h.shape[0], -(-rows // 128), channels // block), (r is not None, v is not None, s is not None)
+    _launch("k_combine", grid, h, r, v, s, mix, y, rows, channels, _stride(v), block, 128, *has, switch)
     return y
 
 
@@ -195,9 +178,8 @@ def time_attention(qkv: Tensor, frames: int, heads: int) -> Tensor:
     y = qkv.new_empty(total, places, channels)
     padded = max(16, _power(frames))
     grid = (total // frames * places * heads,)
-    _launch(
-        "k_attention", grid, qkv, y, size**-0.5, frames, places, heads, size, padded, num_warps=1 if padded <= 32 else 4
-    )
+    warps = 1 if padded <= 32 else 4
+    _launch("k_attention", grid, qkv, y, size**-0.5, frames, places, heads, size, padded, num_warps=warps)
     return y
 
 
@@ -207,7 +189,7 @@ def _launch(name: str, grid: tuple[int, ...], *arguments: Any, **options: int) -
     if first.is_meta:
         return
     launch = getattr(kernels, name)[grid]
-    if first.is_cuda and not torch.compiler.is_compiling() and first.device.index != torch.cuda.current_device():
+    if first.is_cuda and first.device.index != torch.cuda.current_device():
         with torch.cuda.device(first.device):  # Triton launches on the current device, whatever its arguments lie on
             launch(*arguments, **options)
     else:

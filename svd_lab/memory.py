@@ -128,7 +128,7 @@ def load(
     fused: bool,
 ) -> Load:
     """The Load of a video of these settings; about two seconds. unet, vae: the configs of the networks, of which "meta" copies are
-    made; clip_bytes: of the image encoder's weights; fused: with speed's fused or compiled blocks."""
+    made; clip_bytes: of the image encoder's weights; fused: with speed's fused blocks."""
     from types import SimpleNamespace
 
     import torch

@@ -20,7 +20,7 @@ from svd_lab.checkpoints import Location, check_folder, locate
 from svd_lab.families import IMAGE, VIDEO, Family
 from svd_lab.hub import download_model, next_steps
 from svd_lab.memory import check_name
-from svd_lab.speed import apply, check_level
+from svd_lab.speed import apply, resolve
 from svd_lab.threads import keep_to_quota
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def load_video_pipeline(
     *,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
-    speed: str = "exact",
+    speed: str = "auto",
     memory: str = "auto",
 ) -> StableVideoDiffusionPipeline:
     """Load a StableVideoDiffusionPipeline and print in one line which model, where from, which device, and why.
@@ -45,8 +45,8 @@ def load_video_pipeline(
         never takes mini because svd cannot be had: it raises.
     device: "cuda", "cuda:1", "mps", "cpu" or a torch.device; None: CUDA where there is one, else the CPU.
     dtype: torch.float16, torch.bfloat16 or torch.float32; None: float16 (the fp16 variant) on CUDA, else float32.
-    speed: "off", plain diffusers; "exact", the same numbers sooner; on a CUDA GPU also "fused" and "compiled", the same up to
-        rounding, sooner still, the latter after a first run that compiles (see `speed`).
+    speed: "off", plain diffusers; "exact", the same numbers to the bit, sooner; "fused", on a CUDA GPU with Triton, the same up
+        to rounding, in half the time; "auto": fused where it runs, in 16 bits, else exact (see `speed`).
     memory: on a GPU how the model is laid into its memory: "auto" chooses by what is free, and says what and why before it loads;
         or a recipe by name, from "whole" to "stream" (see `memory`).
 
@@ -58,8 +58,8 @@ def load_video_pipeline(
     check_name(memory)
     if memory != "auto" and place.type != "cuda":
         raise ValueError(f"memory={memory!r} is for a CUDA GPU, and the model goes to {place}: leave memory out")
-    check_level(speed, place)
-    return _load(VIDEO, model, place, _check_dtype(dtype, place), reason, speed, memory)
+    dtype = _check_dtype(dtype, place)
+    return _load(VIDEO, model, place, dtype, reason, speed, resolve(speed, place, dtype), memory)
 
 
 def load_image_pipeline(
@@ -125,6 +125,7 @@ def _load(
     dtype: torch.dtype,
     why: str,
     speed: str = "off",
+    level: str = "off",
     memory: str = "auto",
 ) -> Any:
     auto = isinstance(model, str) and model.strip() == "auto"
@@ -133,7 +134,7 @@ def _load(
         why += f', so "auto" takes {model}'
     found = locate(model, family)
     try:
-        return _load_found(family, found, device, dtype, why, speed, memory)
+        return _load_found(family, found, device, dtype, why, speed, level, memory)
     except OSError as error:
         if found.hub_id is None:
             raise
@@ -142,7 +143,14 @@ def _load(
 
 
 def _load_found(
-    family: Family, found: Location, device: torch.device, dtype: torch.dtype, why: str, speed: str, memory: str
+    family: Family,
+    found: Location,
+    device: torch.device,
+    dtype: torch.dtype,
+    why: str,
+    speed: str,
+    level: str,
+    memory: str,
 ) -> Any:
     with quiet_libraries():
         import diffusers
@@ -152,8 +160,8 @@ def _load_found(
         print(found.note)
     folder, variant = _whole_folder(found, dtype, family)
     placed = family is VIDEO and device.type == "cuda"
-    recipe = placing.plan(folder, dtype, device, memory, fused=speed in ("fused", "compiled")) if placed else None
-    if recipe and recipe.offload == "stream" and speed in ("fused", "compiled"):
+    recipe = placing.plan(folder, dtype, device, memory, fused=level == "fused") if placed else None
+    if recipe and recipe.offload == "stream" and speed == "fused":
         raise ValueError(
             f"speed={speed!r} needs the weights on the GPU, and memory={recipe.name!r} streams them: give speed='exact'"
         )
@@ -174,7 +182,8 @@ def _load_found(
     if device.type == "cpu":
         keep_to_quota()
     if family is VIDEO:
-        apply(pipe, speed)
+        if "fused_blocks" in apply(pipe, speed):
+            why += f"; speed: fused, the same up to the rounding of {str(dtype).removeprefix('torch.')}"
     pipe.svd_lab_name = found.name
     width, height = native_size(pipe)
     makes = "images" if family is IMAGE else f"{pipe.unet.config.num_frames} frames"

@@ -42,6 +42,13 @@ def plan(folder: Path, dtype: Any, device: Any, memory: str, fused: bool) -> Rec
     return recipe
 
 
+def device_number(device: Any) -> int:
+    """The number of a CUDA device: torch.device("cuda") has none, and some of torch's functions want one."""
+    import torch
+
+    return torch.cuda.current_device() if device.index is None else device.index
+
+
 def free_bytes(device: Any) -> int:
     """What this process may still take of a CUDA device: what is free there and what torch holds unused, under torch's own cap."""
     import torch
@@ -50,7 +57,7 @@ def free_bytes(device: Any) -> int:
     allocated = torch.cuda.memory_allocated(device)
     free += torch.cuda.memory_reserved(device) - allocated
     if hasattr(torch.cuda, "get_per_process_memory_fraction"):
-        free = min(free, int(torch.cuda.get_per_process_memory_fraction(device) * total) - allocated)
+        free = min(free, int(torch.cuda.get_per_process_memory_fraction(device_number(device)) * total) - allocated)
     return free
 
 

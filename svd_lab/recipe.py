@@ -11,7 +11,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from svd_lab import __version__
+from svd_lab import __version__, speed
 
 if TYPE_CHECKING:
     import torch
@@ -82,6 +82,7 @@ def video_model(pipe: StableVideoDiffusionPipeline) -> dict[str, Any]:
         "scheduler": type(pipe.scheduler).__name__,
         "device": str(pipe._execution_device),
         "dtype": str(pipe.unet.dtype).removeprefix("torch."),
+        "speed": speed.level(pipe),
         "machine": _machine(pipe._execution_device),
         "versions": {
             "python": platform.python_version(),

@@ -88,7 +88,7 @@ def replay(
 
 def differences(recipe: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """What is not as the recipe says, as lines like "torch was 2.12.0, is 2.13.0". here: from video_model and image_model."""
-    was = {**recipe, **recipe["versions"]}
+    was = {"speed": "exact", **recipe, **recipe["versions"]}  # files from before there was a choice
     now = {**here, **here["versions"]}
     del now["versions"]
     return [f"{name} was {was.get(name)!s:.80}, is {value}" for name, value in now.items() if was.get(name) != value]
@@ -117,6 +117,7 @@ def _load(recipe: dict[str, Any], family: Family, prefix: str = "") -> Any:
     import torch
 
     from svd_lab import pipelines
+    from svd_lab.speed import resolve
 
     name, argument = recipe[prefix + "model"], "image_pipe" if prefix else "pipe"
     ids = {model.hub_id: key for key, model in family.models.items() if model.hub_id}
@@ -135,6 +136,11 @@ def _load(recipe: dict[str, Any], family: Family, prefix: str = "") -> Any:
         ]
     except (ValueError, KeyError):
         place = {}  # what this machine has; the differences tell
+    if not prefix and place:
+        try:
+            place["speed"] = resolve(recipe.get("speed", "exact"), torch.device(place["device"]), place["dtype"])
+        except ValueError:
+            pass  # what is fastest here; the differences tell
     if prefix:
         place["attention_slicing"] = recipe["image_attention_slicing"]
     return getattr(pipelines, family.loader)(key, **place)

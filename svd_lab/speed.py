@@ -1,7 +1,7 @@
 """The same video in less time: named rewrites of a loaded pipeline, on by default, each of which can be taken off again.
 
-    pipe = load_video_pipeline("svd", speed="compiled")     # or "fused", "exact" (the default), "off": plain diffusers
-    svd_lab.speed.apply(pipe, "off")                         # a loaded pipeline changes its mind
+    pipe = load_video_pipeline("svd")                        # speed="auto": what is fastest here; or "off", "exact", "fused"
+    svd_lab.speed.apply(pipe, "off")                         # a loaded pipeline changes its mind: plain diffusers
     svd_lab.speed.applied(pipe)                              # the names of what is on
 
 | level | what | numbers |
@@ -9,10 +9,10 @@
 | off | diffusers as it is | |
 | exact | one_token, device_frames | the same to the bit |
 | fused | exact, and fused_blocks; CUDA with Triton | up to rounding |
-| compiled | exact, and compiled_blocks; CUDA with Triton | up to rounding |
+| auto | fused on a CUDA GPU in 16 bits where Triton works and the weights stay, else exact | |
 
 "Up to rounding" is measured by `svd-lab bench`, beside the distance of plain fp16 from fp32. Nothing approximate is here: no
-cached steps, no fewer steps, no other weights. docs/speed.md has the table.
+cached steps, no fewer steps, no other weights. docs/speed.md has the table, and why torch.compile is not among the levels.
 
 A rewrite takes the place of a module's `forward`: state_dict() is what it was, hooks on the whole network (diffusers' model
 offload) work. Before `save_pretrained`, and before setting attention processors, adapters or your own torch.compile, turn it "off".
@@ -20,16 +20,12 @@ offload) work. Before `save_pretrained`, and before setting attention processors
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from types import MethodType
 from typing import Any
 
-LEVELS = ("off", "exact", "fused", "compiled")
-#: Compiled variants of one block: SVD has 14 shapes of residual blocks, and torch's own limit of 8 is for what changes by accident.
-VARIANTS = 64
+LEVELS = ("auto", "off", "exact", "fused")
 
 
 @dataclass(frozen=True)
@@ -41,10 +37,10 @@ class Rewrite:
     put: Callable[[Any], Callable[[], None]]
 
 
-def apply(pipe: Any, speed: str | Iterable[str] = "exact") -> tuple[str, ...]:
+def apply(pipe: Any, speed: str | Iterable[str] = "auto") -> tuple[str, ...]:
     """Put a level, or rewrites by name, on a StableVideoDiffusionPipeline, in place of what was on; returns the names now on.
 
-    Raises ValueError for a level or name that is not known, and where "compiled" or the kernels cannot run; then nothing changed.
+    Raises ValueError for a level or name that is not known, and where "fused" cannot run; then nothing changed.
     Call it while nothing runs the pipeline.
     """
     names = choose(pipe, speed)
@@ -62,6 +58,11 @@ def applied(pipe: Any) -> tuple[str, ...]:
     return getattr(pipe, "_svd_lab_speed", ())
 
 
+def level(pipe: Any) -> str:
+    """fused where a rewrite is on that rounds otherwise than diffusers, else exact: what a recipe has to say."""
+    return "exact" if all(REWRITES[name].bitwise for name in applied(pipe)) else "fused"
+
+
 def choose(pipe: Any, speed: str | Iterable[str]) -> tuple[str, ...]:
     """The names that `speed` stands for on this pipeline and its device; raises as `apply`."""
     if not isinstance(speed, str):
@@ -69,32 +70,31 @@ def choose(pipe: Any, speed: str | Iterable[str]) -> tuple[str, ...]:
         unknown = [name for name in names if name not in REWRITES]
         if unknown:
             raise ValueError(f"speed cannot have {unknown[0]!r}: the rewrites are {', '.join(REWRITES)}")
-        blocks = [name for name in names if name.endswith("_blocks")]
-        if len(blocks) > 1:
-            raise ValueError(f"{' and '.join(blocks)} rewrite the same blocks: give one of them")
         return names
-    check_level(speed, pipe._execution_device)
-    if speed == "off":
+    chosen = resolve(speed, pipe._execution_device, pipe.unet.dtype)
+    if chosen == "off":
         return ()
-    bitwise = tuple(name for name, rewrite in REWRITES.items() if rewrite.bitwise)
-    if speed == "exact":
-        return bitwise
-    if streamed(pipe):
-        raise ValueError(
-            f"speed={speed!r} needs the weights on the GPU, and the memory recipe streams them: give 'exact'"
-        )
-    return (*bitwise, f"{speed}_blocks")
+    if chosen == "fused" and streamed(pipe):
+        if speed == "fused":
+            raise ValueError(
+                "speed='fused' needs the weights on the GPU, and the memory recipe streams them: give 'exact', or leave it out"
+            )
+        chosen = "exact"
+    return tuple(name for name, rewrite in REWRITES.items() if rewrite.bitwise or chosen == "fused")
 
 
-def check_level(speed: Any, device: Any) -> None:
-    """ValueError for what is no level, or one that a torch.device cannot have."""
+def resolve(speed: Any, device: Any, dtype: Any) -> str:
+    """What a level is on a torch.device in a torch.dtype: off, exact or fused. ValueError for one that is none, or cannot be."""
     if not isinstance(speed, str) or speed not in LEVELS:
         raise ValueError(f"speed must be one of {', '.join(map(repr, LEVELS))}, not {speed!r}")
-    if speed in ("fused", "compiled") and (device.type != "cuda" or not _has_triton()):
-        missing = (
-            "Triton, which comes with torch on Linux" if device.type == "cuda" else f"a CUDA GPU, and this is {device}"
-        )
-        raise ValueError(f"speed={speed!r} needs {missing}: leave speed out, or give 'exact' or 'off'")
+    if speed in ("off", "exact"):
+        return speed
+    trouble = _trouble(device)
+    if speed == "fused":
+        if trouble:
+            raise ValueError(f"speed='fused' cannot be had: {trouble}. Leave speed out, or give 'exact' or 'off'")
+        return speed
+    return "exact" if trouble or dtype.itemsize != 2 else "fused"
 
 
 def streamed(pipe: Any) -> bool:
@@ -103,10 +103,15 @@ def streamed(pipe: Any) -> bool:
     return bool(getattr(hook, "offload", False))
 
 
-def _has_triton() -> bool:
+def _trouble(device: Any) -> str | None:
+    """Why the kernels cannot run on a torch.device, None where they do."""
+    if device.type != "cuda":
+        return f"it needs a CUDA GPU, and this is {device}"
+    import torch
+
     from svd_lab import kernels
 
-    return kernels.kernels is not None
+    return kernels.trouble(torch.cuda.current_device() if device.index is None else device.index)
 
 
 def _network(module: Any) -> Any:
@@ -172,18 +177,15 @@ def _put_device_frames(pipe: Any) -> Callable[[], None]:
     return _set(pipe.video_processor, "postprocess_video", postprocess_video)
 
 
-def put_blocks(pipe: Any, wrap: Callable[[Any], Any] = lambda block: block) -> Callable[[], None]:
-    """The blocks of `fused`, each as wrap(block), on pipe.unet and pipe.vae.decoder."""
+def put_blocks(pipe: Any) -> Callable[[], None]:
+    """The blocks of `fused` on pipe.unet and pipe.vae.decoder."""
     import torch
     from diffusers.models.resnet import SpatioTemporalResBlock
     from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
 
     from svd_lab import fused
 
-    table = {
-        SpatioTemporalResBlock: wrap(fused.video_resnet),
-        TransformerSpatioTemporalModel: wrap(fused.video_transformer),
-    }
+    table = {SpatioTemporalResBlock: fused.video_resnet, TransformerSpatioTemporalModel: fused.video_transformer}
     networks = [_network(pipe.unet), _network(pipe.vae).decoder]
     undos = [
         _set(part, "forward", table[type(part)])
@@ -217,41 +219,6 @@ def _lay_out(network: Any) -> Callable[[], None]:
     return lambda: lay(plain=True)
 
 
-def _put_fused_blocks(pipe: Any) -> Callable[[], None]:
-    return put_blocks(pipe)
-
-
-def _put_compiled_blocks(pipe: Any, only: str = "", **options: Any) -> Callable[[], None]:
-    """Two functions are compiled, once for each shape of block: blocks of one shape share a graph [pytorch.org, regional
-    compilation]. diffusers' compile_repeated_blocks knows no repeated blocks of this UNet. only: the name of one of the two."""
-    import torch
-    from torch._dynamo import config
-
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    # torch's own place is in /tmp, which a reboot empties: the next process would compile anew.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "svd_lab" / "inductor"))
-    limit = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # its name before torch 2.6
-    setattr(config, limit, max(VARIANTS, getattr(config, limit)))
-
-    def wrap(block: Any) -> Any:
-        return (
-            block if only and block.__name__ != only else torch.compile(block, fullgraph=True, dynamic=False, **options)
-        )
-
-    return put_blocks(pipe, wrap)
-
-
-def _put_kernels_in_graphs(pipe: Any) -> Callable[[], None]:
-    from svd_lab import kernels
-
-    def switch(on: bool) -> None:
-        kernels.IN_GRAPHS = on
-
-    undo = _put_compiled_blocks(pipe)
-    switch(True)
-    return _all([undo, lambda: switch(False)])
-
-
 #: In the order in which they are put on.
 REWRITES: dict[str, Rewrite] = {
     "one_token": Rewrite(
@@ -259,18 +226,6 @@ REWRITES: dict[str, Rewrite] = {
     ),
     "device_frames": Rewrite(True, "frames become bytes on the device, before they leave it", _put_device_frames),
     "fused_blocks": Rewrite(
-        False, "blocks of UNet and decoder channels last, norms and sums in Triton kernels (fused.py, kernels.py)",
-        _put_fused_blocks,
-    ),
-    "compiled_blocks": Rewrite(
-        False, "the same blocks by torch.compile, each shape once; the first run compiles", _put_compiled_blocks
-    ),
-    # Being compared by `svd-lab bench`; in no level.
-    "half_compiled_blocks": Rewrite(
-        False, "torch.compile for the transformer blocks (SVD has 4 shapes of them), kernels for the 14 of the others",
-        lambda pipe: _put_compiled_blocks(pipe, only="video_transformer"),
-    ),
-    "kernel_compiled_blocks": Rewrite(
-        False, "torch.compile with the kernels of fused_blocks inside its graphs", _put_kernels_in_graphs
+        False, "blocks of UNet and decoder channels last, norms and sums in Triton kernels (fused.py, kernels.py)", put_blocks
     ),
 }  # fmt: skip

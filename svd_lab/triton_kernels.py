@@ -7,7 +7,8 @@ import triton
 import triton.language as tl
 
 
-@triton.jit
+# Counts that differ from layer to layer are not specialized: each kind of 1, multiple of 16 and other number would compile anew.
+@triton.jit(do_not_specialize=["HW", "CHUNKS"])
 def k_moments(X, P, HW, C, CHUNKS, ROWS: tl.constexpr, CB: tl.constexpr, BLK: tl.constexpr):
     """Mean, and sum of squares about it, of each channel over each chunk of rows; about a shift, so nothing cancels."""
     n, k = tl.program_id(0).to(tl.int64), tl.program_id(1)
@@ -31,61 +32,58 @@ def k_moments(X, P, HW, C, CHUNKS, ROWS: tl.constexpr, CB: tl.constexpr, BLK: tl
     tl.store(o + C, tl.sum(q, 0) - s1 * s1 / count)
 
 
-@triton.jit
-def k_finish(
-    P, V, W, Z, A, B, HW, ROWS, C, CHUNKS, PER, VSTRIDE, eps, CG, CGP: tl.constexpr, PB: tl.constexpr, HAS_V: tl.constexpr
-):  # fmt: skip
-    """The moments of one group over PER maps -> scale A and offset B of each channel of each map, `v` counted in."""
+@triton.jit(do_not_specialize=["HW", "ROWS", "CHUNKS", "PER", "VSTRIDE", "CG"])
+def k_finish(P, V, W, Z, A, B, HW, ROWS, C, CHUNKS, PER, VSTRIDE, eps, CG, BLK: tl.constexpr, HAS_V: tl.constexpr):
+    """The moments of one group over PER maps -> scale A and offset B of each channel of each map, `v` counted in.
+
+    The group's numbers, PER x CHUNKS x CG, are gone through in one row, so that no count is a shape of the program."""
     u, g = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    j = tl.arange(0, CGP)
-    c = (g * CG + j)[None]
-    mc = (j < CG)[None]
-    pairs = PER * CHUNKS
-    total = (PER * HW * CG).to(tl.float32)
+    numbers = PER * CHUNKS * CG
+    total = 1.0 * PER * HW * CG
     mean = 0.0
     i = 0
-    while i < pairs:
-        p = i + tl.arange(0, PB)
-        m = (p < pairs)[:, None] & mc
-        n, k = u * PER + p // CHUNKS, p % CHUNKS
-        count = tl.minimum(HW - k * ROWS, ROWS).to(tl.float32)[:, None]
-        mu = tl.load(P + (n * CHUNKS + k)[:, None] * 2 * C + c, mask=m, other=0.0)
+    while i < numbers:  # Triton's interpreter knows no range of a product
+        e = i + tl.arange(0, BLK)
+        m = e < numbers
+        pair, c = e // CG, g * CG + e % CG
+        n, k = u * PER + pair // CHUNKS, pair % CHUNKS
+        count = tl.minimum(HW - k * ROWS, ROWS).to(tl.float32)
+        mu = tl.load(P + (n * CHUNKS + k) * 2 * C + c, mask=m, other=0.0)
         if HAS_V:
-            mu += tl.load(V + n[:, None] * VSTRIDE + c, mask=m, other=0.0).to(tl.float32)
+            mu += tl.load(V + n * VSTRIDE + c, mask=m, other=0.0).to(tl.float32)
         mean += tl.sum(tl.where(m, mu * count, 0.0))
-        i += PB
+        i += BLK
     mean = mean / total
     square = 0.0
     i = 0
-    while i < pairs:
-        p = i + tl.arange(0, PB)
-        m = (p < pairs)[:, None] & mc
-        n, k = u * PER + p // CHUNKS, p % CHUNKS
-        count = tl.minimum(HW - k * ROWS, ROWS).to(tl.float32)[:, None]
-        at = P + (n * CHUNKS + k)[:, None] * 2 * C + c
+    while i < numbers:
+        e = i + tl.arange(0, BLK)
+        m = e < numbers
+        pair, c = e // CG, g * CG + e % CG
+        n, k = u * PER + pair // CHUNKS, pair % CHUNKS
+        count = tl.minimum(HW - k * ROWS, ROWS).to(tl.float32)
+        at = P + (n * CHUNKS + k) * 2 * C + c
         mu = tl.load(at, mask=m, other=0.0)
         if HAS_V:
-            mu += tl.load(V + n[:, None] * VSTRIDE + c, mask=m, other=0.0).to(tl.float32)
+            mu += tl.load(V + n * VSTRIDE + c, mask=m, other=0.0).to(tl.float32)
         square += tl.sum(tl.where(m, tl.load(at + C, mask=m, other=0.0) + count * (mu - mean) * (mu - mean), 0.0))
-        i += PB
+        i += BLK
     scale = tl.rsqrt(square / total + eps)
-    a = scale * tl.load(W + c, mask=mc, other=0.0).to(tl.float32)
-    b = tl.load(Z + c, mask=mc, other=0.0).to(tl.float32) - mean * a
     i = 0
-    while i < PER:
-        f = i + tl.arange(0, PB)
-        m = (f < PER)[:, None] & mc
-        n = u * PER + f
-        o = n[:, None] * C + c
-        tl.store(A + o, a + tl.zeros([PB, CGP], tl.float32), mask=m)
-        v = tl.zeros([PB, CGP], tl.float32)
+    while i < PER * CG:
+        e = i + tl.arange(0, BLK)
+        m = e < PER * CG
+        n, c = u * PER + e // CG, g * CG + e % CG
+        a = scale * tl.load(W + c, mask=m, other=0.0).to(tl.float32)
+        v = -mean
         if HAS_V:
-            v += tl.load(V + n[:, None] * VSTRIDE + c, mask=m, other=0.0).to(tl.float32)
-        tl.store(B + o, b + a * v, mask=m)
-        i += PB
+            v += tl.load(V + n * VSTRIDE + c, mask=m, other=0.0).to(tl.float32)
+        tl.store(A + n * C + c, a, mask=m)
+        tl.store(B + n * C + c, tl.load(Z + c, mask=m, other=0.0).to(tl.float32) + a * v, mask=m)
+        i += BLK
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["HW"])
 def k_apply(X, Y, A, B, HW, C, CB: tl.constexpr, BLK: tl.constexpr, ACT: tl.constexpr):
     n = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * BLK + tl.arange(0, BLK)
@@ -98,7 +96,7 @@ def k_apply(X, Y, A, B, HW, C, CB: tl.constexpr, BLK: tl.constexpr, ACT: tl.cons
     tl.store(Y + o, y, mask=m)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["M", "PER"])
 def k_norm(
     X, R, V, S, Y, W, Z, M, C, PER, VSTRIDE, eps, CP: tl.constexpr, BLK: tl.constexpr, HAS_R: tl.constexpr,
     HAS_V: tl.constexpr, KEEP: tl.constexpr,
@@ -124,7 +122,7 @@ def k_norm(
     tl.store(Y + o, y, mask=m)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["M"])
 def k_geglu(X, Y, M, C, CB: tl.constexpr, BLK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64) * BLK + tl.arange(0, BLK)
     c = (tl.program_id(1) * CB + tl.arange(0, CB))[None]
@@ -135,7 +133,7 @@ def k_geglu(X, Y, M, C, CB: tl.constexpr, BLK: tl.constexpr):
     tl.store(Y + row[:, None] * C + c, tl.load(i, mask=m, other=0.0).to(tl.float32) * gate, mask=m)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["HW"])
 def k_combine(
     H, R, V, S, MIX, Y, HW, C, VSTRIDE, CB: tl.constexpr, BLK: tl.constexpr, HAS_R: tl.constexpr, HAS_V: tl.constexpr,
     HAS_S: tl.constexpr, SWITCH: tl.constexpr,
@@ -158,7 +156,7 @@ def k_combine(
     tl.store(Y + o, y, mask=m)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["T", "S", "HEADS"])
 def k_attention(Q, Y, scale, T, S, HEADS, D: tl.constexpr, TP: tl.constexpr):
     """One place, one head, all frames: their tokens lie S apart, and are read and written where they lie."""
     pid = tl.program_id(0).to(tl.int64)

@@ -117,7 +117,7 @@ def image_pipeline(small: bool) -> Any:
                 sample_size=64,
                 block_out_channels=_widths((320, 640, 1280, 1280), small),
                 cross_attention_dim=text["hidden_size"],
-                attention_head_dim=[1, 2, 2, 2] if small else [5, 10, 20, 20],
+                attention_head_dim=[2, 2, 2, 2] if small else [5, 10, 20, 20],
                 use_linear_projection=True,
             ),
         )

@@ -176,30 +176,6 @@ def test_device_frames_round_as_diffusers_does(pipe):
     )
 
 
-def test_compiled_blocks_of_one_shape_share_a_graph(pipe):
-    import torch._dynamo
-    from torch._dynamo.utils import counters
-
-    step = one_step(pipe)
-    torch._dynamo.reset()
-    counters.clear()
-    undo = speed._put_compiled_blocks(pipe, backend="eager")
-    try:
-        assert relative(one_step(pipe), step) < 1e-5
-        graphs = counters["stats"]["unique_graphs"]
-        names = ("SpatioTemporalResBlock", "TransformerSpatioTemporalModel")
-        blocks = [part for part in pipe.unet.modules() if type(part).__name__ in names]
-        shapes = {str([tuple(p.shape) for p in part.parameters()]) for part in blocks}
-        assert len(shapes) <= graphs < len(blocks)  # one shape of weights may stand at two sizes of picture
-        assert not counters["graph_break"]
-        one_step(pipe, seed=1)
-        assert counters["stats"]["unique_graphs"] == graphs
-    finally:
-        undo()
-        torch._dynamo.reset()
-    assert not own_forwards(pipe)
-
-
 def test_weights_that_come_layer_by_layer_keep_only_what_calls_the_layers(tiny_folder, pipe, monkeypatch):
     from accelerate import cpu_offload
 
@@ -209,10 +185,12 @@ def test_weights_that_come_layer_by_layer_keep_only_what_calls_the_layers(tiny_f
     assert speed.streamed(ours) and not speed.streamed(pipe)
     names = speed.choose(SimpleNamespace(unet=ours.unet, _execution_device=torch.device("cuda")), "exact")
     assert names == ("one_token", "device_frames")
-    monkeypatch.setattr(speed, "_has_triton", lambda: True)
-    for level in ("fused", "compiled"):
-        with pytest.raises(ValueError, match="streams"):
-            speed.choose(SimpleNamespace(unet=ours.unet, _execution_device=torch.device("cuda")), level)
+    monkeypatch.setattr(speed, "_trouble", lambda device: None)
+    half = SimpleNamespace(unet=ours.unet.half(), _execution_device=torch.device("cuda"))
+    assert speed.choose(half, "auto") == names
+    with pytest.raises(ValueError, match="streams"):
+        speed.choose(half, "fused")
+    ours.unet.float()
     speed.apply(ours)
     assert torch.equal(one_step(ours), one_step(pipe))
 
@@ -220,12 +198,9 @@ def test_weights_that_come_layer_by_layer_keep_only_what_calls_the_layers(tiny_f
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("fast", "'off', 'exact', 'fused', 'compiled'"),
+        ("fast", "'auto', 'off', 'exact', 'fused'"),
         (None, "'exact'"),
         (["one_token", "magic"], "magic"),
-        (["fused_blocks", "compiled_blocks"], "one of them"),
-        (["half_compiled_blocks", "fused_blocks"], "one of them"),
-        ("compiled", "CUDA GPU"),
         ("fused", "CUDA GPU"),
     ],
 )
@@ -234,6 +209,31 @@ def test_what_cannot_be_is_refused_and_nothing_changes(pipe, given, says):
     with pytest.raises((ValueError, TypeError), match=says):
         speed.apply(pipe, given) if given is not None else load_video_pipeline("mini", device="cpu", speed=3)
     assert speed.applied(pipe) == ("one_token",)
+
+
+def test_what_is_fastest_is_taken_where_it_can_be_had(monkeypatch):
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    monkeypatch.setattr("svd_lab.kernels.trouble", lambda index: "no compiler" if index else None)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert speed.resolve("auto", gpu, torch.float16) == speed.resolve("auto", gpu, torch.bfloat16) == "fused"
+    assert speed.resolve("auto", gpu, torch.float32) == speed.resolve("auto", cpu, torch.float16) == "exact"
+    assert speed.resolve("fused", gpu, torch.float32) == "fused"
+    assert speed.resolve("auto", torch.device("cuda", 1), torch.float16) == "exact"
+    with pytest.raises(ValueError, match="no compiler"):
+        speed.resolve("fused", torch.device("cuda", 1), torch.float16)
+
+
+def test_a_recipe_says_whether_sums_were_rounded_as_diffusers_does(pipe):
+    from svd_lab.recipe import video_model
+    from svd_lab.replaying import differences
+
+    speed.apply(pipe, "exact")
+    here = video_model(pipe)
+    assert here["speed"] == "exact"
+    old = {name: value for name, value in here.items() if name != "speed"}
+    assert differences(old, here) == []
+    speed.apply(pipe, ["fused_blocks"])
+    assert differences(old, video_model(pipe)) == ["speed was exact, is fused"]
 
 
 KERNELS = """

@@ -81,7 +81,7 @@ def _run_and_publish(task: dict[str, Any], store: Store) -> dict[str, Any]:
         made, outcome = _run(task, store, scratch)
         files = {str(path.relative_to(made)): path.stat().st_size for path in sorted(made.rglob("*")) if path.is_file()}
         seconds = round(time.monotonic() - begin, 3)
-        machine = {"started": started.isoformat(timespec="seconds"), "host": socket.gethostname()}
+        machine = {"started": started.isoformat(timespec="milliseconds"), "host": socket.gethostname()}
         record = _record(task, **outcome, files=files, clips=_clips(made, files), seconds=seconds, **machine)
         try:
             publish(store, task["folder"], made, record)
