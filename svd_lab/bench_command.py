@@ -52,7 +52,7 @@ def run_bench(options: argparse.Namespace) -> None:
     import svd_lab
     from svd_lab.bench import bench
     from svd_lab.bench_memory import bench_memory, memory_table
-    from svd_lab.speed import resolve
+    from svd_lab.speed import fits
 
     dtype = getattr(torch, options.dtype) if options.dtype else None
     given = ("num_frames", "num_inference_steps", "decode_chunk_size", "height", "width")
@@ -63,7 +63,7 @@ def run_bench(options: argparse.Namespace) -> None:
         return
     pipe = svd_lab.load_video_pipeline(options.model, device=options.device, dtype=dtype, speed="off")
     pipe.set_progress_bar_config(disable=True)
-    levels = options.speed or list(dict.fromkeys(["exact", resolve("auto", pipe._execution_device, pipe.unet.dtype)]))
+    levels = options.speed or ["exact", *(["fused"] if fits("fused", pipe) else [])]
     result = bench(pipe, levels, **settings, repeats=options.repeats, reference=options.reference)
     _report(options, result, table(result))
 

@@ -65,11 +65,13 @@ def norm_act(x: Tensor, norm: nn.GroupNorm, v: Tensor | None = None, per: int = 
     n, channels, height, width = x.shape
     groups = norm.num_groups
     if not fused(x) or channels % 32:
-        x = x if v is None else x + v[..., None, None]
-        z = x.unflatten(0, (n // per, per)).transpose(1, 2)  # [batch, C, frames, H, W]
-        z = F.group_norm(z, groups, norm.weight, norm.bias, norm.eps)
-        z = F.silu(z) if act else z
-        return z.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        x = (x if v is None else x + v[..., None, None]).contiguous(memory_format=torch.channels_last)
+        z = x.permute(0, 2, 3, 1).reshape(n // per, per, height * width, channels).permute(0, 3, 1, 2)
+        z = F.group_norm(
+            z, groups, norm.weight, norm.bias, norm.eps
+        )  # [batch, C, frames, H * W]; torch has it channels last
+        z = F.silu(z, inplace=not torch.is_grad_enabled()) if act else z
+        return z.permute(0, 2, 3, 1).reshape(n, height, width, channels).permute(0, 3, 1, 2)
     x = x.contiguous(memory_format=torch.channels_last)
     pixels, block = height * width, math.gcd(channels, 64)
     rows = max(256, _power(pixels // 512))  # of a chunk: enough programs for the GPU, few enough to gather
@@ -150,13 +152,14 @@ def combine(
     a = sigmoid(mix), or 1 - sigmoid(mix) with `switch` (as in the decoder)."""
     channels = h.shape[1] if h.dim() == 4 else h.shape[-1]
     if not fused(h) or channels % 32:
-        y = h if r is None else h + r
+        same = s is not None and r is s  # a * s + (1 - a) * (h + s + v) is s + (1 - a) * (h + v), in fewer passes
+        y = h if r is None or same else h + r
         y = y if v is None else y + (v[..., None, None] if h.dim() == 4 else v[:, None])
         if s is None:
             return y
-        alpha = torch.sigmoid(mix).to(h.dtype)
-        alpha = 1 - alpha if switch else alpha
-        return alpha * s + (1 - alpha) * y
+        beta = torch.sigmoid(mix).to(h.dtype)
+        beta = beta if switch else 1 - beta
+        return torch.addcmul(s, y, beta.view((1,) * h.dim())) if same else torch.lerp(s, y, beta.view((1,) * h.dim()))
     layout = torch.channels_last if h.dim() == 4 else torch.contiguous_format
     h, r, s = (t if t is None else t.contiguous(memory_format=layout) for t in (h, r, s))
     y = torch.empty_like(h)

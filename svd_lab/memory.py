@@ -7,7 +7,8 @@ little all the same.
 | pieces | all on the GPU; feed-forward layers one frame at a time | about a twentieth more time a step |
 | offload | the one network that works on the GPU, the others in main memory | its way there and back, once a video |
 | offload-pieces | both | both |
-| stream | each layer comes when it works, and pieces | all weights of the UNet over the bus at each step: several times as long |
+| blocks | the UNet's blocks come one ahead of the work, and pieces | next to nothing where the bus is as fast as the step |
+| stream | each layer comes when it works, and pieces | some ten seconds a step: the last resort |
 
 None of them changes a pixel beyond rounding. What would, is left to the caller: fewer frames, a smaller size, a smaller
 decode_chunk_size (`advice` names them). VAE slicing is for batches of images, of which there are none; diffusers' pipeline has
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from svd_lab.counting import meter
@@ -31,7 +33,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to run a pipeline. offload: None, "model" or "stream". pieces: feed-forward layers frame by frame."""
+    """One way to run a pipeline. offload: None, "model", "blocks" or "stream". pieces: feed-forward layers frame by frame."""
 
     name: str
     about: str
@@ -47,6 +49,7 @@ RECIPES = {
         Recipe("pieces", "all on the GPU, feed-forward layers one frame at a time", pieces=True),
         Recipe("offload", "one network on the GPU at a time, the others in main memory", "model"),
         Recipe("offload-pieces", "one network on the GPU at a time, feed-forward layers one frame at a time", "model", True),
+        Recipe("blocks", "the blocks of the UNet brought to the GPU one ahead of the work", "blocks", True),
         Recipe("stream", "each layer brought to the GPU when it works", "stream", True),
     )
 }  # fmt: skip
@@ -56,15 +59,19 @@ RECIPES = {
 class Constants:
     """What cannot be counted. Set from measurements: see docs/speed.md, "Memory under a cap".
 
-    context: bytes of a card that CUDA, its libraries and their kernels take beside torch's tensors. workspace: bytes that cuDNN and
-    cuBLAS allocate while they work. packing: by how much torch's blocks exceed what is in them. bus: bytes a second between main
-    memory and GPU. pieces: time of a step in pieces over that of a whole one.
+    context: bytes of a card that CUDA, its libraries and their kernels take beside torch's tensors (0.68 GiB on an H100).
+    workspace: bytes that cuDNN and cuBLAS allocate while they work (with it the peak was right to 0.3%).
+    packing: by how much torch's blocks exceed what is in them (1.05 was too little; 1.17 where nothing presses).
+    bus, pinned: bytes a second between main memory and GPU, of plain and of pinned memory.
+    stream: seconds that a step of the recipe "stream" takes more. pieces: time of a step in pieces over that of a whole one.
     """
 
-    context: float = 0.6 * GIB
+    context: float = 0.7 * GIB
     workspace: float = 0.10 * GIB
-    packing: float = 1.03
+    packing: float = 1.12
     bus: float = 8e9
+    pinned: float = 12e9
+    stream: float = 10.0
     pieces: float = 1.05
 
 
@@ -75,7 +82,8 @@ CONSTANTS = Constants()
 class Load:
     """What a video asks of the GPU, in bytes. weights: of each network. step, step_pieces, decode, encode: alive at the peak of
     one denoising step, of that in pieces, of decoding a chunk, of encoding the picture, beside the weights. layer: the largest
-    layer's weights. frames: the decoded frames, collected."""
+    layer's weights. pair: of the UNet's largest two blocks in succession, and of what is in none. frames: the decoded frames,
+    collected."""
 
     weights: dict[str, int]
     step: int
@@ -83,6 +91,7 @@ class Load:
     decode: int
     encode: int
     layer: int
+    pair: int
     frames: int
 
     def peak(self, recipe: Recipe, constants: Constants = CONSTANTS) -> float:
@@ -93,12 +102,19 @@ class Load:
             held = dict.fromkeys(("encode", "step", "decode"), unet + vae + clip)
         elif recipe.offload == "model":  # a network stays until the next one in "image_encoder->unet->vae" comes
             held = {"encode": clip + vae, "step": unet + vae, "decode": vae}
+        elif recipe.offload == "blocks":  # the VAE stays
+            held = {"encode": vae + self.layer, "step": vae + self.pair, "decode": vae}
         else:
             held = dict.fromkeys(("encode", "step", "decode"), self.layer)
         upcast = vae if recipe.offload != "stream" else 0  # fp16 weights are fp32 while the picture is encoded
         return constants.workspace + max(
             held["encode"] + upcast + self.encode, held["step"] + step, held["decode"] + self.decode + self.frames
         )
+
+    def working(self, recipe: Recipe, constants: Constants = CONSTANTS) -> float:
+        """Bytes of the peak that are there only while the pipeline runs."""
+        stay = {None: sum(self.weights.values()), "blocks": self.weights["vae"]}
+        return self.peak(recipe, constants) - stay.get(recipe.offload, 0)
 
     def card(self, recipe: Recipe, constants: Constants = CONSTANTS) -> float:
         """Bytes that a card must have free."""
@@ -109,9 +125,13 @@ class Load:
         extra = (constants.pieces - 1) * steps * (step or 0.0) if recipe.pieces else 0.0
         if recipe.offload == "model":
             return extra + 2 * sum(self.weights.values()) / constants.bus
+        if (
+            recipe.offload == "blocks"
+        ):  # the bus works while the GPU does; step unknown: as long as the slower of the two
+            late = max(0.0, self.weights["unet"] / constants.pinned - (step or 0.0))
+            return extra + steps * late + self.weights["image_encoder"] / constants.bus
         if recipe.offload == "stream":
-            rest = sum(self.weights.values()) - self.weights["unet"]
-            return extra + (steps * self.weights["unet"] + rest) / constants.bus
+            return extra + steps * constants.stream
         return extra
 
 
@@ -161,8 +181,12 @@ def load(
     pieces = peak_bytes(step) * half
     weights = {name: sum(p.numel() for p in part.parameters()) * item for name, part in (("unet", unet), ("vae", vae))}
     layer = max(sum(p.numel() for p in part.parameters(recurse=False)) for part in unet.modules()) * item
+    blocks = [sum(p.numel() for p in block.parameters()) * item for block in (*unet.down_blocks, *unet.up_blocks)]
+    pair = max(a + b for a, b in pairwise((0, *blocks))) + weights["unet"] - sum(blocks)
     frames = num_frames * height * width * 3 * (2 * item + 4)  # in a list, joined, and as float32
-    return Load(weights | {"image_encoder": clip_bytes}, *map(int, (whole, pieces, decode, encode, layer, frames)))
+    return Load(
+        weights | {"image_encoder": clip_bytes}, *map(int, (whole, pieces, decode, encode, layer, pair, frames))
+    )
 
 
 def peak_bytes(call: Callable[[], object]) -> int:

@@ -38,7 +38,8 @@ _MODEL = {
     "device": r"[a-z]{1,20}(:\d{1,3})?",
     "dtype": r"\w{1,30}",
 }
-_TEXTS = {"frames_sha256": _SHA256, "image_sha256": _SHA256, "machine": _NAME} | _MODEL
+_TEXTS = {"frames_sha256": _SHA256, "image_sha256": _SHA256, "machine": _NAME, "speed": "exact|fused"} | _MODEL
+_LATER = {"speed": "exact"}  #: not in the first files, and what they would have said
 _CALLS = {
     "generate_video": _TEXTS | {"image": _NAME},
     "generate_text2video": _TEXTS | {f"image_{name}": form for name, form in _MODEL.items()},
@@ -169,7 +170,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _checked(recipe: dict[str, Any]) -> dict[str, Any]:
-    """`recipe` itself, when every value is one that we could have written."""
+    """`recipe`, when every value is one that we could have written; what its version did not know is filled in."""
     number = recipe.get("svd_lab_recipe")
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise ValueError(f"svd_lab_recipe must be the format's number, not {str(number)[:40]}")
@@ -180,6 +181,7 @@ def _checked(recipe: dict[str, Any]) -> dict[str, Any]:
     call = recipe.get("call")
     if not isinstance(call, str) or call not in _CALLS:
         raise ValueError(f"call must be one of {', '.join(_CALLS)}, not {str(call)[:40]!r}")
+    recipe = _LATER | recipe
     missing, more = _KEYS[call] - recipe.keys(), recipe.keys() - _KEYS[call]
     if missing or more:
         raise ValueError(f"{', '.join(sorted(missing)) or 'nothing'} is missing, and {len(more)} names are unknown")

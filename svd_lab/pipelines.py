@@ -20,7 +20,7 @@ from svd_lab.checkpoints import Location, check_folder, locate
 from svd_lab.families import IMAGE, VIDEO, Family
 from svd_lab.hub import download_model, next_steps
 from svd_lab.memory import check_name
-from svd_lab.speed import apply, resolve
+from svd_lab.speed import applied, apply, names_of, resolve
 from svd_lab.threads import keep_to_quota
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def load_video_pipeline(
         never takes mini because svd cannot be had: it raises.
     device: "cuda", "cuda:1", "mps", "cpu" or a torch.device; None: CUDA where there is one, else the CPU.
     dtype: torch.float16, torch.bfloat16 or torch.float32; None: float16 (the fp16 variant) on CUDA, else float32.
-    speed: "off", plain diffusers; "exact", the same numbers to the bit, sooner; "fused", on a CUDA GPU with Triton, the same up
-        to rounding, in half the time; "auto": fused where it runs, in 16 bits, else exact (see `speed`).
+    speed: "off", plain diffusers; "exact", the same numbers to the bit, sooner; "fused", the same up to rounding, on a CUDA GPU
+        with Triton in half the time, on a CPU in three quarters; "auto": fused on CUDA in 16 bits, else exact (see `speed`).
     memory: on a GPU how the model is laid into its memory: "auto" chooses by what is free, and says what and why before it loads;
         or a recipe by name, from "whole" to "stream" (see `memory`).
 
@@ -56,8 +56,7 @@ def load_video_pipeline(
     """
     place, reason = choose_device(device)
     check_name(memory)
-    if memory != "auto" and place.type != "cuda":
-        raise ValueError(f"memory={memory!r} is for a CUDA GPU, and the model goes to {place}: leave memory out")
+    _check_memory(memory, place)
     dtype = _check_dtype(dtype, place)
     return _load(VIDEO, model, place, dtype, reason, speed, resolve(speed, place, dtype), memory)
 
@@ -68,6 +67,7 @@ def load_image_pipeline(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     attention_slicing: bool | Literal["auto"] = "auto",
+    memory: str = "auto",
 ) -> StableDiffusionPipeline:
     """Load a StableDiffusionPipeline (text to image) and print in one line which model, where from, which device, and why.
 
@@ -81,6 +81,8 @@ def load_image_pipeline(
         DiffusionPipeline.enable_attention_slicing, its warning] and memory: on a CPU the largest layer of SD 2.1 at 1024x576
         took 14 s and 1.4 GiB sliced, 4.5 s and 0.12 GiB unsliced. "auto": on for mps, as diffusers advises for Apple's GPUs,
         off elsewhere. The class turns it on; pixels differ by rounding, so give True to follow the class to the bit.
+    memory: on a GPU "whole", "offload" (one network at a time), or "auto": whole where it fits, also beside a video pipeline that
+        is loaded already and takes turns with it.
 
     The scheduler is an EulerDiscreteScheduler made of the model's own scheduler folder, as in the class. SD 2.1 has no safety
     checker; a model that has one keeps it. Only safetensors are read. Raises as load_video_pipeline does.
@@ -89,8 +91,11 @@ def load_image_pipeline(
     dtype = _check_dtype(dtype, place)
     if attention_slicing not in ("auto", True, False) or not isinstance(attention_slicing, bool | str):
         raise ValueError(f"attention_slicing must be True, False or 'auto', not {attention_slicing!r}")
+    if memory not in ("auto", "whole", "offload"):
+        raise ValueError(f"memory must be 'auto', 'whole' or 'offload' for images, not {memory!r}")
+    _check_memory(memory, place)
     sliced = place.type == "mps" if attention_slicing == "auto" else attention_slicing
-    pipe = _load(IMAGE, model, place, dtype, reason + ("; attention sliced" if sliced else ""))
+    pipe = _load(IMAGE, model, place, dtype, reason + ("; attention sliced" if sliced else ""), memory=memory)
     if sliced:
         pipe.enable_attention_slicing()
     return pipe
@@ -159,8 +164,9 @@ def _load_found(
     if found.note:
         print(found.note)
     folder, variant = _whole_folder(found, dtype, family)
-    placed = family is VIDEO and device.type == "cuda"
-    recipe = placing.plan(folder, dtype, device, memory, fused=level == "fused") if placed else None
+    recipe, working = None, 0.0
+    if family is VIDEO and device.type == "cuda":
+        recipe, working = placing.plan(folder, dtype, device, memory, fused=level == "fused")
     if recipe and recipe.offload == "stream" and speed == "fused":
         raise ValueError(
             f"speed={speed!r} needs the weights on the GPU, and memory={recipe.name!r} streams them: give speed='exact'"
@@ -175,14 +181,21 @@ def _load_found(
             raise OSError(
                 f"the model folder {folder} cannot be loaded: its files do not fit together ({error})"
             ) from error
+        if recipe and recipe.offload == "blocks":
+            apply(pipe, names_of(level))  # before copies of the weights are pinned: it changes how they lie
         if recipe:
             placing.place(pipe, recipe, device)
+            placing.remember(pipe, working)
+        elif device.type == "cuda":
+            placing.place_images(pipe, device, memory)
         else:
             pipe.to(device)
     if device.type == "cpu":
         keep_to_quota()
     if family is VIDEO:
-        if "fused_blocks" in apply(pipe, speed):
+        if not applied(pipe):
+            apply(pipe, speed)
+        if "fused_blocks" in applied(pipe):
             why += f"; speed: fused, the same up to the rounding of {str(dtype).removeprefix('torch.')}"
     pipe.svd_lab_name = found.name
     width, height = native_size(pipe)
@@ -235,6 +248,11 @@ def choose_device(device: str | torch.device | None = None) -> tuple[torch.devic
             f"device {device!r} is not here: {count} of kind {chosen.type!r}{build}. Leave device out, or give 'cpu'"
         )
     return chosen, "as asked"
+
+
+def _check_memory(memory: str, device: torch.device) -> None:
+    if memory != "auto" and device.type != "cuda":
+        raise ValueError(f"memory={memory!r} is for a CUDA GPU, and the model goes to {device}: leave memory out")
 
 
 def _check_dtype(dtype: torch.dtype | None, device: torch.device) -> torch.dtype:

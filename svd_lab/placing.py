@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,14 +12,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from svd_lab.memory import GIB, RECIPES, Load, Recipe, choose, load, sentence
+from svd_lab.memory import CONSTANTS, GIB, RECIPES, Load, Recipe, choose, load, sentence
 
 #: What a call asks for that says nothing, beside the frames and the size that the model was trained at.
 DECODE_CHUNK_SIZE, STEPS = 2, 10
+#: Of the class's images.
+IMAGE_SIZE = 1024, 576
 
 
-def plan(folder: Path, dtype: Any, device: Any, memory: str, fused: bool) -> Recipe:
-    """Choose the recipe for the model in `folder` from what is free on the CUDA device, and print why, before anything is loaded.
+#: What each pipeline loaded on a GPU takes while it runs, beside its weights. Two that take turns need the larger of the two.
+_WORKING: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
+
+
+def plan(folder: Path, dtype: Any, device: Any, memory: str, fused: bool) -> tuple[Recipe, float]:
+    """Choose the recipe for the model in `folder` from what is free on the CUDA device, and print why, before anything is loaded;
+    returns it and the bytes to `remember`.
 
     It is chosen for a video of the frames and the size that the model was trained at, decoded 2 frames at a time.
     """
@@ -36,10 +44,49 @@ def plan(folder: Path, dtype: Any, device: Any, memory: str, fused: bool) -> Rec
     frames = unet["num_frames"]
     settings = {"num_frames": frames, "decode_chunk_size": DECODE_CHUNK_SIZE, "height": height, "width": width}
     need = load(unet, vae, _stored(folder / "image_encoder") * dtype.itemsize, dtype, **settings, fused=fused)
-    free = free_bytes(device)
+    free = free_bytes(device) - _of_others(need.working(RECIPES["whole"]))
     recipe = choose(need, free, memory)
     print(sentence(need, recipe, free, f"{frames} frames of {width}x{height}", STEPS, asked=memory != "auto"))
-    return recipe
+    return recipe, need.working(recipe)
+
+
+def place_images(pipe: Any, device: Any, memory: str) -> None:
+    """Put a loaded StableDiffusionPipeline on a CUDA device: whole where its weights, and what it or another pipeline that takes
+    turns with it works with, fit; else one network at a time ("offload", a second an image). Says so where it is not whole."""
+    from svd_lab import counting
+
+    width, height = IMAGE_SIZE
+    counts = counting.count(pipe)
+    working = max(counts.step_bytes, counts.decode_bytes) * width * height
+    parts = [part for part in pipe.components.values() if hasattr(part, "parameters")]
+    weights = sum(p.numel() * p.element_size() for part in parts for p in part.parameters())
+    need = (weights + working + CONSTANTS.workspace) * CONSTANTS.packing + CONSTANTS.context
+    free = free_bytes(device) - _of_others(working)
+    if memory == "whole" or (memory == "auto" and need <= free):
+        pipe.to(device)
+        pipe.svd_lab_memory = "whole"
+    else:
+        why = (
+            f"all at once needs {need / GIB:.1f} GiB, {max(0.0, free) / GIB:.1f} are free"
+            if memory == "auto"
+            else "as asked"
+        )
+        print(f"memory: offload ({RECIPES['offload'].about}) for images; {why}")
+        _pack_tightly()
+        pipe.enable_model_cpu_offload(device=device)
+        pipe.svd_lab_memory = "offload"
+        working += weights
+    remember(pipe, working)
+
+
+def remember(pipe: Any, working: float) -> None:
+    """Bytes that a loaded pipeline takes while it runs, for those that are loaded after it."""
+    _WORKING[pipe] = working
+
+
+def _of_others(own: float) -> float:
+    """Bytes that another pipeline takes while it runs, beyond one's own: both cannot run at once, but each alone has to fit."""
+    return max(0.0, max(_WORKING.values(), default=0.0) - own)
 
 
 def device_number(device: Any) -> int:
@@ -77,8 +124,13 @@ def place(pipe: Any, recipe: Recipe | str, device: Any) -> None:
         speed.apply(pipe, [name for name in speed.applied(pipe) if speed.REWRITES[name].bitwise])
     try:
         pipe.remove_all_hooks()
+        _remove_group_hooks(pipe)
+        if device.type == "cuda" and recipe is not RECIPES["whole"]:
+            _pack_tightly()
         if recipe.offload == "model":
             pipe.enable_model_cpu_offload(device=device)
+        elif recipe.offload == "blocks":
+            _bring_blocks(pipe, device)
         elif recipe.offload == "stream":
             pipe.enable_sequential_cpu_offload(device=device)
         else:
@@ -95,6 +147,45 @@ def place(pipe: Any, recipe: Recipe | str, device: Any) -> None:
             torch.cuda.empty_cache()
     set_pieces(pipe.unet, recipe.pieces)
     pipe.svd_lab_memory = recipe.name
+
+
+def _bring_blocks(pipe: Any, device: Any) -> None:
+    """The UNet's blocks come one ahead of the work, over a stream of their own [diffusers, group offloading]; the VAE, which is
+    small, stays; the image encoder's layers come as they work, once a video."""
+    import torch
+    from diffusers.hooks import apply_group_offloading
+
+    pipe.to("cpu")
+    places = {"onload_device": device, "offload_device": torch.device("cpu")}
+    unet = getattr(pipe.unet, "_orig_mod", pipe.unet)
+    ahead = {"use_stream": True} if device.type == "cuda" else {}
+    apply_group_offloading(unet, offload_type="block_level", num_blocks_per_group=1, **ahead, **places)
+    apply_group_offloading(pipe.image_encoder, offload_type="leaf_level", **places)
+    pipe.vae.to(device)
+
+
+def _remove_group_hooks(pipe: Any) -> None:
+    """What `_bring_blocks` hung into the networks; diffusers takes nothing of it off by itself."""
+    from diffusers.hooks import group_offloading as hooks
+
+    names = (hooks._LAYER_EXECUTION_TRACKER, hooks._LAZY_PREFETCH_GROUP_OFFLOADING, hooks._GROUP_OFFLOADING)
+    for network in (pipe.unet, pipe.image_encoder):
+        for part in network.modules():
+            registry = getattr(part, "_diffusers_hook", None)
+            for name in names:
+                if registry is not None and registry.get_hook(name) is not None:
+                    registry.remove_hook(name, recurse=False)
+
+
+def _pack_tightly() -> None:
+    """Ask torch's allocator for segments that grow, which leave no holes [docs.pytorch.org/docs/stable/notes/cuda.html]. Not every
+    driver has them, and without them `packing` still holds."""
+    import torch
+
+    try:
+        torch.cuda.memory._set_allocator_settings("expandable_segments:True")
+    except (AttributeError, RuntimeError, ValueError):
+        pass
 
 
 def set_pieces(unet: Any, pieces: bool) -> None:
@@ -137,7 +228,7 @@ def advice(pipe: Any, arguments: dict[str, Any], noun: str) -> str:
     if hasattr(pipe, "text_encoder"):
         return (
             f"there is too little memory for a {noun} of {size}. Nothing was written, and the pipeline can be used again. Close "
-            "what else uses the memory, give a smaller height and width, or call enable_model_cpu_offload() on the pipeline"
+            "what else uses the memory, give a smaller height and width, or load with memory='offload'"
         )
     frames, chunk = arguments["num_frames"], min(arguments["decode_chunk_size"], arguments["num_frames"])
     what = f"{frames} frames of {size}, decoded {chunk} at a time"

@@ -88,7 +88,7 @@ def replay(
 
 def differences(recipe: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """What is not as the recipe says, as lines like "torch was 2.12.0, is 2.13.0". here: from video_model and image_model."""
-    was = {"speed": "exact", **recipe, **recipe["versions"]}  # files from before there was a choice
+    was = {**recipe, **recipe["versions"]}
     now = {**here, **here["versions"]}
     del now["versions"]
     return [f"{name} was {was.get(name)!s:.80}, is {value}" for name, value in now.items() if was.get(name) != value]
@@ -138,7 +138,7 @@ def _load(recipe: dict[str, Any], family: Family, prefix: str = "") -> Any:
         place = {}  # what this machine has; the differences tell
     if not prefix and place:
         try:
-            place["speed"] = resolve(recipe.get("speed", "exact"), torch.device(place["device"]), place["dtype"])
+            place["speed"] = resolve(recipe["speed"], torch.device(place["device"]), place["dtype"])
         except ValueError:
             pass  # what is fastest here; the differences tell
     if prefix:

@@ -1,6 +1,6 @@
 """The same video in less time: named rewrites of a loaded pipeline, on by default, each of which can be taken off again.
 
-    pipe = load_video_pipeline("svd")                        # speed="auto": what is fastest here; or "off", "exact", "fused"
+    pipe = load_video_pipeline("svd")                        # speed="auto"; or "off", "exact", "fused"
     svd_lab.speed.apply(pipe, "off")                         # a loaded pipeline changes its mind: plain diffusers
     svd_lab.speed.applied(pipe)                              # the names of what is on
 
@@ -8,8 +8,8 @@
 |---|---|---|
 | off | diffusers as it is | |
 | exact | one_token, device_frames | the same to the bit |
-| fused | exact, and fused_blocks; CUDA with Triton | up to rounding |
-| auto | fused on a CUDA GPU in 16 bits where Triton works and the weights stay, else exact | |
+| fused | exact, and fused_blocks; on a CPU, or on CUDA with Triton | up to rounding |
+| auto | fused on a CUDA GPU in 16 bits where Triton works and layers are not brought one by one, else exact | |
 
 "Up to rounding" is measured by `svd-lab bench`, beside the distance of plain fp16 from fp32. Nothing approximate is here: no
 cached steps, no fewer steps, no other weights. docs/speed.md has the table, and why torch.compile is not among the levels.
@@ -72,15 +72,18 @@ def choose(pipe: Any, speed: str | Iterable[str]) -> tuple[str, ...]:
             raise ValueError(f"speed cannot have {unknown[0]!r}: the rewrites are {', '.join(REWRITES)}")
         return names
     chosen = resolve(speed, pipe._execution_device, pipe.unet.dtype)
-    if chosen == "off":
-        return ()
     if chosen == "fused" and streamed(pipe):
         if speed == "fused":
             raise ValueError(
                 "speed='fused' needs the weights on the GPU, and the memory recipe streams them: give 'exact', or leave it out"
             )
         chosen = "exact"
-    return tuple(name for name, rewrite in REWRITES.items() if rewrite.bitwise or chosen == "fused")
+    return names_of(chosen)
+
+
+def names_of(level: str) -> tuple[str, ...]:
+    """The names of the rewrites of a level that `resolve` gave."""
+    return tuple(name for name, rewrite in REWRITES.items() if level != "off" and (rewrite.bitwise or level == "fused"))
 
 
 def resolve(speed: Any, device: Any, dtype: Any) -> str:
@@ -89,12 +92,22 @@ def resolve(speed: Any, device: Any, dtype: Any) -> str:
         raise ValueError(f"speed must be one of {', '.join(map(repr, LEVELS))}, not {speed!r}")
     if speed in ("off", "exact"):
         return speed
+    # On a CPU the lessons promise the frames of plain diffusers to the bit: there it has to be asked for.
+    if speed == "auto" and (device.type != "cuda" or dtype.itemsize != 2):
+        return "exact"
     trouble = _trouble(device)
-    if speed == "fused":
-        if trouble:
-            raise ValueError(f"speed='fused' cannot be had: {trouble}. Leave speed out, or give 'exact' or 'off'")
-        return speed
-    return "exact" if trouble or dtype.itemsize != 2 else "fused"
+    if trouble and speed == "fused":
+        raise ValueError(f"speed='fused' cannot be had: {trouble}. Leave speed out, or give 'exact' or 'off'")
+    return "exact" if trouble else "fused"
+
+
+def fits(level: str, pipe: Any) -> bool:
+    """Whether `apply` would take the level."""
+    try:
+        choose(pipe, level)
+    except ValueError:
+        return False
+    return True
 
 
 def streamed(pipe: Any) -> bool:
@@ -104,9 +117,11 @@ def streamed(pipe: Any) -> bool:
 
 
 def _trouble(device: Any) -> str | None:
-    """Why the kernels cannot run on a torch.device, None where they do."""
+    """Why the fused blocks cannot run on a torch.device, None where they do: on a CPU without kernels, in plain PyTorch."""
+    if device.type == "cpu":
+        return None
     if device.type != "cuda":
-        return f"it needs a CUDA GPU, and this is {device}"
+        return f"it is for CUDA GPUs and CPUs, and this is {device}"
     import torch
 
     from svd_lab import kernels

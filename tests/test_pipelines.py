@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import TINY_SIZE
 
-from svd_lab import checkpoints, hub, load_video_pipeline, pipelines, placing
+from svd_lab import checkpoints, hub, load_video_pipeline, pipelines, placing, speed
 
 SVD = "stabilityai/stable-video-diffusion-img2vid"
 
@@ -45,6 +45,7 @@ def cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "Test GPU")
     monkeypatch.setattr(placing, "free_bytes", lambda device: 80 * 2**30)
+    monkeypatch.setattr(speed, "_trouble", lambda device: "nothing runs on it")
 
 
 def write_half(folder):

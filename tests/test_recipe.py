@@ -250,7 +250,10 @@ def test_a_known_model_is_loaded_by_the_name_in_the_recipe_as_it_was_and_no_othe
     with pytest.warns(ReplayWarning, match="image_model was sd2-community"):
         replay(forged(recipe, png(text_clip.image)), tmp_path / "b.mp4")
     place = {"device": "cpu", "dtype": __import__("torch").float32}
-    assert loads == [("image", "sd21", place | {"attention_slicing": False}), ("video", "mini", place)]
+    assert loads == [
+        ("image", "sd21", place | {"attention_slicing": False}),
+        ("video", "mini", place | {"speed": "exact"}),
+    ]
 
 
 def test_where_the_picture_is_too_large_its_hash_is_kept_and_the_picture_is_asked_for(

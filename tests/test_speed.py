@@ -201,7 +201,6 @@ def test_weights_that_come_layer_by_layer_keep_only_what_calls_the_layers(tiny_f
         ("fast", "'auto', 'off', 'exact', 'fused'"),
         (None, "'exact'"),
         (["one_token", "magic"], "magic"),
-        ("fused", "CUDA GPU"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_changes(pipe, given, says):
@@ -216,6 +215,10 @@ def test_what_is_fastest_is_taken_where_it_can_be_had(monkeypatch):
     monkeypatch.setattr("svd_lab.kernels.trouble", lambda index: "no compiler" if index else None)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     assert speed.resolve("auto", gpu, torch.float16) == speed.resolve("auto", gpu, torch.bfloat16) == "fused"
+    assert speed.resolve("fused", cpu, torch.float32) == "fused"
+    assert not speed.fits(
+        "fused", SimpleNamespace(_execution_device=torch.device("mps"), unet=SimpleNamespace(dtype=torch.float16))
+    )
     assert speed.resolve("auto", gpu, torch.float32) == speed.resolve("auto", cpu, torch.float16) == "exact"
     assert speed.resolve("fused", gpu, torch.float32) == "fused"
     assert speed.resolve("auto", torch.device("cuda", 1), torch.float16) == "exact"
@@ -223,17 +226,32 @@ def test_what_is_fastest_is_taken_where_it_can_be_had(monkeypatch):
         speed.resolve("fused", torch.device("cuda", 1), torch.float16)
 
 
-def test_a_recipe_says_whether_sums_were_rounded_as_diffusers_does(pipe):
-    from svd_lab.recipe import video_model
-    from svd_lab.replaying import differences
+def test_a_recipe_says_whether_sums_were_rounded_as_diffusers_does(pipe, tmp_path):
+    from svd_lab import generate_video, metadata, replay
 
+    picture = make_picture(TINY_SIZE)
+    call = {"seed": 1, "pipe": pipe, "num_frames": 2, "num_inference_steps": 1}
     speed.apply(pipe, "exact")
-    here = video_model(pipe)
-    assert here["speed"] == "exact"
-    old = {name: value for name, value in here.items() if name != "speed"}
-    assert differences(old, here) == []
+    exact = generate_video(picture, tmp_path / "exact.mp4", **call)
     speed.apply(pipe, ["fused_blocks"])
-    assert differences(old, video_model(pipe)) == ["speed was exact, is fused"]
+    fused = generate_video(picture, tmp_path / "fused.mp4", **call)
+    assert metadata.read_recipe(exact.path)["speed"] == "exact"
+    assert metadata.read_recipe(fused.path)["speed"] == "fused"
+    with pytest.warns(UserWarning, match="speed was exact, is fused"):
+        replay(exact.path, tmp_path / "again.mp4", pipe=pipe)
+
+
+def test_a_file_from_before_there_was_a_choice_was_exact(pipe, tmp_path):
+    from svd_lab import generate_video, metadata
+
+    clip = generate_video(
+        make_picture(TINY_SIZE), tmp_path / "a.mp4", 1, pipe=pipe, num_frames=2, num_inference_steps=1
+    )
+    recipe = metadata.read_recipe(clip.path)
+    old = {name: value for name, value in recipe.items() if name != "speed"}
+    assert metadata._checked(old) == old | {"speed": "exact"}
+    with pytest.raises(ValueError, match="speed"):
+        metadata._checked(old | {"speed": "magic"})
 
 
 KERNELS = """
