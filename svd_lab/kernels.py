@@ -54,9 +54,8 @@ def trouble(device: int) -> str | None:
             if not torch.allclose(geglu(x).float(), F.gelu(torch.ones(())).to(x.device), atol=1e-2):
                 return "a first kernel computed something else"
     except Exception as error:  # whatever compiling and loading raise: there is a way without
-        return (
-            f"Triton cannot compile a kernel here ({type(error).__name__}: {str(error).strip().splitlines()[-1][:200]})"
-        )
+        last = [type(error).__name__, *str(error).strip().splitlines()][-1]
+        return f"Triton cannot make a kernel here ({last[:200]})"
     return None
 
 
@@ -67,9 +66,7 @@ def norm_act(x: Tensor, norm: nn.GroupNorm, v: Tensor | None = None, per: int = 
     if not fused(x) or channels % 32:
         x = (x if v is None else x + v[..., None, None]).contiguous(memory_format=torch.channels_last)
         z = x.permute(0, 2, 3, 1).reshape(n // per, per, height * width, channels).permute(0, 3, 1, 2)
-        z = F.group_norm(
-            z, groups, norm.weight, norm.bias, norm.eps
-        )  # [batch, C, frames, H * W]; torch has it channels last
+        z = F.group_norm(z, groups, norm.weight, norm.bias, norm.eps)  # [batch, C, frames, H * W]
         z = F.silu(z, inplace=not torch.is_grad_enabled()) if act else z
         return z.permute(0, 2, 3, 1).reshape(n, height, width, channels).permute(0, 3, 1, 2)
     x = x.contiguous(memory_format=torch.channels_last)

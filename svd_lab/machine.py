@@ -58,6 +58,8 @@ def check_packages() -> Result:
 def check_gpu() -> Result:
     import torch
 
+    from svd_lab import kernels
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         available = torch.cuda.is_available()
@@ -79,8 +81,12 @@ def check_gpu() -> Result:
         free, total = torch.cuda.mem_get_info(index)
         gpus.append({"name": torch.cuda.get_device_name(index), "free": free, "total": total})
     says = ", ".join(f"{gpu['name']} ({gpu['free'] / GB:.1f} of {gpu['total'] / GB:.1f} GB free)" for gpu in gpus)
-    small = max(gpu["free"] for gpu in gpus) < WANT_GPU_MEMORY
-    return ("warn", says + ": svd wants 8 GB", {"gpus": gpus}) if small else ("ok", f"{says}; {build}", {"gpus": gpus})
+    if max(gpu["free"] for gpu in gpus) < WANT_GPU_MEMORY:
+        return "warn", says + ": svd wants 8 GB", {"gpus": gpus}
+    slow = next((trouble for index in range(len(gpus)) if (trouble := kernels.trouble(index))), None)
+    if slow:
+        return "warn", f"{says}; {build}; videos take twice as long as they could: {slow}", {"gpus": gpus}
+    return "ok", f"{says}; {build}; speed: fused", {"gpus": gpus}
 
 
 def check_driver() -> Result:

@@ -172,10 +172,12 @@ def card(monkeypatch):
 
 def test_a_gpu_is_named_with_its_memory_and_one_too_small_or_broken_is_told(card, monkeypatch, capsys):
     card(15 * GB)
-    assert machine.check_gpu()[:2] == (
-        "ok",
-        f"Test GPU (15.0 of 16.0 GB free); torch {torch.__version__} is built without CUDA",
-    )
+    trouble = []
+    monkeypatch.setattr("svd_lab.kernels.trouble", lambda index: trouble[index] if trouble else None)
+    says = f"Test GPU (15.0 of 16.0 GB free); torch {torch.__version__} is built without CUDA"
+    assert machine.check_gpu()[:2] == ("ok", f"{says}; speed: fused")
+    trouble.append("no C compiler")
+    assert machine.check_gpu()[:2] == ("warn", f"{says}; videos take twice as long as they could: no C compiler")
     card(4 * GB)
     status, says, _ = machine.check_gpu()
     assert status == "warn" and "svd wants 8 GB" in says

@@ -226,6 +226,30 @@ def test_what_is_fastest_is_taken_where_it_can_be_had(monkeypatch):
         speed.resolve("fused", torch.device("cuda", 1), torch.float16)
 
 
+@pytest.mark.parametrize(
+    ("capability", "error", "says"),
+    [
+        ((7, 5), None, "capability is 7.5, and they want 8.0"),
+        ((9, 0), RuntimeError("traceback\nFailed to find C compiler."), "Failed to find C compiler"),
+        ((9, 0), KeyError(), "KeyError"),
+    ],
+)
+def test_where_kernels_cannot_run_it_is_said_why(monkeypatch, capability, error, says):
+    """Without CUDA a first kernel cannot start: each way in which a GPU machine fails comes from here."""
+    from svd_lab import kernels
+
+    def broken(x):
+        raise error
+
+    monkeypatch.setattr(kernels, "kernels", object())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capability)
+    monkeypatch.setattr(torch, "ones", lambda *_, **__: torch.zeros(16, 1, 64))
+    monkeypatch.setattr(kernels, "geglu", broken)
+    assert says in kernels.trouble.__wrapped__(0)
+    monkeypatch.setattr(kernels, "kernels", None)
+    assert "Triton is not installed" in kernels.trouble.__wrapped__(0)
+
+
 def test_a_recipe_says_whether_sums_were_rounded_as_diffusers_does(pipe, tmp_path):
     from svd_lab import generate_video, metadata, replay
 
