@@ -26,7 +26,7 @@ from svd_lab.classroom.job import run as run_job
 from svd_lab.classroom.plan import make_plan
 from svd_lab.classroom.progress import Progress
 from svd_lab.classroom.run import run_class
-from svd_lab.classroom.store import open_store, prepare, publish, put_inputs, read_finished
+from svd_lab.classroom.store import held, open_store, prepare, publish, put_inputs, read_finished
 from svd_lab.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -308,6 +308,33 @@ def test_a_folder_in_use_is_refused_before_anything_is_written(without_dask, tmp
         with pytest.raises(ValueError, match="is no address of a scheduler"):
             without_dask(roster, lesson, tmp_path / "out", scheduler=address)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_second_command_in_a_folder_that_is_being_worked_in_is_refused_and_the_first_goes_on(without_dask, tmp_path):
+    lesson = write_notebook(tmp_path / "small.ipynb", BODY, parameters=PARAMETERS)
+    roster, out = tmp_path / "roster.csv", tmp_path / "out"
+    roster.write_text("name,seed\nA,1")
+    other = [
+        sys.executable,
+        "-m",
+        "svd_lab.cli",
+        "class",
+        str(roster),
+        "--lessons",
+        lesson,
+        "--out",
+        str(out),
+        "--resume",
+    ]
+    store = open_store(str(out))
+    prepare(store, resume=False)
+    with held(store):
+        with pytest.raises(FileExistsError, match="another svd-lab class is at work"):
+            without_dask(roster, lesson, out, resume=True)
+        done = subprocess.run(other, capture_output=True, text=True)  # another process, too
+        assert done.returncode == 1 and "another svd-lab class is at work" in done.stderr
+        assert not (out / "A").exists()
+    assert without_dask(roster, lesson, out, resume=True) == ["A"]
 
 
 def test_a_disk_that_is_full_when_results_are_stored_leaves_a_failure_and_no_half_run(

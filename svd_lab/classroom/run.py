@@ -12,9 +12,9 @@ from typing import Any
 import svd_lab
 from svd_lab.classroom.engine import check_address, load_distributed, run_tasks
 from svd_lab.classroom.page import write_summary
-from svd_lab.classroom.plan import make_plan
+from svd_lab.classroom.plan import Plan, make_plan
 from svd_lab.classroom.progress import Progress
-from svd_lab.classroom.store import open_store, prepare, put_inputs, read_finished
+from svd_lab.classroom.store import Store, held, open_store, prepare, put_inputs, read_finished
 from svd_lab.classroom.work import carry_out
 
 _PAGE_EVERY = 60  # seconds between two writings of the page while the class runs
@@ -56,6 +56,21 @@ def run_class(
     plan = make_plan(roster, lessons, language=language, parameters=parameters)
     store = open_store(out)
     prepare(store, resume)
+    with held(store):
+        title = roster.stem, language
+        return _run(plan, store, title, resume, timeout, work, scheduler=scheduler, workers=workers, threads=threads)
+
+
+def _run(
+    plan: Plan,
+    store: Store,
+    title: tuple[str, str],
+    resume: bool,
+    timeout: int,
+    work: Callable[[dict[str, Any]], dict[str, Any]],
+    **engine: Any,
+) -> Counter[str]:
+    """run_class in its folder. title: the roster's name and the language, for the page; engine: where it runs, for run_tasks."""
     there = read_finished(store, [run.folder for run in plan.runs]) if resume else {}
     records = {
         run.folder: record
@@ -87,7 +102,7 @@ def run_class(
     def write_page() -> OSError | None:
         """A disk that is full must not end a class whose other runs may still find room, nor hide why it ended."""
         try:
-            write_summary(store, plan.runs, records, roster.stem, language)
+            write_summary(store, plan.runs, records, *title)
         except OSError as error:
             progress.say(f"the page could not be written: {error}")
             return error
@@ -96,10 +111,7 @@ def run_class(
     try:
         if tasks:
             put_inputs(store, plan.inputs)
-            run_tasks(
-                tasks, on_record, on_tick, progress.say,
-                scheduler=scheduler, workers=workers, threads=threads, carry_out=work,
-            )  # fmt: skip
+            run_tasks(tasks, on_record, on_tick, progress.say, carry_out=work, **engine)
     finally:
         progress.show(slots, last=True)
         problem = write_page()

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 RECORD = "run.json"
 _MARK = ".class/class.json"
+_LOCK = ".class/lock"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,27 @@ def prepare(store: Store, resume: bool) -> None:
     if store.fs.exists(store.root) and store.fs.ls(store.root, detail=False):
         raise FileExistsError(f"{where} is not empty, and not a class's folder. Give another --out")
     write(store, _MARK, b'{"svd-lab class": 1}\n')
+
+
+@contextmanager
+def held(store: Store) -> Iterator[None]:
+    """Inside, no other `svd-lab class` works in the folder; FileExistsError where one does. The system lets go when a process ends,
+    however it ends. An object store has no locks, and some shared folders have none: there nobody is stopped."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(store.path(_LOCK), timeout=0) if store.is_local else nullcontext()
+    try:
+        lock.__enter__()
+    except Timeout:
+        raise FileExistsError(
+            f"another svd-lab class is at work in {store.address}: wait until it is done, or stop it, or give another --out"
+        ) from None
+    except (NotImplementedError, OSError):
+        lock = nullcontext()
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)
 
 
 def write(store: Store, name: str, data: bytes) -> None:
