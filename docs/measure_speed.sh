@@ -8,7 +8,6 @@
 set -euo pipefail
 stage=$1 results=${2:-.}
 export SVD_LAB_MODELS=${MODELS:-/tmp/svd-lab-full} PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1
-export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-/tmp/svd-lab-inductor}
 lab="${PYTHON:-python3} -m svd_lab.cli"
 case $stage in
 folders)  # 11.6 GB; models may be named: FULL="svd svd-xt"
@@ -19,8 +18,9 @@ again)  # a new process: what the kernels cost from their cache
   $lab bench --model svd --speed fused --repeats 2 --json "$results/again.json" ${EXTRA:-} ;;
 frames25)
   $lab bench --model svd-xt --num-frames 25 --num-inference-steps 25 --repeats 1 --speed fused --json "$results/frames25.json" ${EXTRA:-} ;;
-memory)  # every recipe under a cap as on such a card, then more than it has
-  $lab bench --model svd --num-frames 14 --caps 6 8 12 16 24 80 --json "$results/memory-svd.json" ${EXTRA:-} ;;
+memory)  # every recipe under a cap as on such a card, then more than it has; then what each costs
+  $lab bench --model svd --num-frames 14 --caps 6 8 9 12 16 24 80 --recipes whole pieces offload offload-pieces blocks \
+    --json "$results/memory-svd.json" ${EXTRA:-} ;;
 memory25)
   $lab bench --model svd-xt --num-frames 25 --caps 8 12 16 --json "$results/memory-svd-xt.json" ${EXTRA:-} ;;
 batch)  # 16 videos by one process and by one a GPU

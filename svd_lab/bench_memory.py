@@ -1,4 +1,5 @@
 """Do the memory recipes hold? A video under a real cap, as on a card of 8, 12, 16, 24 or 80 GB; for `svd-lab bench --caps`.
+And what does each recipe cost on this card; for `--recipes`.
 
 torch.cuda.set_per_process_memory_fraction makes every allocation beyond the cap fail as it would on a smaller card. Under each cap
 the model is loaded with memory="auto", a video is made, and the peak is compared with the estimate; then one that asks for too
@@ -9,22 +10,29 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from svd_lab.bench import PICTURE, SEED
-from svd_lab.memory import CONSTANTS, GIB, RECIPES
+from svd_lab.memory import CONSTANTS, GIB, RECIPES, check_name
 
 USABLE = 0.95  #: of a card's nominal memory; a desktop and the driver have the rest
 
 
 def bench_memory(
-    model: str, caps: Sequence[float], *, device: Any = None, dtype: Any = None, greedy: bool = True, **settings: int
-) -> list[dict[str, Any]]:
-    """A row for each cap (GB): recipe, estimated and measured peak, seconds, and what asking for too much came to.
+    model: str,
+    caps: Sequence[float],
+    recipes: Sequence[str] = (),
+    *,
+    device: Any = None,
+    dtype: Any = None,
+    **settings: int,
+) -> Iterator[dict[str, Any]]:
+    """A row for each cap (GB), as soon as it is measured: recipe, estimated and measured peak, seconds, and what asking for too
+    much came to. Then one for each recipe by name, without a cap.
 
     settings: num_frames, num_inference_steps, decode_chunk_size, height, width of the video; what is left out is the
-    model's own, 10 steps, chunks of 2. Raises ValueError without CUDA.
+    model's own, 10 steps, chunks of 2. Raises ValueError without CUDA, or for a recipe that there is not.
     """
     import torch
 
@@ -34,13 +42,20 @@ def bench_memory(
     place, _ = choose_device(device)
     if place.type != "cuda":
         raise ValueError("caps of memory need a CUDA GPU, and there is none here: leave --caps out")
+    for name in recipes:
+        check_name(name)
     try:
-        return [_under(cap, model, place, dtype, greedy, settings) for cap in caps]
+        for cap in caps:
+            yield _under(cap, "auto", model, place, dtype, settings)
+        for name in recipes:
+            yield _under(None, name, model, place, dtype, settings)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, device_number(place))
 
 
-def _under(cap: float, model: str, device: Any, dtype: Any, greedy: bool, settings: dict[str, int]) -> dict[str, Any]:
+def _under(
+    cap: float | None, memory: str, model: str, device: Any, dtype: Any, settings: dict[str, int]
+) -> dict[str, Any]:
     import torch
 
     from svd_lab import load_video_pipeline, placing
@@ -50,9 +65,9 @@ def _under(cap: float, model: str, device: Any, dtype: Any, greedy: bool, settin
     gc.collect()
     torch.cuda.empty_cache()
     total = torch.cuda.mem_get_info(device)[1]
-    usable = cap * GIB * USABLE
+    usable = cap * GIB * USABLE if cap else 2.0 * total
     torch.cuda.set_per_process_memory_fraction(min(1.0, usable / total), device_number(device))
-    pipe = load_video_pipeline(model, device=device, dtype=dtype)
+    pipe = load_video_pipeline(model, device=device, dtype=dtype, memory=memory)
     pipe.set_progress_bar_config(disable=True)
     # torch's cap counts tensors alone; on a card of this size CUDA itself would have its part.
     torch.cuda.set_per_process_memory_fraction(min(1.0, (usable - CONSTANTS.context) / total), device_number(device))
@@ -76,7 +91,7 @@ def _under(cap: float, model: str, device: Any, dtype: Any, greedy: bool, settin
         row["off"] = row["estimate"] / row["peak"] - 1
         free, total = torch.cuda.mem_get_info(device)
         row["context"] = total - free - torch.cuda.memory_reserved(device)  # with what else runs on this card
-        if greedy:
+        if cap:
             row |= _greedy(pipe, asked, first)
     except MemoryError as error:
         row["error"] = str(error)
@@ -107,14 +122,14 @@ def _video(pipe: Any, asked: dict[str, int]) -> str:
     )
 
 
-def memory_table(rows: list[dict[str, Any]]) -> str:
-    """The rows for people."""
-    lines = [f"{'cap':>6}  {'recipe':15}{'estimate':>9}  {'peak':>6}  {'off':>5}  {'seconds':>7}  too much asked"]
-    for row in rows:
-        start = f"{row['cap_gb']:>3.0f} GB  {row['recipe']:15}{row['estimate'] / GIB:>5.1f} GiB"
-        if "error" in row:
-            lines.append(f"{start}  {row['error']}")
-            continue
-        after = "" if row.get("advice") is None else f"refused with advice, usable after: {row['usable_after']}"
-        lines.append(f"{start}  {row['peak'] / GIB:>6.2f}  {row['off']:>+5.0%}  {row['seconds']:>7.1f}  {after}")
-    return "\n".join(lines)
+HEAD = f"{'cap':>6}  {'recipe':15}{'estimate':>9}  {'peak':>6}  {'off':>5}  {'seconds':>7}  too much asked"
+
+
+def memory_line(row: dict[str, Any]) -> str:
+    """A row for people, below HEAD."""
+    cap = f"{row['cap_gb']:>3.0f} GB" if row["cap_gb"] else " " * 6
+    start = f"{cap}  {row['recipe']:15}{row['estimate'] / GIB:>5.1f} GiB"
+    if "error" in row:
+        return f"{start}  {row['error']}"
+    after = "" if row.get("advice") is None else f"refused with advice, usable after: {row['usable_after']}"
+    return f"{start}  {row['peak'] / GIB:>6.2f}  {row['off']:>+5.0%}  {row['seconds']:>7.1f}  {after}".rstrip()

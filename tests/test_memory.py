@@ -1,6 +1,7 @@
 """memory and placing: the peak is what was measured, the recipe is the fastest that fits, and too little memory says what to do."""
 
 import gc
+import json
 import sys
 import weakref
 from pathlib import Path
@@ -283,3 +284,28 @@ def test_a_memory_choice_for_images_that_cannot_be_is_refused(given, says):
 
     with pytest.raises(ValueError, match=says):
         load_image_pipeline("mini", device="cpu", memory=given)
+
+
+def test_rows_of_the_measurement_are_shown_and_kept_one_by_one(monkeypatch, tmp_path, capsys):
+    """The measuring itself wants a GPU; what it hands on is replaced, and the third row never comes."""
+    from svd_lab import bench_memory, cli
+
+    def under(cap, name, *_):
+        if name == "blocks":
+            raise KeyboardInterrupt
+        row = {"cap_gb": cap, "recipe": "whole" if cap else name, "estimate": 8e9, "card": 9e9}
+        if cap == 8:
+            return row | {"error": "there is too little memory"}
+        return row | {"peak": 7.9e9, "off": 0.01, "seconds": 2.5, "advice": "fewer", "usable_after": True}
+
+    monkeypatch.setattr(bench_memory, "_under", under)
+    monkeypatch.setattr("svd_lab.pipelines.choose_device", lambda device: (torch.device("cuda", 0), ""))
+    capped = []
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *given: capped.append(given))
+    file = tmp_path / "rows.json"
+    assert cli.main(["bench", "--caps", "16", "8", "--recipes", "blocks", "--json", str(file)]) == 130
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:2] == ["cap", "recipe"] and "usable after: True" in lines[1] and "too little" in lines[2]
+    assert [row["cap_gb"] for row in json.loads(file.read_text())] == [16, 8]
+    assert capped == [(1.0, 0)], "the cap must not stay"
+    assert cli.main(["bench", "--recipes", "tiny"]) == 1 and "'whole', 'pieces'" in capsys.readouterr().err
