@@ -313,6 +313,46 @@ def test_a_notebook_runs_from_top_to_bottom_and_writes_into_its_folder_only(
         assert videos["horse"]["prompt"] == "a city" and videos["city"]["seed"] == 3815670667
 
 
+def test_a_lesson_runs_where_weights_wait_elsewhere_than_the_computing(tiny_folder, tmp_path, monkeypatch, capsys):
+    """As on a small GPU, whose pipelines are offloaded: there pipe.device is not where it computes. Lesson 1 calls every part of
+    the pipeline by itself, and loads one of its own."""
+    import torch
+    from accelerate import cpu_offload
+
+    import svd_lab
+    from svd_lab import placing
+
+    def offload(pipe, *_):
+        for part in (pipe.unet, pipe.vae, pipe.image_encoder):
+            cpu_offload(part, execution_device=torch.device("cpu"))
+
+    def load(*given, **named):
+        pipe = plain(*given, **named)
+        offload(pipe)
+        pipe.svd_lab_memory = "stream"
+        return pipe
+
+    plain = svd_lab.load_video_pipeline
+    monkeypatch.setattr(svd_lab, "load_video_pipeline", load)
+    monkeypatch.setattr(placing, "place", offload)
+    monkeypatch.chdir(tmp_path)
+    _install, *cells = code(read("01_pipeline", "en"))
+    names = {"display": lambda *_: None}
+    for cell in cells:
+        exec(compile(cell.source, cell.id, "exec"), names)
+        if "parameters" in cell.metadata.get("tags", []):
+            names.update(GOOD | {"model": str(tiny_folder)})
+    assert names["pipe"].device.type == "meta" and names["device"].type == "cpu"
+    assert names["max_difference"] == 0
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_no_lesson_takes_the_weights_place_for_that_of_the_computing(name):
+    """pipe.device is the CPU, or "meta", where weights wait for their turn; pipe._execution_device is where they go."""
+    lines = [line for cell in code(read(name, "en")) for line in cell.source.splitlines()]
+    assert [line for line in lines if "pipe.device" in line.split("#")[0]] == []
+
+
 def test_an_uploaded_picture_takes_the_place_of_the_parameter(monkeypatch):
     """The cell after the button, run with a picture in it as JupyterLab puts it there."""
     from ipywidgets import FileUpload

@@ -108,7 +108,12 @@ from svd_lab.show import grid, line_plot, show
 # it, and says in one line what it took and why.
 
 # %% tags=["nbval-check-output"] id="load"
-pipe = load_video_pipeline(lesson.model)
+# ko| speed="exact": GPU에서도 diffusers와 픽셀 하나까지 같게. 빼면 반올림만큼 다르고 두 배 빨라요.
+# en| speed="exact": diffusers' pixels on a GPU, too. Without it: twice as fast, different by rounding.
+pipe = load_video_pipeline(lesson.model, speed="exact")
+# ko| 계산하는 곳이에요. GPU가 작으면 가중치는 CPU에서 차례를 기다리고, 그때 pipe.device는 CPU예요.
+# en| Where it computes. A small GPU's weights wait on the CPU, and then that is pipe.device.
+device = pipe._execution_device
 width, height = native_size(pipe)
 
 # %% [markdown] lang="ko" id="first-text"
@@ -187,7 +192,7 @@ for name in ("vae", "image_encoder", "unet"):
 vae, dtype = pipe.vae, pipe.vae.dtype
 if vae.config.force_upcast:
     vae.to(torch.float32)  # ko| 진짜 모델의 VAE는 16비트 숫자(float16)로는 넘쳐요 # en| the real model's VAE overflows in 16 bits (float16)
-pixels = pipe.video_processor.preprocess(image, height=height, width=width).to(pipe.device, vae.dtype)
+pixels = pipe.video_processor.preprocess(image, height=height, width=width).to(device, vae.dtype)
 with torch.no_grad():
     code = vae.encode(pixels).latent_dist.mode()  # ko| 그림 → 잠재값 # en| picture → latents
     again = vae.decode(code, num_frames=1).sample  # ko| 잠재값 → 그림 # en| latents → picture
@@ -242,7 +247,7 @@ def embed(one):
     # ko| 파이프라인이 쓰는 방법 그대로: 224×224로 줄여서 CLIP에 보여 줘요.
     # en| Just as the pipeline does it: shrink to 224×224 and show it to CLIP.
     with torch.no_grad():
-        return pipe._encode_image(one, pipe.device, 1, False).flatten().float()
+        return pipe._encode_image(one, device, 1, False).flatten().float()
 
 
 mine = embed(image)
@@ -284,14 +289,14 @@ unet = pipe.unet
 generator = torch.Generator().manual_seed(seed)
 rows, columns = height // pipe.vae_scale_factor, width // pipe.vae_scale_factor
 shape = (1, num_frames, unet.config.in_channels, rows, columns)
-inputs = torch.randn(shape, generator=generator).to(pipe.device, unet.dtype)
+inputs = torch.randn(shape, generator=generator).to(device, unet.dtype)
 changed = inputs.clone()
 middle = num_frames // 2
 changed[:, middle] += 1
 
 conditions = dict(
     encoder_hidden_states=mine.reshape(1, 1, -1).to(unet.dtype),
-    added_time_ids=torch.tensor([[7 - 1, 127, 0.02]], device=pipe.device, dtype=unet.dtype),
+    added_time_ids=torch.tensor([[7 - 1, 127, 0.02]], device=device, dtype=unet.dtype),
 )
 with torch.no_grad():
     answer, other = (unet(one, 0.0, **conditions).sample for one in (inputs, changed))
@@ -331,7 +336,7 @@ def keep(pipe, step, timestep, tensors):
 generator = torch.Generator().manual_seed(seed)
 torch.randn(1, 3, height, width, generator=generator)  # ko| 그림에 더할 잡음이 먼저 뽑혀요 # en| the picture's noise is drawn first
 noise_shape = (1, num_frames, code.shape[1], *code.shape[2:])
-noise = torch.randn(noise_shape, generator=generator, dtype=unet.dtype).to(pipe.device)
+noise = torch.randn(noise_shape, generator=generator, dtype=unet.dtype).to(device)
 
 pipe.set_progress_bar_config(disable=True)
 pipe(
@@ -427,8 +432,10 @@ from diffusers import StableVideoDiffusionPipeline
 from diffusers.utils import load_image
 
 from svd_lab.checkpoints import check_folder
+from svd_lab.placing import place
 
-folder, device, half = pipe.name_or_path, pipe.device, pipe.unet.dtype == torch.float16
+folder, half = pipe.name_or_path, pipe.unet.dtype == torch.float16
+memory = getattr(pipe, "svd_lab_memory", "whole")  # ko| GPU 메모리에 어떻게 올렸는지 # en| how it was laid into the GPU's memory
 variant = check_folder(Path(folder), half)  # ko| 이 폴더에 어떤 파일이 있는지 보고 "fp16" 또는 None # en| "fp16" or None, by which files the folder holds
 del pipe, vae, unet  # ko| 같은 모델을 두 번 올려 두면 메모리가 두 배로 들어요 # en| two copies of the model would take twice the memory
 
@@ -438,7 +445,10 @@ pipe = StableVideoDiffusionPipeline.from_pretrained(
     variant=variant,  # ko| "fp16"이면 16비트로 저장된 파일을 골라 받아요(절반 크기) # en| "fp16" picks the files saved in 16 bits, half the size
     use_safetensors=True,  # ko| 코드가 숨을 수 없는 안전한 파일만 읽어요 # en| only files that cannot hide code
 )
-pipe.to(device)  # ko| 계산할 장치로 옮겨요. 수업에서는 "cuda", 곧 GPU예요 # en| moves it to where it computes; in the class "cuda", the GPU
+if memory == "whole":
+    pipe.to(device)  # ko| 계산할 장치로 옮겨요. 수업에서는 "cuda", 곧 GPU예요 # en| moves it to where it computes; in the class "cuda", the GPU
+else:
+    place(pipe, memory, device)  # ko| GPU가 작으면 아까처럼 나눠서 올려요 # en| a small GPU gets it piece by piece, as before
 pipe.set_progress_bar_config(disable=True)
 
 # %% [markdown] lang="ko" id="helper-text"
