@@ -182,8 +182,9 @@ def _pack_tightly() -> None:
     driver has them, and without them `packing` still holds."""
     import torch
 
+    change = getattr(torch._C, "_accelerator_setAllocatorSettings", None)  # torch 2.9 and later
     try:
-        torch.cuda.memory._set_allocator_settings("expandable_segments:True")
+        (change or torch.cuda.memory._set_allocator_settings)("expandable_segments:True")
     except (AttributeError, RuntimeError, ValueError):
         pass
 
