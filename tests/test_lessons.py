@@ -7,11 +7,14 @@ import json
 import re
 import sys
 import time
+import weakref
 from pathlib import Path
 
+import accelerate
 import nbformat
 import papermill
 import pytest
+import torch
 from conftest import make_picture
 
 from svd_lab import Clip
@@ -313,36 +316,96 @@ def test_a_notebook_runs_from_top_to_bottom_and_writes_into_its_folder_only(
         assert videos["horse"]["prompt"] == "a city" and videos["city"]["seed"] == 3815670667
 
 
-def test_a_lesson_runs_where_weights_wait_elsewhere_than_the_computing(tiny_folder, tmp_path, monkeypatch, capsys):
-    """As on a small GPU, whose pipelines are offloaded: there pipe.device is not where it computes. Lesson 1 calls every part of
-    the pipeline by itself, and loads one of its own."""
-    import torch
-    from accelerate import cpu_offload
-
+@pytest.fixture
+def small_gpu(monkeypatch, tmp_path):
+    """A function of a memory recipe: in this process, pipelines loaded from then on are laid out by it, on the CPU. It returns weak
+    references to all their networks. accelerate's own offload stands for "stream", whose last step onto a CPU it cannot do."""
     import svd_lab
     from svd_lab import placing
 
-    def offload(pipe, *_):
-        for part in (pipe.unet, pipe.vae, pipe.image_encoder):
-            cpu_offload(part, execution_device=torch.device("cpu"))
+    place, held = placing.place, []
 
-    def load(*given, **named):
-        pipe = plain(*given, **named)
-        offload(pipe)
-        pipe.svd_lab_memory = "stream"
-        return pipe
+    def lay_out(pipe, recipe, *_):
+        if recipe == "stream":
+            slow = [pipe.unet] if hasattr(pipe, "text_encoder") else []  # its 50 steps an image would take 15 s more
+            for part in networks(pipe):
+                if part not in slow:
+                    accelerate.cpu_offload(part, execution_device=torch.device("cpu"))
+        else:
+            place(pipe, recipe, "cpu")
+        pipe.svd_lab_memory = recipe
 
-    plain = svd_lab.load_video_pipeline
-    monkeypatch.setattr(svd_lab, "load_video_pipeline", load)
-    monkeypatch.setattr(placing, "place", offload)
+    def use(recipe):
+        def on_small_gpu(plain):
+            def load(*given, **named):
+                lay_out(pipe := plain(*given, **named), recipe)
+                held.extend(map(weakref.ref, networks(pipe)))
+                return pipe
+
+            return load
+
+        for name in ("load_video_pipeline", "load_image_pipeline"):
+            monkeypatch.setattr(svd_lab, name, on_small_gpu(getattr(svd_lab, name)))
+        return held
+
+    monkeypatch.setattr(placing, "place", lay_out)
     monkeypatch.chdir(tmp_path)
-    _install, *cells = code(read("01_pipeline", "en"))
+    return use
+
+
+def networks(pipe):
+    return [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+
+
+def run_here(name, after=None, **parameters):
+    """Run the code of the English lesson in this process and return its names; after[id]: called with them after that cell."""
+    _install, *cells = code(read(name, "en"))
     names = {"display": lambda *_: None}
     for cell in cells:
         exec(compile(cell.source, cell.id, "exec"), names)
         if "parameters" in cell.metadata.get("tags", []):
-            names.update(GOOD | {"model": str(tiny_folder)})
-    assert names["pipe"].device.type == "meta" and names["device"].type == "cpu"
+            names.update(parameters)
+        if after and cell.id in after:
+            after[cell.id](names)
+    return names
+
+
+@pytest.mark.parametrize("recipe", ["stream", "blocks"])
+def test_lesson_1_runs_where_weights_wait_elsewhere_and_lets_the_first_model_go(recipe, small_gpu, tiny_folder):
+    """It calls every part of the pipeline by itself, and loads one of its own: both at once would not fit."""
+    first, left = small_gpu(recipe), []
+    at_load = {"from-pretrained": lambda names: left.extend(part() for part in first)}
+    names = run_here("01_pipeline", at_load, **GOOD | {"model": str(tiny_folder)})
+    assert recipe != "stream" or (names["pipe"].device.type, names["device"].type) == ("meta", "cpu")
+    assert names["max_difference"] == 0
+    assert left == [None] * 3
+
+
+def test_lesson_2_goes_on_where_not_all_frames_can_be_decoded_at_once(small_gpu, tiny_folder, monkeypatch, capsys):
+    from diffusers import AutoencoderKLTemporalDecoder as Vae
+
+    plain = Vae.decode
+
+    def decode(self, z, *given, **named):
+        if len(z) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(self, z, *given, **named)
+
+    monkeypatch.setattr(Vae, "decode", decode)
+    small_gpu("stream")
+    names = run_here("02_rocket", **GOOD | {"model": str(tiny_folder), "num_frames": 6})
+    assert (names["pipe"].device.type, names["chunks"]) == ("meta", [1, 2])
+    told = capsys.readouterr().out
+    assert "  2 at a time:" in told and "from 2 at a time" in told
+    assert all(f"  {chunk} at a time: not enough memory" in told for chunk in (3, 6))
+    assert set(json.loads(Path("out/02_rocket/result.json").read_text())["measured"]["decode_seconds"]) == {"1", "2"}
+
+
+def test_lesson_4_runs_with_both_pipelines_waiting_elsewhere(small_gpu, tiny_folder, tiny_image_folder):
+    small_gpu("stream")
+    given = {"model": str(tiny_folder), "image_model": str(tiny_image_folder), "prompt": "a city", "seed": 7}
+    names = run_here("04_text_to_video", num_frames=4, num_inference_steps=2, **given)
+    assert {names[pipe].device.type for pipe in ("pipe", "image_pipe")} == {"meta"}
     assert names["max_difference"] == 0
 
 

@@ -425,6 +425,7 @@ show(page)
 # The next cell does the same with the model at hand. What each argument means stands beside it.
 
 # %% id="from-pretrained"
+import gc
 import random
 from pathlib import Path
 
@@ -437,7 +438,10 @@ from svd_lab.placing import place
 folder, half = pipe.name_or_path, pipe.unet.dtype == torch.float16
 memory = getattr(pipe, "svd_lab_memory", "whole")  # ko| GPU 메모리에 어떻게 올렸는지 # en| how it was laid into the GPU's memory
 variant = check_folder(Path(folder), half)  # ko| 이 폴더에 어떤 파일이 있는지 보고 "fp16" 또는 None # en| "fp16" or None, by which files the folder holds
-del pipe, vae, unet  # ko| 같은 모델을 두 번 올려 두면 메모리가 두 배로 들어요 # en| two copies of the model would take twice the memory
+# ko| 같은 모델을 두 번 올려 두면 메모리가 두 배로 들어요. 위에서 붙인 이름을 모두 지우고, 남은 것을 치워요.
+# en| Two copies of the model would take twice the memory: forget all names above, and sweep up.
+del pipe, vae, unet, part
+gc.collect()
 
 pipe = StableVideoDiffusionPipeline.from_pretrained(
     folder,  # ko| 모델이 있는 곳: 폴더, 또는 Hub ID # en| where the model is: a folder, or a Hub id
@@ -529,7 +533,7 @@ print("frames", len(ours), "max difference", max_difference)
 # **3.** `class_recipe`에서 `decode_chunk_size`를 `num_frames`로 바꾸면 여전히 차이가 0일까요?
 #
 # <details><summary>풀이</summary>
-# <p>아니에요. VAE의 복호기(decoder)도 시간 층이 있어서, 함께 펼치는 프레임 수가 바뀌면 픽셀도 조금 바뀌어요. <code>generate_video</code>에도 같은 값을 주면 다시 0이 돼요.</p>
+# <p>아니에요. VAE의 복호기(decoder)도 시간 층이 있어서, 함께 펼치는 프레임 수가 바뀌면 픽셀도 조금 바뀌어요. <code>generate_video</code>에도 같은 값을 주면 다시 0이 돼요. 진짜 모델은 함께 펼치는 프레임마다 메모리가 1.1 GiB쯤 더 들어요.</p>
 # </details>
 #
 # ## 정리
@@ -580,7 +584,7 @@ print("frames", len(ours), "max difference", max_difference)
 # **3.** If you change `decode_chunk_size` to `num_frames` in `class_recipe`, is the difference still 0?
 #
 # <details><summary>Solution</summary>
-# <p>No. The VAE's decoder has temporal layers, too, so pixels change a little with the number of frames that are unfolded together. Give <code>generate_video</code> the same value, and it is 0 again.</p>
+# <p>No. The VAE's decoder has temporal layers, too, so pixels change a little with the number of frames that are unfolded together. Give <code>generate_video</code> the same value, and it is 0 again. The real model takes about 1.1 GiB more memory for each frame unfolded together.</p>
 # </details>
 #
 # ## Summary

@@ -70,6 +70,7 @@ import torch
 from svd_lab import generate_video, load_video_pipeline, open_image
 from svd_lab.controls import video_studio
 from svd_lab.pipelines import native_size
+from svd_lab.placing import is_out_of_memory
 from svd_lab.show import grid, line_plot, show, side_by_side
 
 pipe = load_video_pipeline(lesson.model)
@@ -356,7 +357,7 @@ compare("guidance", chosen)
 # ## decode_chunk_size: 한 번에 몇 장을 펼칠까
 #
 # 마지막에 VAE가 잠재값을 그림으로 펼쳐요. 한 번에 펼치는 프레임이 많으면 메모리를 더 쓰고, 프레임끼리 더 많이 맞춰 봐서 덜 깜빡여요. 진짜 SVD는 576×1024에서
-# 프레임마다 1.1 GiB쯤 더 써요. GPU 메모리가 모자라다는 오류는 대개 여기서 나요. 잠재값을 한 번만 만들어 두고 펼치는 일만 여러 가지로 해 봐요.
+# 프레임마다 1 GiB쯤 더 써요. GPU 메모리가 모자라다는 오류는 대개 여기서 나요. 잠재값을 한 번만 만들어 두고 펼치는 일만 여러 가지로 해 봐요.
 
 # %% [markdown] lang="en" id="chunk-text"
 # With a maximum of 1 there is no guidance, and for the mini that is enough: its world is so simple that it knows what comes next.
@@ -365,7 +366,7 @@ compare("guidance", chosen)
 # ## decode_chunk_size: how many frames to unfold at a time
 #
 # At the end the VAE unfolds latents into pictures. More frames at a time take more memory; and as more frames are matched with each
-# other, they flicker less. The real SVD takes about 1.1 GiB more for each frame of 576×1024: when a GPU runs out of memory, it is
+# other, they flicker less. The real SVD takes about 1 GiB more for each frame of 576×1024: when a GPU runs out of memory, it is
 # mostly here. We make the latents once, and unfold them in different ways.
 
 # %% id="chunk"
@@ -380,16 +381,19 @@ latents = pipe(
     output_type="latent",
 ).frames
 
-chunks = sorted({1, 2, num_frames // 2, num_frames} - {0})
+latents = latents.to(pipe.vae.dtype)
+tried = sorted({1, 2, num_frames // 2, num_frames} - {0})
 spent, unfolded = {}, {}
-for chunk in chunks:
+with torch.no_grad():
+    pipe.decode_latents(latents[:, :1], 1, 1)  # ko| 처음 한 번은 느려서 재지 않아요 # en| the first time is slow and not measured
+for chunk in tried:
     try:
         with cost(pipe._execution_device) as took, torch.no_grad():
-            tensor = pipe.decode_latents(latents.to(pipe.vae.dtype), num_frames, chunk)
-    except torch.OutOfMemoryError:  # ko| 작은 GPU에서는 여기까지예요 # en| as far as a small GPU goes
-        print(f"{chunk:3} at a time: not enough memory on this GPU")
-        torch.cuda.empty_cache()
-        break
+            tensor = pipe.decode_latents(latents, num_frames, chunk)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        break  # ko| 작은 GPU에서는 여기까지예요 # en| as far as a small GPU goes
     spent[chunk] = took
     unfolded[chunk] = tensor.float().clamp(-1, 1).cpu().numpy() * 127.5
     del tensor
@@ -398,6 +402,8 @@ for chunk in chunks:
     to_most = np.abs(unfolded[chunk] - unfolded[chunks[-1]]).mean()
     seconds_mib = f"{spent[chunk]['seconds']:6.2f} s {spent[chunk]['MiB']:6.0f} MiB"
     print(f"{chunk:3} at a time: {seconds_mib}, {to_most:.2f} from {chunks[-1]} at a time")
+for chunk in tried[len(chunks) :]:
+    print(f"{chunk:3} at a time: not enough memory here")
 chunk_mib = [spent[chunk]["MiB"] for chunk in chunks]
 if np.isfinite(chunk_mib).all():
     show(line_plot(chunks, {"MiB": chunk_mib}, "decode_chunk_size"))
