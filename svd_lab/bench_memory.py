@@ -15,6 +15,7 @@ from typing import Any
 
 from svd_lab.bench import PICTURE, SEED
 from svd_lab.memory import CONSTANTS, GIB, RECIPES, check_name
+from svd_lab.placing import device_number
 
 USABLE = 0.95  #: of a card's nominal memory; a desktop and the driver have the rest
 
@@ -37,7 +38,6 @@ def bench_memory(
     import torch
 
     from svd_lab.pipelines import choose_device
-    from svd_lab.placing import device_number
 
     place, _ = choose_device(device)
     if place.type != "cuda":
@@ -60,7 +60,6 @@ def _under(
 
     from svd_lab import load_video_pipeline, placing
     from svd_lab.pipelines import native_size
-    from svd_lab.placing import device_number
 
     gc.collect()
     torch.cuda.empty_cache()

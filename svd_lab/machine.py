@@ -58,8 +58,6 @@ def check_packages() -> Result:
 def check_gpu() -> Result:
     import torch
 
-    from svd_lab import kernels
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         available = torch.cuda.is_available()
@@ -83,6 +81,8 @@ def check_gpu() -> Result:
     says = ", ".join(f"{gpu['name']} ({gpu['free'] / GB:.1f} of {gpu['total'] / GB:.1f} GB free)" for gpu in gpus)
     if max(gpu["free"] for gpu in gpus) < WANT_GPU_MEMORY:
         return "warn", says + ": svd wants 8 GB", {"gpus": gpus}
+    from svd_lab import kernels
+
     slow = next((trouble for index in range(len(gpus)) if (trouble := kernels.trouble(index))), None)
     if slow:
         return "warn", f"{says}; {build}; videos take twice as long as they could: {slow}", {"gpus": gpus}

@@ -58,7 +58,8 @@ def load_video_pipeline(
     check_name(memory)
     _check_memory(memory, place)
     dtype = _check_dtype(dtype, place)
-    return _load(VIDEO, model, place, dtype, reason, speed, resolve(speed, place, dtype), memory)
+    resolve(speed, place, dtype)  # a wrong one raises before anything is looked for
+    return _load(VIDEO, model, place, dtype, reason, speed, memory)
 
 
 def load_image_pipeline(
@@ -130,7 +131,6 @@ def _load(
     dtype: torch.dtype,
     why: str,
     speed: str = "off",
-    level: str = "off",
     memory: str = "auto",
 ) -> Any:
     auto = isinstance(model, str) and model.strip() == "auto"
@@ -139,7 +139,7 @@ def _load(
         why += f', so "auto" takes {model}'
     found = locate(model, family)
     try:
-        return _load_found(family, found, device, dtype, why, speed, level, memory)
+        return _load_found(family, found, device, dtype, why, speed, memory)
     except OSError as error:
         if found.hub_id is None:
             raise
@@ -154,7 +154,6 @@ def _load_found(
     dtype: torch.dtype,
     why: str,
     speed: str,
-    level: str,
     memory: str,
 ) -> Any:
     with quiet_libraries():
@@ -164,7 +163,7 @@ def _load_found(
     if found.note:
         print(found.note)
     folder, variant = _whole_folder(found, dtype, family)
-    recipe, working = None, 0.0
+    recipe, working, level = None, 0.0, resolve(speed, device, dtype)
     if family is VIDEO and device.type == "cuda":
         recipe, working = placing.plan(folder, dtype, device, memory, fused=level == "fused")
     if recipe and recipe.offload == "stream" and speed == "fused":

@@ -122,11 +122,10 @@ def _trouble(device: Any) -> str | None:
         return None
     if device.type != "cuda":
         return f"it is for CUDA GPUs and CPUs, and this is {device}"
-    import torch
-
     from svd_lab import kernels
+    from svd_lab.placing import device_number
 
-    return kernels.trouble(torch.cuda.current_device() if device.index is None else device.index)
+    return kernels.trouble(device_number(device))
 
 
 def _network(module: Any) -> Any:
