@@ -86,7 +86,8 @@ def _under(
         start = time.perf_counter()
         again = _video(pipe, asked)
         row |= {"seconds": time.perf_counter() - start, "frames_repeat": first == again}
-        row |= {"peak": torch.cuda.max_memory_allocated(device), "reserved": torch.cuda.max_memory_reserved(device)}
+        allocated, reserved = torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device)
+        row |= {"peak": reserved if recipe.blocks else allocated, "allocated": allocated, "reserved": reserved}
         row["off"] = row["estimate"] / row["peak"] - 1
         free, total = torch.cuda.mem_get_info(device)
         row["context"] = total - free - torch.cuda.memory_reserved(device)  # with what else runs on this card

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-_COUNTS: weakref.WeakKeyDictionary[Any, Counts] = weakref.WeakKeyDictionary()
+_COUNTS: weakref.WeakKeyDictionary[Any, dict[bool, Counts]] = weakref.WeakKeyDictionary()
 _COUNTING = threading.Lock()
 Cost = tuple[float, float, float]
 
@@ -34,11 +34,16 @@ class Counts:
 
 
 def count(pipe: Any) -> Counts:
-    """The Counts of a StableVideoDiffusionPipeline or a StableDiffusionPipeline; a second at most, once for each pipeline."""
+    """The Counts of a StableVideoDiffusionPipeline or a StableDiffusionPipeline; a second at most, once for each pipeline and
+    again where speed's fused blocks, which hold less, are put in or taken out."""
+    from svd_lab import speed
+
+    fused = speed.has_blocks(pipe)
     with _COUNTING:
-        if pipe not in _COUNTS:
-            _COUNTS[pipe] = _count(pipe)
-        return _COUNTS[pipe]
+        kept = _COUNTS.setdefault(pipe, {})
+        if fused not in kept:
+            kept[fused] = _count(pipe, fused)
+        return kept[fused]
 
 
 def gflop(cost: Cost, frames: int, pixels: float) -> float:
@@ -78,9 +83,11 @@ def _encode(pipe: Any, frames: int, height: int, width: int, device: Any, dtype:
     pipe.vae.encode(torch.zeros(1, pipe.vae.config.in_channels, height, width, dtype=dtype, device=device))
 
 
-def _count(pipe: Any) -> Counts:
+def _count(pipe: Any, fused: bool) -> Counts:
+    """FLOP are those of diffusers' own networks, whatever computes them; bytes are of what is there."""
     import torch
 
+    from svd_lab import speed
     from svd_lab.pipelines import native_size
 
     with torch.device("meta"):
@@ -89,15 +96,21 @@ def _count(pipe: Any) -> Counts:
     empty = _Shell(unet, vae, pipe.vae_scale_factor, draws)
     width, height = native_size(pipe)
     pixels, item = width * height, pipe.unet.dtype.itemsize
-    costs, live = [], []
-    for call in (step, decode, _encode):
+
+    def metered(call: Any) -> tuple[Cost, float]:
         frames = 1 if draws or call is _encode else 3
         with meter(frames) as counted:
             if not (draws and call is _encode):
                 call(empty, frames, height, width, torch.device("meta"), torch.float32)
         cost = (counted.plain, counted.over_space / pixels, counted.over_time / frames)
-        costs.append(tuple(flop / 1e9 / (frames * pixels) for flop in cost))
-        live.append(counted.peak / (frames * pixels) * item / 4)
+        a, b, c = (flop / 1e9 / (frames * pixels) for flop in cost)
+        return (a, b, c), counted.peak / (frames * pixels) * item / 4
+
+    calls = step, decode, _encode
+    costs, live = zip(*map(metered, calls), strict=True)
+    if fused:
+        speed.put_blocks(empty)
+        live = tuple(metered(call)[1] for call in calls)
     return Counts(*costs, *live)
 
 

@@ -73,7 +73,8 @@ def learn(pipe: Any, runs: list[dict[str, Any]], before: Rates | None) -> Rates 
     """The rates that the latest of `runs` had: {"settings", "step_seconds", "rest_seconds", "peak_bytes"}; `before` without any.
 
     step_seconds: median of a step. rest_seconds: all but the steps. peak_bytes: beyond the loaded models, None where unknown. A
-    CPU's are not learnt from: what a process has freed stays with it, so that later runs seem to take nothing.
+    CPU's are not learnt from: what a process has freed stays with it, so that later runs seem to take nothing. Until there are
+    RECENT runs, `before` counts as one of them: a first run on a GPU also compiles kernels, and took twice its time on an H100.
     """
     if not runs:
         return before
@@ -84,6 +85,9 @@ def learn(pipe: Any, runs: list[dict[str, Any]], before: Rates | None) -> Rates 
         work = gflop(counts.step, settings.get("num_frames", 1), settings["height"] * settings["width"])
         steps.append(max(run["step_seconds"] - call, run["step_seconds"] / 4) / work)
         rests.append(max(run["rest_seconds"] - FILE, run["rest_seconds"] / 4) / _rest_gflop(pipe, settings))
+    if before and len(steps) < RECENT:
+        steps.append(before.step)
+        rests.append(before.decode)
     peaks = [
         run["peak_bytes"] / estimate(pipe, run["settings"], Rates(0, 0)).bytes
         for run in runs[-RECENT:]

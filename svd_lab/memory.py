@@ -4,11 +4,11 @@ little all the same.
 | recipe | where the weights are | costs |
 |---|---|---|
 | whole | all on the GPU | nothing |
-| pieces | all on the GPU; feed-forward layers one frame at a time | about a twentieth more time a step |
-| offload | the one network that works on the GPU, the others in main memory | its way there and back, once a video |
-| offload-pieces | both | both |
-| blocks | the UNet's blocks come one ahead of the work, and pieces | next to nothing where the bus is as fast as the step |
-| stream | each layer comes when it works, and pieces | some ten seconds a step: the last resort |
+| pieces | all on the GPU; feed-forward layers one frame at a time | about a fifth more time a step |
+| blocks | the UNet's blocks come one ahead of the work, and pieces | that, and what the bus is slower than the step |
+
+diffusers' other ways lost on an H100: a network at a time (enable_model_cpu_offload) takes 6.6 GiB and 5.0 s where blocks take
+4.6 and 4.7; a layer at a time (enable_sequential_cpu_offload) takes over 8 s a step.
 
 None of them changes a pixel beyond rounding. What would, is left to the caller: fewer frames, a smaller size, a smaller
 decode_chunk_size (`advice` names them). VAE slicing is for batches of images, of which there are none; diffusers' pipeline has
@@ -33,12 +33,12 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to run a pipeline. offload: None, "model", "blocks" or "stream". pieces: feed-forward layers frame by frame."""
+    """One way to run a pipeline. pieces: feed-forward layers frame by frame. blocks: the UNet's blocks wait in main memory."""
 
     name: str
     about: str
-    offload: str | None = None
     pieces: bool = False
+    blocks: bool = False
 
 
 #: From fast to frugal.
@@ -47,10 +47,7 @@ RECIPES = {
     for recipe in (
         Recipe("whole", "all on the GPU"),
         Recipe("pieces", "all on the GPU, feed-forward layers one frame at a time", pieces=True),
-        Recipe("offload", "one network on the GPU at a time, the others in main memory", "model"),
-        Recipe("offload-pieces", "one network on the GPU at a time, feed-forward layers one frame at a time", "model", True),
-        Recipe("blocks", "the blocks of the UNet brought to the GPU one ahead of the work", "blocks", True),
-        Recipe("stream", "each layer brought to the GPU when it works", "stream", True),
+        Recipe("blocks", "the blocks of the UNet brought to the GPU one ahead of the work", pieces=True, blocks=True),
     )
 }  # fmt: skip
 
@@ -59,20 +56,20 @@ RECIPES = {
 class Constants:
     """What cannot be counted. Set from measurements: see docs/speed.md, "Memory under a cap".
 
-    context: bytes of a card that CUDA, its libraries and their kernels take beside torch's tensors (0.68 GiB on an H100).
-    workspace: bytes that cuDNN and cuBLAS allocate while they work (with it the peak was right to 0.3%).
-    packing: by how much torch's blocks exceed what is in them (1.05 was too little; 1.17 where nothing presses).
+    context: bytes of a card that CUDA, its libraries and their kernels take beside torch's tensors (0.68 to 0.75 GiB on an H100).
+    workspace: bytes that cuDNN and cuBLAS allocate while they work (with it the peak was right to 1%).
+    packing: by how much torch's blocks exceed what is in them (1.03 to 1.06 on an H100; 1.17 where
+    nothing presses; holes are larger when little is free).
     bus, pinned: bytes a second between main memory and GPU, of plain and of pinned memory.
-    stream: seconds that a step of the recipe "stream" takes more. pieces: time of a step in pieces over that of a whole one.
+    pieces: time of a step in pieces over that of a whole one, with fused blocks on an H100.
     """
 
-    context: float = 0.7 * GIB
+    context: float = 0.75 * GIB
     workspace: float = 0.10 * GIB
     packing: float = 1.12
     bus: float = 8e9
     pinned: float = 12e9
-    stream: float = 10.0
-    pieces: float = 1.05
+    pieces: float = 1.2
 
 
 CONSTANTS = Constants()
@@ -95,26 +92,24 @@ class Load:
     frames: int
 
     def peak(self, recipe: Recipe, constants: Constants = CONSTANTS) -> float:
-        """Bytes that torch has allocated at the peak: torch.cuda.max_memory_allocated."""
+        """Bytes that torch has allocated at the peak: torch.cuda.max_memory_allocated. Of "blocks" it is the sum of two peaks, of
+        the weights and of the work: they come on another stream, and torch keeps the memory of streams apart."""
         unet, vae, clip = (self.weights[name] for name in ("unet", "vae", "image_encoder"))
         step = self.step_pieces if recipe.pieces else self.step
-        if recipe.offload is None:
-            held = dict.fromkeys(("encode", "step", "decode"), unet + vae + clip)
-        elif recipe.offload == "model":  # a network stays until the next one in "image_encoder->unet->vae" comes
-            held = {"encode": clip + vae, "step": unet + vae, "decode": vae}
-        elif recipe.offload == "blocks":  # the VAE stays
-            held = {"encode": vae + self.layer, "step": vae + self.pair, "decode": vae}
-        else:
-            held = dict.fromkeys(("encode", "step", "decode"), self.layer)
-        upcast = vae if recipe.offload != "stream" else 0  # fp16 weights are fp32 while the picture is encoded
-        return constants.workspace + max(
-            held["encode"] + upcast + self.encode, held["step"] + step, held["decode"] + self.decode + self.frames
+        held = {"encode": unet + clip, "step": unet + clip, "decode": unet + clip}
+        if recipe.blocks:
+            held = {"encode": self.layer, "step": self.pair, "decode": 0}
+        # The VAE stays, and its fp16 weights are fp32 while the picture is encoded.
+        return (
+            constants.workspace
+            + vae
+            + max(held["encode"] + vae + self.encode, held["step"] + step, held["decode"] + self.decode + self.frames)
         )
 
     def working(self, recipe: Recipe, constants: Constants = CONSTANTS) -> float:
         """Bytes of the peak that are there only while the pipeline runs."""
-        stay = {None: sum(self.weights.values()), "blocks": self.weights["vae"]}
-        return self.peak(recipe, constants) - stay.get(recipe.offload, 0)
+        stay = self.weights["vae"] if recipe.blocks else sum(self.weights.values())
+        return self.peak(recipe, constants) - stay
 
     def card(self, recipe: Recipe, constants: Constants = CONSTANTS) -> float:
         """Bytes that a card must have free."""
@@ -123,15 +118,9 @@ class Load:
     def seconds(self, recipe: Recipe, steps: int, step: float | None = None, constants: Constants = CONSTANTS) -> float:
         """What the recipe costs beside "whole", for so many steps; `step`: seconds of one, where known."""
         extra = (constants.pieces - 1) * steps * (step or 0.0) if recipe.pieces else 0.0
-        if recipe.offload == "model":
-            return extra + 2 * sum(self.weights.values()) / constants.bus
-        if (
-            recipe.offload == "blocks"
-        ):  # the bus works while the GPU does; step unknown: as long as the slower of the two
+        if recipe.blocks:  # the bus works while the GPU does; step unknown: as long as the bus takes
             late = max(0.0, self.weights["unet"] / constants.pinned - (step or 0.0))
-            return extra + steps * late + self.weights["image_encoder"] / constants.bus
-        if recipe.offload == "stream":
-            return extra + steps * constants.stream
+            extra += steps * late + self.weights["image_encoder"] / constants.bus
         return extra
 
 
@@ -202,7 +191,7 @@ def choose(need: Load, free: float, memory: str = "auto", constants: Constants =
     if memory != "auto":
         return RECIPES[memory]
     fitting = (recipe for recipe in RECIPES.values() if need.card(recipe, constants) <= free)
-    return next(fitting, RECIPES["stream"])
+    return next(fitting, RECIPES["blocks"])
 
 
 def check_name(memory: Any) -> None:
@@ -218,7 +207,7 @@ def sentence(need: Load, recipe: Recipe, free: float, what: str, steps: int = 25
     if not asked and recipe is not RECIPES["whole"]:
         why += f", all at once needs {need.card(RECIPES['whole']) / GIB:.1f}"
     price = f"; it costs about {cost:.0f} s a video of {steps} steps" if cost >= 1 else ""
-    price = price or ("; it costs about a twentieth of the time" if recipe.pieces else "")
+    price = price or ("; it costs about a fifth of the time" if recipe.pieces else "")
     short = (
         ""
         if peak <= free

@@ -48,7 +48,7 @@ def load_video_pipeline(
     speed: "off", plain diffusers; "exact", the same numbers to the bit, sooner; "fused", the same up to rounding, on a CUDA GPU
         with Triton in half the time, on a CPU in three quarters; "auto": fused on CUDA in 16 bits, else exact (see `speed`).
     memory: on a GPU how the model is laid into its memory: "auto" chooses by what is free, and says what and why before it loads;
-        or a recipe by name, from "whole" to "stream" (see `memory`).
+        or a recipe by name, "whole", "pieces" or "blocks" (see `memory`).
 
     On a CPU torch's threads are lowered to what a container may use, where that is fewer (see `threads`).
     Only safetensors are read, never a pickle. Raises ValueError or TypeError for a wrong argument, and OSError for a model
@@ -166,10 +166,6 @@ def _load_found(
     recipe, working, level = None, 0.0, resolve(speed, device, dtype)
     if family is VIDEO and device.type == "cuda":
         recipe, working = placing.plan(folder, dtype, device, memory, fused=level == "fused")
-    if recipe and recipe.offload == "stream" and speed == "fused":
-        raise ValueError(
-            f"speed={speed!r} needs the weights on the GPU, and memory={recipe.name!r} streams them: give speed='exact'"
-        )
     options: dict[str, Any] = {"dtype": dtype, "variant": variant, "use_safetensors": True, "local_files_only": True}
     with quiet_libraries():
         try:
@@ -180,7 +176,7 @@ def _load_found(
             raise OSError(
                 f"the model folder {folder} cannot be loaded: its files do not fit together ({error})"
             ) from error
-        if recipe and recipe.offload == "blocks":
+        if recipe and recipe.blocks:
             apply(pipe, names_of(level))  # before copies of the weights are pinned: it changes how they lie
         if recipe:
             placing.place(pipe, recipe, device)

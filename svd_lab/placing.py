@@ -71,7 +71,7 @@ def place_images(pipe: Any, device: Any, memory: str) -> None:
             if memory == "auto"
             else "as asked"
         )
-        print(f"memory: offload ({RECIPES['offload'].about}) for images; {why}")
+        print(f"memory: offload (one network on the GPU at a time, the others in main memory) for images; {why}")
         _pack_tightly()
         pipe.enable_model_cpu_offload(device=device)
         pipe.svd_lab_memory = "offload"
@@ -110,35 +110,28 @@ def free_bytes(device: Any) -> int:
 
 def place(pipe: Any, recipe: Recipe | str, device: Any) -> None:
     """Put a loaded StableVideoDiffusionPipeline under a recipe on a CUDA device, also in place of another recipe; speed's rewrites
-    stay where they can. Call it while nothing runs. ValueError for an unknown recipe, MemoryError where it does not fit."""
+    stay. Call it while nothing runs. ValueError for an unknown recipe, MemoryError where it does not fit."""
     import torch
 
-    from svd_lab import speed
     from svd_lab.memory import check_name
 
     if isinstance(recipe, str):
         check_name(recipe)
         recipe = RECIPES[recipe]
     device = torch.device(device)
-    if recipe.offload == "stream":  # the others pass over the hooks that bring a layer's weights
-        speed.apply(pipe, [name for name in speed.applied(pipe) if speed.REWRITES[name].bitwise])
     try:
         pipe.remove_all_hooks()
         _remove_group_hooks(pipe)
         if device.type == "cuda" and recipe is not RECIPES["whole"]:
             _pack_tightly()
-        if recipe.offload == "model":
-            pipe.enable_model_cpu_offload(device=device)
-        elif recipe.offload == "blocks":
+        if recipe.blocks:
             _bring_blocks(pipe, device)
-        elif recipe.offload == "stream":
-            pipe.enable_sequential_cpu_offload(device=device)
         else:
             pipe.to(device)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        pipe.to("cpu")
+        pipe.to("cpu", silence_dtype_warnings=True)
         frugal = _after(recipe)
         hint = f"give memory={frugal.name!r} ({frugal.about})" if frugal else "free it, or take another GPU"
         raise MemoryError(f"{device} has too little memory free for the recipe {recipe.name!r}: {hint}") from error
@@ -155,7 +148,7 @@ def _bring_blocks(pipe: Any, device: Any) -> None:
     import torch
     from diffusers.hooks import apply_group_offloading
 
-    pipe.to("cpu")
+    pipe.to("cpu", silence_dtype_warnings=True)
     places = {"onload_device": device, "offload_device": torch.device("cpu")}
     unet = getattr(pipe.unet, "_orig_mod", pipe.unet)
     ahead = {"use_stream": True} if device.type == "cuda" else {}
@@ -265,8 +258,7 @@ def of_pipeline(pipe: Any, arguments: dict[str, Any]) -> Load:
     settings = {name: arguments[name] for name in ("num_frames", "decode_chunk_size", "height", "width")}
     unet, vae = (getattr(part, "_orig_mod", part) for part in (pipe.unet, pipe.vae))
     clip = sum(parameter.numel() for parameter in pipe.image_encoder.parameters()) * unet.dtype.itemsize
-    fused = any(name.endswith("_blocks") for name in speed.applied(pipe))
-    return load(unet.config, vae.config, clip, unet.dtype, **settings, fused=fused)
+    return load(unet.config, vae.config, clip, unet.dtype, **settings, fused=speed.has_blocks(pipe))
 
 
 def held_bytes(pipe: Any) -> int:

@@ -63,6 +63,11 @@ def level(pipe: Any) -> str:
     return "exact" if all(REWRITES[name].bitwise for name in applied(pipe)) else "fused"
 
 
+def has_blocks(pipe: Any) -> bool:
+    """Whether the fused blocks, which need less memory, are on."""
+    return any(name.endswith("_blocks") for name in applied(pipe))
+
+
 def choose(pipe: Any, speed: str | Iterable[str]) -> tuple[str, ...]:
     """The names that `speed` stands for on this pipeline and its device; raises as `apply`."""
     if not isinstance(speed, str):
@@ -75,7 +80,8 @@ def choose(pipe: Any, speed: str | Iterable[str]) -> tuple[str, ...]:
     if chosen == "fused" and streamed(pipe):
         if speed == "fused":
             raise ValueError(
-                "speed='fused' needs the weights on the GPU, and the memory recipe streams them: give 'exact', or leave it out"
+                "speed='fused' needs a block's weights on the GPU, and diffusers brings each layer's as it works: give 'exact', or leave "
+                "it out"
             )
         chosen = "exact"
     return names_of(chosen)

@@ -180,7 +180,7 @@ def test_a_gpu_is_named_with_its_memory_and_one_too_small_or_broken_is_told(card
     assert machine.check_gpu()[:2] == ("warn", f"{says}; videos take twice as long as they could: no C compiler")
     card(4 * GB)
     status, says, _ = machine.check_gpu()
-    assert status == "warn" and "svd wants 8 GB" in says
+    assert status == "warn" and "svd wants 6 GB" in says
 
     def no_kernel(*_, **__):
         raise RuntimeError("CUDA error: no kernel image is available for execution on the device")

@@ -319,14 +319,15 @@ def test_a_notebook_runs_from_top_to_bottom_and_writes_into_its_folder_only(
 @pytest.fixture
 def small_gpu(monkeypatch, tmp_path):
     """A function of a memory recipe: in this process, pipelines loaded from then on are laid out by it, on the CPU. It returns weak
-    references to all their networks. accelerate's own offload stands for "stream", whose last step onto a CPU it cannot do."""
+    references to all their networks. "layers": accelerate's offload layer by layer, which diffusers has and no recipe uses, and
+    after which pipe.device is furthest from where the computing is; an image pipeline's own offload looks like it."""
     import svd_lab
     from svd_lab import placing
 
     place, held = placing.place, []
 
     def lay_out(pipe, recipe, *_):
-        if recipe == "stream":
+        if recipe == "layers":
             slow = [pipe.unet] if hasattr(pipe, "text_encoder") else []  # its 50 steps an image would take 15 s more
             for part in networks(pipe):
                 if part not in slow:
@@ -370,13 +371,13 @@ def run_here(name, after=None, **parameters):
     return names
 
 
-@pytest.mark.parametrize("recipe", ["stream", "blocks"])
+@pytest.mark.parametrize("recipe", ["layers", "blocks"])
 def test_lesson_1_runs_where_weights_wait_elsewhere_and_lets_the_first_model_go(recipe, small_gpu, tiny_folder):
     """It calls every part of the pipeline by itself, and loads one of its own: both at once would not fit."""
     first, left = small_gpu(recipe), []
     at_load = {"from-pretrained": lambda names: left.extend(part() for part in first)}
     names = run_here("01_pipeline", at_load, **GOOD | {"model": str(tiny_folder)})
-    assert recipe != "stream" or (names["pipe"].device.type, names["device"].type) == ("meta", "cpu")
+    assert recipe != "layers" or (names["pipe"].device.type, names["device"].type) == ("meta", "cpu")
     assert names["max_difference"] == 0
     assert left == [None] * 3
 
@@ -392,7 +393,7 @@ def test_lesson_2_goes_on_where_not_all_frames_can_be_decoded_at_once(small_gpu,
         return plain(self, z, *given, **named)
 
     monkeypatch.setattr(Vae, "decode", decode)
-    small_gpu("stream")
+    small_gpu("layers")
     names = run_here("02_rocket", **GOOD | {"model": str(tiny_folder), "num_frames": 6})
     assert (names["pipe"].device.type, names["chunks"]) == ("meta", [1, 2])
     told = capsys.readouterr().out
@@ -402,7 +403,7 @@ def test_lesson_2_goes_on_where_not_all_frames_can_be_decoded_at_once(small_gpu,
 
 
 def test_lesson_4_runs_with_both_pipelines_waiting_elsewhere(small_gpu, tiny_folder, tiny_image_folder):
-    small_gpu("stream")
+    small_gpu("layers")
     given = {"model": str(tiny_folder), "image_model": str(tiny_image_folder), "prompt": "a city", "seed": 7}
     names = run_here("04_text_to_video", num_frames=4, num_inference_steps=2, **given)
     assert {names[pipe].device.type for pipe in ("pipe", "image_pipe")} == {"meta"}

@@ -78,14 +78,22 @@ def test_the_recipe_is_the_fastest_that_fits(need):
     for name, card in zip(order, cards, strict=True):
         assert memory.choose(need, card).name == name
     assert memory.choose(need, cards[0] - 1).name == order[1]
-    assert memory.choose(need, 0).name == "stream"
+    assert memory.choose(need, 0).name == "blocks"
     assert memory.choose(need, 0, "whole").name == "whole"
     seconds = [need.seconds(recipe, 10, 0.3) for recipe in RECIPES.values()]
-    assert seconds[0] == min(seconds) == 0 and seconds[-1] == max(seconds)
+    assert seconds == sorted(seconds) and seconds[0] == 0 < seconds[1]
+
+
+def test_blocks_are_counted_as_an_h100_reserved_them(svd):
+    """14 frames under fused blocks: 4.6 GiB were reserved for 3.0 allocated, since the weights come on a stream of their own; whole
+    and in pieces 7.80 and 6.57 GiB were allocated."""
+    fourteen = memory.load(*svd, CLIP, torch.float16, **CLASS | {"num_frames": 14}, fused=True)
+    for name, measured in (("whole", 7.80), ("pieces", 6.57), ("blocks", 4.61)):
+        assert fourteen.peak(RECIPES[name]) / GIB == pytest.approx(measured, rel=0.15)
 
 
 @pytest.mark.parametrize(
-    ("free", "says"), [(80, "whole"), (7.3, "7.3 GiB are free, all at once needs 9.0"), (2, "fewer frames")]
+    ("free", "says"), [(80, "whole"), (7.3, "7.3 GiB are free, all at once needs 9.1"), (2, "fewer frames")]
 )
 def test_the_choice_is_told_with_its_reason(need, free, says):
     recipe = memory.choose(need, free * GIB)
@@ -99,7 +107,7 @@ def test_a_plan_reads_the_folder_alone_and_prints_its_choice(tiny_folder, cuda, 
     assert recipe is RECIPES["whole"] and 0 < working < GIB
     assert "memory: whole" in (said := capsys.readouterr().out) and "14 frames of 96x64" in said
     cuda.free = 0
-    assert placing.plan(tiny_folder, torch.float16, torch.device("cuda"), "auto", fused=True)[0].name == "stream"
+    assert placing.plan(tiny_folder, torch.float16, torch.device("cuda"), "auto", fused=True)[0].name == "blocks"
 
 
 def test_numbers_are_counted_in_the_file_of_one_variant(tiny_folder, tiny_pipe):
@@ -204,7 +212,7 @@ def test_advice_on_a_gpu_names_the_next_recipe_that_fits_and_a_smaller_chunk(svd
     assert "1. decode_chunk_size=3 in the call" in text  # 10 at once take 11 GiB, each 1.125
     cuda.free = 6.5 * GIB
     text = placing.advice(pipe, asked | {"decode_chunk_size": 2}, "video")
-    assert "decode_chunk_size=" not in text and "place(pipe, 'offload-pieces', 'cuda')" in text
+    assert "decode_chunk_size=" not in text and "place(pipe, 'blocks', 'cuda')" in text
 
 
 @pytest.mark.parametrize(
@@ -223,11 +231,11 @@ def test_a_model_that_does_not_fit_names_the_recipe_after_and_goes_back(tiny_fol
     pipe = load_video_pipeline(tiny_folder, device="cpu", speed="off")
     plain, moves = type(pipe).to, []
 
-    def to(self, device):
+    def to(self, device, **named):
         moves.append(str(device))
         if str(device) == "meta":
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return plain(self, device)
+        return plain(self, device, **named)
 
     monkeypatch.setattr(type(pipe), "to", to)
     with pytest.raises(MemoryError, match="memory='pieces'"):
@@ -247,7 +255,7 @@ def test_the_load_of_a_loaded_pipeline_is_that_of_its_configs(tiny_pipe):
 
 
 def test_what_a_pipeline_works_with_is_its_peak_without_the_weights_that_stay(need):
-    for recipe, stay in (("whole", sum(need.weights.values())), ("blocks", need.weights["vae"]), ("offload", 0)):
+    for recipe, stay in (("whole", sum(need.weights.values())), ("blocks", need.weights["vae"])):
         assert need.working(RECIPES[recipe]) == need.peak(RECIPES[recipe]) - stay
 
 
