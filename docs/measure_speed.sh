@@ -19,7 +19,7 @@ again)  # a new process: what the kernels cost from their cache
 frames25)
   $lab bench --model svd-xt --num-frames 25 --num-inference-steps 25 --repeats 1 --speed fused --json "$results/frames25.json" ${EXTRA:-} ;;
 memory)  # every recipe under a cap as on such a card, then more than it has; then what each costs
-  $lab bench --model svd --num-frames 14 --caps 6 8 9 12 16 24 80 --recipes whole pieces offload offload-pieces blocks \
+  $lab bench --model svd --num-frames 14 --caps 6 8 9 12 16 24 80 --recipes whole pieces blocks \
     --json "$results/memory-svd.json" ${EXTRA:-} ;;
 memory25)
   $lab bench --model svd-xt --num-frames 25 --caps 8 12 16 --json "$results/memory-svd-xt.json" ${EXTRA:-} ;;

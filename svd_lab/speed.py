@@ -80,8 +80,8 @@ def choose(pipe: Any, speed: str | Iterable[str]) -> tuple[str, ...]:
     if chosen == "fused" and streamed(pipe):
         if speed == "fused":
             raise ValueError(
-                "speed='fused' needs a block's weights on the GPU, and diffusers brings each layer's as it works: give 'exact', or leave "
-                "it out"
+                "speed='fused' needs a block's weights on the GPU, and diffusers brings each layer's as it works: "
+                "give 'exact', or leave it out"
             )
         chosen = "exact"
     return names_of(chosen)
