@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from svd_lab import speed
+from svd_lab.networks import uncompiled
 
 PICTURE = Path(__file__).with_name("mini") / "pictures" / "rocket.jpg"
 SEED = 42
@@ -152,7 +153,7 @@ def _clocks(pipe: Any) -> Iterator[dict[str, list[float]]]:
     device = pipe._execution_device
     seconds: dict[str, list[float]] = {part: [] for part in PARTS}
     starts: dict[str, float] = {}
-    unet, vae = (getattr(part, "_orig_mod", part) for part in (pipe.unet, pipe.vae))
+    unet, vae = uncompiled(pipe.unet), uncompiled(pipe.vae)
     hooks = []
 
     def begin(part: str) -> None:

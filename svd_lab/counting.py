@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from svd_lab.networks import uncompiled
+
 _COUNTS: weakref.WeakKeyDictionary[Any, dict[bool, Counts]] = weakref.WeakKeyDictionary()
 _COUNTING = threading.Lock()
 Cost = tuple[float, float, float]
@@ -91,7 +93,9 @@ def _count(pipe: Any, fused: bool) -> Counts:
     from svd_lab.pipelines import native_size
 
     with torch.device("meta"):
-        unet, vae = (type(part).from_config(part.config).eval().to("meta") for part in _plain(pipe.unet, pipe.vae))
+        unet, vae = (
+            type(part).from_config(part.config).eval().to("meta") for part in map(uncompiled, (pipe.unet, pipe.vae))
+        )
     draws = hasattr(pipe, "text_encoder")  # a picture from a text: one frame, nothing is encoded
     empty = _Shell(unet, vae, pipe.vae_scale_factor, draws)
     width, height = native_size(pipe)
@@ -112,10 +116,6 @@ def _count(pipe: Any, fused: bool) -> Counts:
         speed.put_blocks(empty)
         live = tuple(metered(call)[1] for call in calls)
     return Counts(*costs, *live)
-
-
-def _plain(*parts: Any) -> Iterator[Any]:
-    return (getattr(part, "_orig_mod", part) for part in parts)  # under torch.compile
 
 
 class _Shell:

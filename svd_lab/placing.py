@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from svd_lab.memory import CONSTANTS, GIB, RECIPES, Load, Recipe, choose, load, sentence
+from svd_lab.networks import uncompiled
 
 #: What a call asks for that says nothing, beside the frames and the size that the model was trained at.
 DECODE_CHUNK_SIZE, STEPS = 2, 10
@@ -150,7 +151,7 @@ def _bring_blocks(pipe: Any, device: Any) -> None:
 
     pipe.to("cpu", silence_dtype_warnings=True)
     places = {"onload_device": device, "offload_device": torch.device("cpu")}
-    unet = getattr(pipe.unet, "_orig_mod", pipe.unet)
+    unet = uncompiled(pipe.unet)
     ahead = {"use_stream": True} if device.type == "cuda" else {}
     apply_group_offloading(unet, offload_type="block_level", num_blocks_per_group=1, **ahead, **places)
     apply_group_offloading(pipe.image_encoder, offload_type="leaf_level", **places)
@@ -256,7 +257,7 @@ def of_pipeline(pipe: Any, arguments: dict[str, Any]) -> Load:
     from svd_lab import speed
 
     settings = {name: arguments[name] for name in ("num_frames", "decode_chunk_size", "height", "width")}
-    unet, vae = (getattr(part, "_orig_mod", part) for part in (pipe.unet, pipe.vae))
+    unet, vae = uncompiled(pipe.unet), uncompiled(pipe.vae)
     clip = sum(parameter.numel() for parameter in pipe.image_encoder.parameters()) * unet.dtype.itemsize
     return load(unet.config, vae.config, clip, unet.dtype, **settings, fused=speed.has_blocks(pipe))
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from svd_lab.networks import uncompiled
 from svd_lab.placing import explained
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _says_something(record: logging.LogRecord) -> bool:
 @contextmanager
 def _watched_decode(pipe: Any, before: Callable[[], None], after: Callable[[torch.Tensor], None]) -> Iterator[None]:
     """Call `before()` ahead of each image or chunk of frames that the VAE decodes, and `after(pixels)` behind it."""
-    vae = getattr(pipe.vae, "_orig_mod", pipe.vae)  # under torch.compile
+    vae = uncompiled(pipe.vae)
     plain, had_own = vae.decode, "decode" in vars(vae)
 
     def decode(*args: Any, **kwargs: Any) -> Any:

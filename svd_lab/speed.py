@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
+from svd_lab.networks import uncompiled
+
 LEVELS = ("auto", "off", "exact", "fused")
 
 
@@ -118,7 +120,7 @@ def fits(level: str, pipe: Any) -> bool:
 
 def streamed(pipe: Any) -> bool:
     """Whether weights are brought layer by layer (sequential offload): then only a layer's own forward finds them."""
-    hook = getattr(_network(pipe.unet).conv_in, "_hf_hook", None)
+    hook = getattr(uncompiled(pipe.unet).conv_in, "_hf_hook", None)
     return bool(getattr(hook, "offload", False))
 
 
@@ -132,10 +134,6 @@ def _trouble(device: Any) -> str | None:
     from svd_lab.placing import device_number
 
     return kernels.trouble(device_number(device))
-
-
-def _network(module: Any) -> Any:
-    return getattr(module, "_orig_mod", module)  # under torch.compile
 
 
 def _set(module: Any, name: str, function: Callable[..., Any]) -> Callable[[], None]:
@@ -173,7 +171,7 @@ def _put_one_token(pipe: Any) -> Callable[[], None]:
 
     attentions = [
         part
-        for name, part in _network(pipe.unet).named_modules()
+        for name, part in uncompiled(pipe.unet).named_modules()
         if name.endswith("attn2") and type(part) is Attention and type(part.processor) is AttnProcessor2_0
         if part.rescale_output_factor == 1 and not part.residual_connection and not part.norm_cross
     ]
@@ -206,7 +204,7 @@ def put_blocks(pipe: Any) -> Callable[[], None]:
     from svd_lab import fused
 
     table = {SpatioTemporalResBlock: fused.video_resnet, TransformerSpatioTemporalModel: fused.video_transformer}
-    networks = [_network(pipe.unet), _network(pipe.vae).decoder]
+    networks = [uncompiled(pipe.unet), uncompiled(pipe.vae).decoder]
     undos = [
         _set(part, "forward", table[type(part)])
         for network in networks
