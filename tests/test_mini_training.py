@@ -1,17 +1,28 @@
 """The mini's training code: rewrites and kernels equal the genuine classes, and every stage runs for three steps on a CPU."""
 
 import copy
+import functools
+import multiprocessing
 import os
 import subprocess
 import sys
+import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from svd_lab.mini import train_unet
 from svd_lab.mini.models import LATENT, make_unet, make_vae
+from svd_lab.mini.optim import Optimiser, orthogonal
 from svd_lab.mini.rewrites import rewrite
-from svd_lab.mini.scenes import World
+from svd_lab.mini.scenes import FRAMES, World
+from svd_lab.mini.stretch import Ahead
+from svd_lab.mini.train import COMMON, UNET
 from svd_lab.mini.train_unet import Bank, sigmas
+from svd_lab.mini.varied import Rendered, Renderer, VariedWorld, render
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -119,6 +130,180 @@ def test_the_bank_gives_the_newest_clips_and_draws_them_as_it_is_asked_to():
         assert x0.abs().sum() > 0 and len(x0) == 1
         assert (what[:, 1] == 0).all(), "nothing that has a direction, as it was asked for"
     assert bank.n == 2
+
+
+def fill_in_floats(bank):
+    """What Bank.fill was before clips travelled as uint8: from the drawn clips straight to what the bank holds."""
+    c, n = bank.world.clips(bank.batch, **bank.settings), bank.batch
+    first = (c.video[:, 0] * 255).round().to(torch.uint8)
+    picture = first.float() / 127.5 - 1
+    aug = torch.where(torch.rand(n) < 0.6, 0.02, torch.rand(n) * 0.1)
+    x = torch.cat([(c.video * 2 - 1).flatten(0, 1), picture + aug[:, None, None, None] * torch.randn_like(picture)])
+    with torch.no_grad():
+        z = bank.vae.quant_conv(bank.vae.encoder(x))[:, :LATENT]
+    m = F.max_pool2d(F.max_pool2d(c.alpha.amax(1, keepdim=True), 8), 3, 1, 1)
+    m = torch.maximum(m, c.camera.float()[:, None, None, None] * 0.35)[:, None]
+    video = (z[: n * FRAMES] * bank.vae.config.scaling_factor).view(n, FRAMES, LATENT, 16, 28)
+    ids = torch.stack([c.fps - 1, c.bucket, aug], 1)
+    return video, z[n * FRAMES :], first, ids, m, torch.stack([c.kind[:, 0].clamp(min=-1), c.facing], 1)
+
+
+def test_a_bank_holds_the_same_whether_clips_are_drawn_here_or_come_in_parts():
+    torch.manual_seed(0)
+    vae = make_vae().eval()
+    drawn, put = (Bank(vae, World(seed=3), size=2, batch=2) for _ in range(2))
+    torch.manual_seed(1)
+    expected = fill_in_floats(drawn)
+    clips = render(put.world, 2)
+    torch.manual_seed(1)
+    put.put([Rendered(*(t[i : i + 1] for t in clips)) for i in (0, 1)])
+    for name, part, value in zip(("video", "cond", "picture", "ids", "mask", "what"), put.parts, expected, strict=True):
+        if name in ("video", "cond"):  # frames are rounded to 1/255 now; the VAE in bf16 rounds more
+            assert relative(part.float(), value) < 0.02 < 0.2 < relative(part.float(), value.flip(0)), name
+        else:
+            assert torch.equal(part, value.to(part.dtype)), name
+    assert put.n == put.seen == 2
+
+
+@pytest.fixture(scope="module")
+def world():
+    return VariedWorld()
+
+
+def patient(ahead, ready=Ahead.ready):
+    while (batch := ready(ahead)) is None:
+        time.sleep(0.01)
+    return batch
+
+
+def nothing_left():
+    return not multiprocessing.active_children() and not any(t.name == "ahead" for t in threading.enumerate())
+
+
+def test_each_worker_draws_clips_of_its_own_seed(world):
+    settings = dict(nothing=0.1, two=0.2)
+    with Ahead(Renderer(world, 1, 70, **settings), workers=2, parts=2, pin=False) as ahead:
+        theirs = [patient(ahead) for _ in range(2)]
+    assert nothing_left()
+    drawn = []
+    for worker in (0, 1):
+        mine = world.on("cpu", 70 + worker)
+        for batch in theirs:
+            here, there = render(mine, 1, **settings), batch[worker]
+            assert torch.equal(here.numbers, there.numbers) and torch.equal(here.what, there.what)
+            assert (here.video.int() - there.video.int()).abs().max() <= 1, "the same but for the order of sums"
+            assert (here.mask - there.mask).abs().max() < 0.01
+            drawn.append(there.video)
+    assert len({v.numpy().tobytes() for v in drawn}) == 4, "all different"
+
+
+def unet_settings(tmp_path, **settings):
+    common = dict(vae="none", batch=1, bank=4, prefill=1, out=str(tmp_path), state=f"{tmp_path}/state", workers=2)
+    return SimpleNamespace(**(COMMON | UNET | common | settings))
+
+
+def test_training_takes_the_clips_of_two_workers_and_leaves_no_process(world, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train_unet, "VariedWorld", lambda: world)
+    monkeypatch.setattr(Ahead, "ready", functools.partialmethod(patient, ready=Ahead.ready))
+    train_unet.train(unet_settings(tmp_path, steps=2, every=2))
+    first, *steps = capsys.readouterr().out.splitlines()
+    assert first.startswith("unet bank 1, 1 of them from 2 workers")
+    assert steps[0].startswith("unet 1 ") and " bank 1 new 0 " in steps[0]
+    assert steps[1].startswith("unet 2 ") and " bank 3 new 2 " in steps[1] and "unseen" in steps[1], "one for `unseen`"
+    assert "nan" not in "".join(steps) and nothing_left()
+
+
+def test_a_worker_that_fails_ends_training_and_says_why(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_unet, "VariedWorld", lambda: world)
+    monkeypatch.setattr(train_unet, "Renderer", functools.partial(Renderer, colour="blue"))
+    with pytest.raises(RuntimeError, match="works ahead failed") as failed:
+        train_unet.train(unet_settings(tmp_path, seconds=1e9, every=1))
+    assert "worker process" in str(failed.value.__cause__) and "argument 'colour'" in str(failed.value.__cause__)
+    assert nothing_left()
+
+
+def test_no_workers_on_a_cpu_unless_asked_for_nor_where_they_could_not_talk(tmp_path, monkeypatch, capsys):
+    ask = lambda workers: train_unet.other_processes(unet_settings(tmp_path, workers=workers), None, 0, "cpu", 64)  # noqa: E731
+    assert ask(-1) is None and ask(0) is None and not capsys.readouterr().out
+    monkeypatch.setattr(train_unet, "shared_memory", lambda: 2**26)
+    assert ask(12) is None and "/dev/shm is too small for 12 workers (1.8 GiB)" in capsys.readouterr().out
+
+
+def plain_step(self, fraction):
+    """Optimiser.step as it was before its numbers lay on the device."""
+    g = self.grad.to(torch.float32, copy=True)
+    self.grad.zero_()
+    self.n += 1
+    norm = g.norm()
+    ok = torch.isfinite(norm).float()
+    g = g.nan_to_num_(0, 0, 0) * (ok / norm.clamp(min=1.0).nan_to_num(1.0, 1.0))
+    r = self.rest
+    m, v, w = self.momentum[:r], self.square, self.master[:r]
+    m.lerp_(g[:r], 0.1)
+    v.lerp_(g[:r].square(), 0.01)
+    step = (m / (1 - 0.9**self.n)) / ((v / (1 - 0.99**self.n)).sqrt() + 1e-8)
+    w.sub_(step * (self.adam * fraction * ok))
+    at, rate = r, self.muon * fraction
+    for k, out, inner, *key in self.shape:
+        s = slice(at, at + k * out * inner)
+        at = s.stop
+        self.momentum[s].mul_(0.95).add_(g[s])
+        u = orthogonal(g[s].add(self.momentum[s], alpha=0.95).view(k, out, inner))
+        w = self.master[s].view(k, out, inner)
+        w.sub_((w * self.decay + u * max(1.0, out / inner) ** 0.5) * (rate * ok))
+        if key[0]:
+            w.mul_((1.5 * out**0.5 / w.norm(dim=(1, 2), keepdim=True)).clamp(max=1.0))
+    torch._foreach_copy_([p.data for p in self.params], self._views(self.master))
+    self.average.lerp_(self.master, 1 - min(self.ema, (1 + self.n) / (10 + self.n)))
+    return norm
+
+
+def small_optimiser():
+    """Two matrices of one shape, one whose norm is capped, a kernel and a vector, in both kinds of step."""
+    torch.manual_seed(0)
+    shapes = dict(a=(24, 40), b=(24, 40), to_q=(16, 24), conv=(8, 4, 3, 3), bias=(50,), conv_in=(8, 4))
+    named = [(name, torch.nn.Parameter(torch.randn(shape))) for name, shape in shapes.items()]
+    named[2][1].data.mul_(3)
+    return Optimiser(named, ema=0.9)
+
+
+def test_a_step_with_its_numbers_on_the_device_is_the_plain_step_to_the_bit():
+    ours, plain = small_optimiser(), small_optimiser()
+    for i in range(25):
+        gradient = torch.randn(ours.grad.shape) * (0.01 if i % 3 else 2)
+        if i == 7:
+            gradient[5] = float("nan")  # moves no weight
+            before = ours.master.clone()
+        ours.grad.copy_(gradient)
+        plain.grad.copy_(gradient)
+        fraction = min(1.0, (i + 1) / 10) * (1 - i / 30)
+        a, b = ours.step(fraction), plain_step(plain, fraction)
+        assert torch.equal(a, b) or i == 7
+        for name in ("master", "average", "momentum", "square", "grad"):
+            assert torch.equal(getattr(ours, name), getattr(plain, name)), (i, name)
+        assert all(torch.equal(p, q) for p, q in zip(ours.params, plain.params, strict=True))
+        if i == 7:
+            assert torch.equal(ours.master, before)
+    assert ours.n == plain.n == 25 and not ours.grad.any()
+
+
+def test_an_optimiser_that_cannot_be_captured_goes_on_without_a_graph(monkeypatch, capsys):
+    class Refuses:
+        def __init__(self, *_, **__): ...
+
+        def __enter__(self):
+            raise RuntimeError("capture invalidated\nand more")
+
+        def __exit__(self, *_): ...
+
+    streams = []
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", Refuses)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: "main")
+    monkeypatch.setattr(torch.cuda, "set_stream", streams.append)
+    optimiser = small_optimiser()
+    assert optimiser._captured() == optimiser._update and streams == ["main"]
+    assert capsys.readouterr().out == "the optimiser goes on without a CUDA graph: capture invalidated\n"
 
 
 def test_three_steps_of_every_stage_on_a_cpu_give_a_folder_the_genuine_pipeline_reads(tmp_path):

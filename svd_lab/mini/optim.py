@@ -29,8 +29,13 @@ class Optimiser:
     Orthogonal updates keep growing queries and keys until attention is one-hot and its gradient NaN (seen after 7,000 steps), so
     their Frobenius norm is capped at 1.5 sqrt(out), twice what they start with. A step whose gradient is not finite moves nothing.
 
+    A step is two thousand small kernels. On a GPU they are captured as a CUDA graph after a few steps, because launching them one
+    by one takes longer than they do; so all that differs from step to step lies in `rates`, on the device.
+
     named: (name, parameter) pairs. muon, adam: peak learning rates. ema: decay of the average. `step(f)` uses f x the peaks.
     """
+
+    WARM = 3  # steps before the graph is captured, for what is set up at the first calls
 
     def __init__(self, named, *, muon: float = 0.01, adam: float = 1e-3, ema: float = 0.999, decay: float = 0.1):
         named = [(n, p) for n, p in named if p.requires_grad]
@@ -52,6 +57,7 @@ class Optimiser:
             p.grad = g
         torch._foreach_copy_(self._views(self.master), [p.data for p in self.params])
         self.average.copy_(self.master)
+        self.rates, self.run, self.runs = torch.zeros(5, device=device), self._update, 0
         self.muon, self.adam, self.ema, self.decay, self.n = muon, adam, ema, decay, 0
 
     def _views(self, flat):
@@ -63,12 +69,41 @@ class Optimiser:
 
     @torch.no_grad()
     def step(self, fraction: float) -> torch.Tensor:
-        """One update from the gradients, which are cleared. Returns the gradient's norm."""
+        """One update from the gradients, which are cleared. Returns the gradient's norm, which the next step overwrites."""
         if dist.is_initialized():
             dist.all_reduce(self.grad, op=dist.ReduceOp.AVG)
+        self.n += 1
+        mix = 1 - min(self.ema, (1 + self.n) / (10 + self.n))
+        rates = self.adam * fraction, self.muon * fraction, 1 - 0.9**self.n, 1 - 0.99**self.n, mix
+        for slot, rate in zip(self.rates.unbind(), rates, strict=True):
+            slot.fill_(rate)  # the number is part of the launch: no copy, no waiting
+        if self.runs == self.WARM and self.grad.is_cuda:
+            self.run = self._captured()
+        self.runs += 1
+        return self.run()
+
+    def _captured(self):
+        """What does the same as _update by replaying a CUDA graph of it; _update itself where that fails."""
+        stream, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # as in stretch.Graphed
+                norm = self._update()
+        except RuntimeError as error:
+            torch.cuda.set_stream(stream)  # torch.cuda.graph does not go back to it then
+            print(f"the optimiser goes on without a CUDA graph: {str(error).partition(chr(10))[0]}", flush=True)
+            return self._update
+
+        def replay():
+            graph.replay()
+            return norm
+
+        return replay
+
+    def _update(self) -> torch.Tensor:
+        """All of a step that is work on the device, with the numbers in `rates`."""
+        adam, muon, first, second, mix = self.rates.unbind()
         g = self.grad.to(torch.float32, copy=True)
         self.grad.zero_()
-        self.n += 1
         norm = g.norm()
         ok = torch.isfinite(norm).float()
         g = g.nan_to_num_(0, 0, 0) * (ok / norm.clamp(min=1.0).nan_to_num(1.0, 1.0))
@@ -76,20 +111,20 @@ class Optimiser:
         m, v, w = self.momentum[:r], self.square, self.master[:r]
         m.lerp_(g[:r], 0.1)
         v.lerp_(g[:r].square(), 0.01)
-        step = (m / (1 - 0.9**self.n)) / ((v / (1 - 0.99**self.n)).sqrt() + 1e-8)
-        w.sub_(step * (self.adam * fraction * ok))
-        at, rate = r, self.muon * fraction
+        step = (m / first) / ((v / second).sqrt() + 1e-8)
+        w.sub_(step * (adam * ok))
+        at, rate = r, muon * ok
         for k, out, inner, *key in self.shape:
             s = slice(at, at + k * out * inner)
             at = s.stop
             self.momentum[s].mul_(0.95).add_(g[s])
             u = orthogonal(g[s].add(self.momentum[s], alpha=0.95).view(k, out, inner))
             w = self.master[s].view(k, out, inner)
-            w.sub_((w * self.decay + u * max(1.0, out / inner) ** 0.5) * (rate * ok))
+            w.sub_((w * self.decay + u * max(1.0, out / inner) ** 0.5) * rate)
             if key[0]:
                 w.mul_((1.5 * out**0.5 / w.norm(dim=(1, 2), keepdim=True)).clamp(max=1.0))
         torch._foreach_copy_([p.data for p in self.params], self._views(self.master))
-        self.average.lerp_(self.master, 1 - min(self.ema, (1 + self.n) / (10 + self.n)))
+        self.average.lerp_(self.master, mix)
         return norm
 
     def state(self) -> dict:

@@ -6,11 +6,15 @@ A stretch is one call of under ten minutes that covers a share of a stage's whol
 import io
 import json
 import os
+import queue
+import shutil
+import threading
 import time
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.utils.data import DataLoader, IterableDataset
 
 PART = 15 * 2**20  # bytes; a lent GPU machine returns files of up to 16 MiB
 
@@ -40,7 +44,7 @@ class Clock:
     """Progress through the schedule: `begin` .. `end` over `seconds`; all ranks follow rank 0, asked every tenth step."""
 
     def __init__(self, seconds: float, begin: float, end: float, steps: int, device: str):
-        self.seconds, self.begin, self.end, self.steps = seconds, begin, end, steps
+        self.seconds, self.begin, self.end, self.steps, self.progress = seconds, begin, end, steps, begin
         self.started, self.n, self.now = time.time(), 0, torch.tensor([begin], device=device, dtype=torch.float64)
 
     def tick(self) -> float | None:
@@ -49,11 +53,99 @@ class Clock:
             self.now[0] = self.begin + (self.end - self.begin) * (time.time() - self.started) / self.seconds
             if dist.is_initialized():
                 dist.broadcast(self.now, 0)
-        progress = float(self.now)
-        if self.n >= self.steps or progress >= self.end:
+            # Waits for the GPU. Every step that would be time lost; never, and the CPU would run far ahead of the clock.
+            self.progress = float(self.now)
+        if self.n >= self.steps or self.progress >= self.end:
             return None
         self.n += 1
-        return progress
+        return self.progress
+
+
+def spare_cores() -> int:
+    """How many processes may work beside a training process: its share of the cores without its own few threads; 1 at least."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) - 3)
+
+
+def shared_memory() -> int:
+    """Free bytes of what processes hand each other tensors through; some machines have next to nothing there."""
+    return shutil.disk_usage("/dev/shm").free if os.path.exists("/dev/shm") else 2**62
+
+
+class Until(IterableDataset):
+    """`dataset` until the event `over` is set."""
+
+    def __init__(self, dataset: IterableDataset, over):
+        self.dataset, self.over = dataset, over
+
+    def __iter__(self):
+        for item in self.dataset:
+            if self.over.is_set():
+                return
+            yield item
+
+
+class Ahead:
+    """What other processes make while this one trains. A thread takes it over from them, so that asking for it never waits.
+
+    dataset: endless; every worker gets a copy. They are started afresh, not forked, so they know nothing of CUDA. parts: how many
+    of its items make a batch. pin: for fast copies to a GPU. To be used in `with`, at whose end the workers end; if this process
+    is killed instead, they notice within seconds.
+    """
+
+    def __init__(self, dataset: IterableDataset, workers: int, parts: int, pin: bool):
+        # Workers are told to stop making things, and what they have on the way is taken: a process that ends while one of its
+        # threads still copies a tensor aborts.
+        self.over, self.workers, self.parts = torch.multiprocessing.get_context("spawn").Event(), workers, parts
+        self.items = iter(
+            DataLoader(
+                Until(dataset, self.over),
+                batch_size=None,
+                num_workers=workers,
+                pin_memory=pin,
+                multiprocessing_context="spawn",
+            )
+        )
+        self.batches, self.errors = queue.Queue(2), []
+        self.thread = threading.Thread(target=self._take, name="ahead", daemon=True)
+        self.thread.start()
+
+    def _take(self) -> None:
+        batch = []
+        while len(self.errors) <= self.workers:  # each may fail once
+            try:
+                batch.append(next(self.items))
+            except StopIteration:  # all workers have ended
+                return
+            except Exception as error:  # has the traceback of the worker in it
+                self.errors.append(error)
+                self.over.set()
+            if len(batch) == self.parts:
+                self._offer(batch)
+                batch = []
+
+    def _offer(self, batch: list) -> None:
+        while not self.over.is_set():
+            try:
+                return self.batches.put(batch, timeout=0.2)
+            except queue.Full:
+                pass
+
+    def ready(self) -> list | None:
+        """A batch, `parts` items of the dataset; None if there is none yet."""
+        if self.errors:
+            raise RuntimeError("a process that works ahead failed, see above (--workers 0: none)") from self.errors[0]
+        try:
+            return self.batches.get_nowait()
+        except queue.Empty:
+            return None
+
+    def __enter__(self) -> "Ahead":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.over.set()
+        self.thread.join(timeout=30)  # as long as an item takes; more if workers are still starting
 
 
 class Graphed:
@@ -78,7 +170,8 @@ class Graphed:
                     self.work(*static)
             torch.cuda.current_stream().wait_stream(side)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            # Other threads may use CUDA meanwhile: DataLoader's pins memory.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 out = self.work(*static)
             self.optimiser.grad.zero_()
             self.graphs[key] = static, graph, out

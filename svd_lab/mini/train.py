@@ -6,6 +6,8 @@
     $RUN unet --seconds 520 --begin .5 --end 1 --vae OUT/vae.pt --state /tmp/unet --out OUT --resume /tmp/unet
     python -m svd_lab.mini.train export --vae OUT/vae.pt --weights OUT/unet.pt --folder svd_lab/mini/weights
 
+Between them `clip` trains the image encoder alone (train_clip.py).
+
 `--weights` and `--vae` take a checkpoint, or the exported folder: starting from svd_lab/mini/weights goes on with the shipped
 model from its averaged weights (`--resume` goes on with everything, but its file is too large for a lent machine to bring back).
 
@@ -21,7 +23,11 @@ COMMON = dict(seconds=60.0, begin=0.0, end=1.0, steps=10**9, seed=0, out=".", st
 VAE = dict(weights="", equivariance=0.7, batch=128, pool=1024, crops=0.62, warp=0.2)
 UNET = dict(
     vae="vae.pt", weights="", batch=48, bank=20000, prefill=4096, every=24, ema=0.9993, inside=3.0, mean=1.5, wide=0.35,
-    warm=200, decay=0.9, profile=0, top=700.0, nothing=0.12, two=0.18, ask=0.05,
+    warm=200, decay=0.9, profile=0, top=700.0, nothing=0.12, two=0.18, ask=0.05, workers=-1,
+)  # fmt: skip
+CLIP = dict(
+    weights="svd_lab/mini/weights", teacher="", each=24, pool=98304, prefill=16384, render=512, every=8, batch=512, rate=1e-3,
+    facing=0.3, warm=100, ema=0.999, nothing=0.08, two=0.24,
 )  # fmt: skip
 
 TEXT_VAE = dict(vae="svd_lab/mini/weights", batch=48, pool=4096)
@@ -50,6 +56,7 @@ def main() -> None:
     for stage, settings in (
         ("vae", COMMON | VAE),
         ("unet", COMMON | UNET),
+        ("clip", COMMON | CLIP),
         ("export", dict(vae="", weights="", folder="")),
         ("text-vae", COMMON | TEXT_VAE),
         ("text", COMMON | TEXT),
@@ -63,13 +70,13 @@ def main() -> None:
     if args.stage == "export":
         print(export(args.vae, args.weights, args.folder))
         return
-    from . import judge, train_text, train_text_vae, train_unet, train_vae
+    from . import judge, train_clip, train_text, train_text_vae, train_unet, train_vae
 
     if args.stage == "export-text":
         print(train_text.export(args.vae, args.weights, args.folder))
         return
-    run = {"vae": train_vae.train, "unet": train_unet.train, "text-vae": train_text_vae.train, "text": train_text.train,
-           "judge": judge.train}  # fmt: skip
+    run = {"vae": train_vae.train, "unet": train_unet.train, "clip": train_clip.train, "text-vae": train_text_vae.train,
+           "text": train_text.train, "judge": judge.train}  # fmt: skip
     run[args.stage](args)
 
 

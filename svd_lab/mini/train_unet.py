@@ -6,10 +6,15 @@ ln(sigma) / 4; v-prediction; added_time_ids = [fps - 1, motion_bucket_id, noise_
 picture latents. [diffusers StableVideoDiffusionPipeline; sigma and preconditioning: EDM, arXiv 2206.00364]
 
 While it trains, a small head (dropped afterwards) asks the CLIP embedding what moves and which way it faces.
+
+New clips come from `--workers` other processes, which draw them on the CPU (-1: as many as there are cores to spare, none where
+training itself is on the CPU; 0: this process draws them, on its device). The GPU only encodes them, 64 at a time, whenever so
+many are ready and `--every` steps have passed since the last ones.
 """
 
 import math
 import time
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +25,22 @@ from .motion import KINDS
 from .optim import Optimiser
 from .rewrites import rewrite
 from .scenes import FRAMES, World
-from .stretch import Clock, Graphed, finish, half, load_parts, save_parts, start
-from .varied import VariedWorld
+from .stretch import (
+    Ahead,
+    Clock,
+    Graphed,
+    finish,
+    half,
+    load_parts,
+    save_parts,
+    shared_memory,
+    spare_cores,
+    start,
+)
+from .varied import Rendered, Renderer, VariedWorld, render
 
 H, W = 16, 28  # latent cells
+AT_ONCE = 8  # clips a worker draws at once: 29 a second on one core, where 64 at once need 5 GB and come at 19
 
 
 def load_vae(path: str, device: str):
@@ -58,30 +75,37 @@ class Bank:
             room(1, 1, H, W),
             room(2, dtype=torch.long),
         ]
-        self.n = self.at = 0
+        self.n = self.at = self.seen = 0
+
+    def render(self) -> list[Rendered]:
+        """A batch to put, drawn here and now."""
+        return [render(self.world, self.batch, **self.settings)]
+
+    def fill(self) -> None:
+        self.put(self.render())
 
     @torch.no_grad()
-    def fill(self) -> None:
-        c, n = self.world.clips(self.batch, **self.settings), self.batch
-        device = c.video.device
-        first = (c.video[:, 0] * 255).round().to(torch.uint8)
+    def put(self, parts: list[Rendered]) -> None:
+        """Encode and keep clips, `batch` of them together; where the bank is full they replace the oldest."""
+        device = self.parts[0].device
+        there = zip(*([t.to(device, non_blocking=True) for t in part] for part in parts), strict=True)
+        frames, numbers, m, what = (torch.cat(t) for t in there)
+        n, first = len(frames), frames[:, 0]
         picture = first.float() / 127.5 - 1
         aug = torch.where(torch.rand(n, device=device) < 0.6, 0.02, torch.rand(n, device=device) * 0.1)
-        x = torch.cat([(c.video * 2 - 1).flatten(0, 1), picture + aug[:, None, None, None] * torch.randn_like(picture)])
+        noisy = picture + aug[:, None, None, None] * torch.randn_like(picture)
+        x = torch.cat([frames.flatten(0, 1).float() / 127.5 - 1, noisy])
         x = x.to(next(self.vae.parameters()).dtype)
         encode = lambda q: self.vae.quant_conv(self.vae.encoder(q.contiguous(memory_format=torch.channels_last)))  # noqa: E731
         z = torch.cat([encode(q)[:, :LATENT].float() for q in x.split(max(1, n * 5))])
-        # where a thing is at any time, one cell more all round; a moving camera counts a little everywhere
-        m = F.max_pool2d(F.max_pool2d(c.alpha.amax(1, keepdim=True), 8), 3, 1, 1)
-        m = torch.maximum(m, c.camera.float()[:, None, None, None] * 0.35)[:, None]
         video = (z[: n * FRAMES] * self.vae.config.scaling_factor).view(n, FRAMES, LATENT, H, W)
-        ids = torch.stack([c.fps - 1, c.bucket, aug], 1)
-        what = torch.stack([c.kind[:, 0].clamp(min=-1), c.facing], 1)
+        ids = torch.cat([numbers, aug[:, None]], 1)
         s = slice(self.at, self.at + n)
         for part, value in zip(self.parts, (video, z[n * FRAMES :], first, ids, m, what), strict=True):
             part[s] = value.to(part.dtype)
         self.at = (self.at + n) % self.size
         self.n = max(self.n, self.at or self.size)
+        self.seen += n
 
     def draw(self, n: int, frames: int) -> list[torch.Tensor]:
         i = torch.randint(self.n, (n,), device=self.parts[0].device)
@@ -133,10 +157,40 @@ def unseen_error(unet, clip, bank: Bank, n: int) -> float:
     )
 
 
+def other_processes(args, world: World, rank: int, device: str, batch: int) -> Ahead | None:
+    """Workers that draw batches of clips for a Bank; None if it has to draw its own."""
+    workers = args.workers if args.workers >= 0 else spare_cores() if device != "cpu" else 0
+    need = 2**30 + workers * 2**26  # the world's tables, and four parts on their way from each
+    if workers and shared_memory() < need:
+        print(
+            f"rank {rank}: /dev/shm is too small for {workers} workers ({need / 2**30:.1f} GiB), so there are none",
+            flush=True,
+        )
+        workers = 0
+    if not workers:
+        return None
+    part = math.gcd(batch, AT_ONCE)
+    seed = 10**9 + (args.seed * 1000 + rank) * 1000  # + the worker's number; none of it a seed of something else
+    return Ahead(
+        Renderer(world, part, seed, nothing=args.nothing, two=args.two), workers, batch // part, device != "cpu"
+    )
+
+
 def train(args) -> None:
     rank, _, device = start()
+    began, batch = time.time(), min(64, args.prefill)
+    world = VariedWorld()
+    # The workers come first: while they start, the models are loaded.
+    with other_processes(args, world, rank, device, batch) or nullcontext() as ahead:
+        world = world.on(device, 5000 + 100 * args.seed + rank)
+        learn(args, rank, device, began, world, batch, ahead)
+    finish()
+
+
+def learn(args, rank: int, device: str, began: float, world: World, batch: int, ahead: Ahead | None) -> None:
+    """A stretch of training on clips of `world`, and on those that come from `ahead`."""
     torch.manual_seed(0)
-    gpu, began = device != "cpu", time.time()
+    gpu = device != "cpu"
     dtype = torch.bfloat16 if gpu else torch.float32
     vae = rewrite(load_vae(args.vae, device).to(dtype))
     unet = rewrite(zero_residuals(make_unet()).to(device, dtype)).train()
@@ -155,13 +209,18 @@ def train(args) -> None:
         optimiser.load(torch.load(args.resume, map_location=device))
     fresh = optimiser.n
     torch.manual_seed(7000 + 100 * args.seed + rank)
-    world = VariedWorld(device, seed=5000 + 100 * args.seed + rank)
-    bank = Bank(vae, world, args.bank, min(64, args.prefill), nothing=args.nothing, two=args.two)
+    bank, theirs = Bank(vae, world, args.bank, batch, nothing=args.nothing, two=args.two), 0
     while bank.n < args.prefill:
-        bank.fill()
+        made = ahead.ready() if ahead else None
+        bank.put(made or bank.render())  # idle, this process draws as well
+        theirs += batch if made else 0
     if rank == 0:
         spread = bank.parts[0][: bank.n].float().std().item()
-        print(f"unet bank {bank.n}, latent std {spread:.3f}, set-up {time.time() - began:.0f} s", flush=True)
+        print(
+            f"unet bank {bank.n}, {theirs} of them from {ahead.workers if ahead else 0} workers, latent std {spread:.3f}, "
+            f"set-up {time.time() - began:.0f} s",
+            flush=True,
+        )
 
     def work(x0, cond, picture, ids, mask, what, sigma, noise, keep_picture, keep_embedding):
         embedding = clip(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
@@ -184,6 +243,7 @@ def train(args) -> None:
     sums, count = torch.zeros(2, 6, device=device), torch.zeros(6, device=device)
     profile = torch.profiler.profile() if args.profile and rank == 0 else None
     clock, last, before = Clock(args.seconds, args.begin, args.end, args.steps, device), time.time(), 0
+    due, seen = args.every, bank.seen
     while (progress := clock.tick()) is not None:
         if profile and clock.n == 30:
             profile.start()
@@ -191,8 +251,9 @@ def train(args) -> None:
             profile.stop()
             order = "self_cuda_time_total" if gpu else "self_cpu_time_total"
             print(profile.key_averages().table(sort_by=order, row_limit=40, max_name_column_width=70), flush=True)
-        if clock.n % args.every == 0:
-            bank.fill()
+        if clock.n >= due and (made := ahead.ready() if ahead else bank.render()):
+            bank.put(made)
+            due = clock.n + args.every
         n, frames = args.batch, 10 if clock.n % 5 == 0 else FRAMES
         late = max(0.0, (progress - 0.8) / 0.2)  # details last
         sigma = sigmas(n, device, args.mean - 0.8 * late, 1.6, args.wide * (1 - 0.3 * late), args.top)
@@ -213,12 +274,13 @@ def train(args) -> None:
             unseen = f" unseen {unseen_error(unet, clip, bank, n):.3f}" if ask else ""
             print(
                 f"unet {optimiser.n} t {time.time() - clock.started:.0f}s {(time.time() - last) / (clock.n - before) * 1e3:.1f} ms "
-                f"prog {progress:.3f} rate {rate:.3f} norm {norm.item():.2f} bank {bank.n} kind {right.item():.2f} "
-                f"facing {facing.item():.2f} | v {' '.join(f'{a}:{b:.3f}' for a, b in zip(names, v, strict=True))}"
+                f"prog {progress:.3f} rate {rate:.3f} norm {norm.item():.2f} bank {bank.n} "
+                f"new {bank.seen - seen} kind {right.item():.2f} facing {facing.item():.2f} | "
+                f"v {' '.join(f'{a}:{b:.3f}' for a, b in zip(names, v, strict=True))}"
                 f" | x0 inside {' '.join(f'{b:.3f}' for b in x)}{unseen}",
                 flush=True,
             )
-            last, before = time.time(), clock.n
+            last, before, seen = time.time(), clock.n, bank.seen
             sums.zero_()
             count.zero_()
     if rank == 0:
@@ -227,4 +289,3 @@ def train(args) -> None:
         torch.save(optimiser.state(), args.state)
         optimiser.use_average()
         save_parts(dict(unet=half(unet), clip=half(clip), head=half(head), steps=optimiser.n), f"{args.out}/unet.pt")
-    finish()

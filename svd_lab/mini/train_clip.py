@@ -1,0 +1,199 @@
+"""A stage of its own for the image encoder: it learns to see the thing, and which way it faces, whatever stands behind it.
+
+Version 2 of the weights moved known things wrongly where the encoder, not the UNet, was misled by the background: with the
+embedding that a thing has on plain colours in place of its own, most of the clips that fail come right (docs/mini.md). So the
+encoder is taught to answer every picture with that embedding: the mean over pictures of the thing, facing the same way, on plain
+colours, as the encoder saw them before this stage. The UNet knows these answers, and stays as it is.
+
+A step is a thousandth of what a step of the UNet costs, so this stage sees far more pictures than the UNet's ever could.
+"""
+
+import copy
+import time
+from dataclasses import dataclass
+
+import torch
+
+from .models import make_clip
+from .scenes import Clips, World, catalogue
+from .stretch import Clock, half, load_parts, save_parts, start
+from .train_unet import clip_pixels
+from .varied import VariedWorld
+
+PLAIN = (0.62, 0.8, 0.95), (0.95, 0.95, 0.95), (0.3, 0.35, 0.4)  # a light blue, nearly white, a dark grey
+NOTHING = -1  # in Clips.thing
+
+
+def on_plain(clips: Clips) -> torch.Tensor:
+    """The first frames with a plain colour behind the things: [3,n,3,H,W] in 0..1, one of PLAIN after the other."""
+    picture, alpha = clips.video[:, 0], clips.alpha[:, 0, None]
+    colours = torch.tensor(PLAIN, device=picture.device)[:, None, :, None, None]
+    return picture * alpha + (1 - alpha) * colours
+
+
+@torch.no_grad()
+def embed(clip, pictures: torch.Tensor, batch: int = 256) -> torch.Tensor:
+    """[n,3,H,W] in 0..1 -> [n,64]."""
+    dtype = clip.dtype
+    return torch.cat(
+        [clip(clip_pixels((p * 255).round()).to(dtype)).image_embeds.float() for p in pictures.split(batch)]
+    )
+
+
+@dataclass
+class Centres:
+    """What the encoder should answer. thing: [things of the catalogue,3,64], by facing + 1 (rows that cannot be are zero).
+    nothing: [2,64], for a picture without a thing, and with a shape that is none. spread: the variance of `thing`'s rows."""
+
+    thing: torch.Tensor
+    nothing: torch.Tensor
+    spread: float
+
+    @staticmethod
+    @torch.no_grad()
+    def of(clip, world: World, each: int, at_once: int = 256) -> "Centres":
+        """Means over `each` pictures of every thing of `world` that has one, and as many for every facing as come up."""
+        device = world.draw.device
+        total = torch.zeros(len(catalogue()), 3, clip.config.projection_dim, device=device)
+        count = torch.zeros(len(catalogue()), 3, 1, device=device)
+        things = [i for i in world.keep for _ in range(each)]
+        for begin in range(0, len(things), at_once):
+            part = things[begin : begin + at_once]
+            clips = first_frames(world, len(part), two=0, nothing=0, only=part)
+            answer = torch.stack([embed(clip, p) for p in on_plain(clips)]).mean(0)
+            where = clips.thing[:, 0], clips.facing + 1
+            total.index_put_(where, answer, accumulate=True)
+            count.index_put_(where, torch.ones_like(answer[:, :1]), accumulate=True)
+        seen = count > 0
+        mean = total / count.clamp(min=1)
+        # Drawn one way only, by chance: the other way is taken for the same.
+        for one, other in ((0, 2), (2, 0)):
+            lone = seen[:, other] & ~seen[:, one]
+            mean[:, one] = torch.where(lone, mean[:, other], mean[:, one])
+        clips = first_frames(world, max(64, 8 * each), two=0, nothing=1)
+        answer, shape = embed(clip, clips.video[:, 0]), clips.kind[:, 0] >= 0
+        nothing = torch.stack([answer[~shape].mean(0), answer[shape].mean(0)])
+        return Centres(mean, nothing, mean[seen[..., 0]].var(0).sum().item())
+
+    def answers(self, clip, clips: Clips) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """For each picture: the answer wanted [n,64]; what it changes when the thing turns round [n,64]; facing [n].
+
+        Two things have no mean of their own: there it is what `clip` answers to these very two on plain colours.
+        """
+        thing, side = clips.thing[:, 0], clips.facing.clone()
+        lone = clips.thing[:, 1] == NOTHING
+        known = (thing != NOTHING)[:, None]
+        wanted = torch.where(
+            known, self.thing[thing.clamp(min=0), side + 1], self.nothing[(clips.kind[:, 0] >= 0).long()]
+        )
+        turned = self.thing[thing.clamp(min=0), 2] - self.thing[thing.clamp(min=0), 0]
+        side = side * (known[:, 0] & lone & (turned.square().sum(1) > 0.01 * self.spread))
+        two = (~lone).nonzero()[:, 0]
+        if len(two):
+            wanted[two] = torch.stack([embed(clip, p) for p in on_plain(clips)[:, two]]).mean(0)
+        return wanted, turned * side.abs()[:, None], side
+
+
+def first_frames(world: World, n: int, **settings) -> Clips:
+    """n clips of one frame each."""
+    return world.clips(n, at=torch.zeros(n, 1, device=world.draw.device), **settings)
+
+
+def loss(answer, wanted, turned, side, spread: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """-> by picture [n]: squared distance over `spread`; squared error of the way it faces, 1 being no answer; if it is wrong.
+
+    Facing is a small part of the distance and decides the whole clip, so it counts by itself: how far the answer lies from one way
+    to the other along `turned`."""
+    distance = (answer - wanted).square().sum(1) / spread
+    directed = side != 0
+    length = turned.square().sum(1).clamp(min=1e-6)
+    way = 1 + 2 * side * ((answer - wanted) * turned).sum(1) / length
+    return distance, (way - 1).square() * directed, (way < 0) & directed
+
+
+class Pool:
+    """Pictures and the answers to them, the oldest replaced all the time."""
+
+    def __init__(self, size: int, batch: int):
+        self.size, self.batch, self.parts, self.n, self.at = size // batch * batch, batch, None, 0, 0
+
+    def put(self, *values: torch.Tensor) -> None:
+        if self.parts is None:
+            self.parts = [torch.zeros(self.size, *v.shape[1:], dtype=v.dtype, device=v.device) for v in values]
+        for part, value in zip(self.parts, values, strict=True):
+            part[self.at : self.at + self.batch] = value
+        self.at = (self.at + self.batch) % self.size
+        self.n = max(self.n, self.at or self.size)
+
+    def draw(self, n: int) -> list[torch.Tensor]:
+        i = torch.randint(self.n, (n,), device=self.parts[0].device)
+        return [part[i] for part in self.parts]
+
+
+def train(args) -> None:
+    rank, ranks, device = start()
+    if ranks > 1:
+        raise SystemExit("the stage clip is for one process: leave --nproc_per_node out, or give 1")
+    torch.manual_seed(0)
+    gpu, began = device != "cpu", time.time()
+    saved = load_parts(args.weights)
+    student = make_clip().to(device)
+    student.load_state_dict(saved["clip"])
+    # Its own answers from before are what the UNet knows. A student that goes on learns from its first teacher's.
+    teacher = copy.deepcopy(student).eval().requires_grad_(False)
+    if args.teacher:
+        teacher.load_state_dict(load_parts(args.teacher)["clip"])
+    centres = Centres.of(teacher, World(device, seed=6000 + args.seed), args.each, 960 if gpu else 64)
+    world = VariedWorld(device, seed=6500 + args.seed)
+    pool = Pool(args.pool, args.render)
+
+    def refresh() -> None:
+        with torch.no_grad():
+            clips = first_frames(world, args.render, two=args.two, nothing=args.nothing)
+            pool.put((clips.video[:, 0] * 255).round().to(torch.uint8), *centres.answers(teacher, clips))
+
+    while pool.n < min(args.prefill, pool.size):
+        refresh()
+    print(f"clip pool {pool.n}, spread {centres.spread:.0f}, set-up {time.time() - began:.0f} s", flush=True)
+    optimiser = torch.optim.AdamW(student.parameters(), lr=args.rate, weight_decay=0.02, betas=(0.9, 0.98), fused=gpu)
+    averaged = torch.optim.swa_utils.AveragedModel(
+        student, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(args.ema)
+    )
+    sums, count = torch.zeros(4, device=device), 0
+    clock = Clock(args.seconds, args.begin, args.end, args.steps, device)
+    while (progress := clock.tick()) is not None:
+        if clock.n % args.every == 0:
+            refresh()
+        picture, wanted, turned, side = pool.draw(args.batch)
+        with torch.autocast("cuda", torch.bfloat16, enabled=gpu):
+            answer = student(clip_pixels(picture)).image_embeds.float()
+        distance, facing, wrong = loss(answer, wanted, turned, side, centres.spread)
+        (distance + args.facing * facing).mean().backward()
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        for group in optimiser.param_groups:
+            group["lr"] = args.rate * min(1.0, clock.n / args.warm) * max(0.0, 1 - progress) ** 0.7
+        optimiser.step()
+        optimiser.zero_grad()
+        averaged.update_parameters(student)
+        sums += torch.stack([distance.sum(), facing.sum(), wrong.float().sum(), (side != 0).float().sum()]).detach()
+        count += len(picture)
+        if clock.n in (1, 20, args.steps) or clock.n % 500 == 0:
+            d, f, w, directed = sums.tolist()
+            ways, new = max(1.0, directed), unseen(averaged.module, world, centres, teacher, args.batch)
+            print(
+                f"clip {clock.n} t {time.time() - clock.started:.0f}s prog {progress:.3f} pool {pool.n} "
+                f"distance {d / count:.4f} facing {f / ways:.4f} wrong {w / ways:.4f} unseen {new}",
+                flush=True,
+            )
+            sums.zero_()
+            count = 0
+    kept = {part: saved[part] for part in ("unet", "head") if part in saved}
+    save_parts(kept | dict(clip=half(averaged.module)), f"{args.out}/clip.pt")
+
+
+@torch.no_grad()
+def unseen(clip, world: World, centres: Centres, teacher, n: int) -> str:
+    """Distance and share facing the wrong way on new pictures of one thing each."""
+    clips = first_frames(world, n, two=0, nothing=0)
+    distance, _, wrong = loss(embed(clip, clips.video[:, 0]), *centres.answers(teacher, clips), centres.spread)
+    return f"{distance.mean().item():.4f} {wrong.sum().item() / max(1, (clips.facing != 0).sum().item()):.4f}"

@@ -1,0 +1,113 @@
+"""The image encoder's own stage of training: what it is asked for, and that it learns that."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from svd_lab.mini import train_clip
+from svd_lab.mini.scenes import World, catalogue
+from svd_lab.mini.train_clip import Centres, Pool, embed, first_frames, loss, on_plain
+
+ROCKET, CAR, BALLOON = (
+    next(i for i, t in enumerate(catalogue()) if t["en"] == n) for n in ("rocket", "automobile", "balloon")
+)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World(seed=3)
+
+
+class Looker(torch.nn.Module):
+    """An encoder whose answer can be checked by hand: the picture's mean colours, left and right half."""
+
+    config, dtype = SimpleNamespace(projection_dim=6), torch.float32
+
+    def forward(self, pixels):
+        halves = torch.stack(pixels.chunk(2, -1), 1).mean((-2, -1))
+        return SimpleNamespace(image_embeds=halves.flatten(1))
+
+
+def test_behind_the_things_there_is_a_plain_colour_and_they_stay(world):
+    clips = first_frames(world, 3, two=0, nothing=0)
+    plain, alpha = on_plain(clips), clips.alpha[:, 0]
+    assert plain.shape == (3, 3, 3, 128, 224)
+    for picture, colour in zip(plain, train_clip.PLAIN, strict=True):
+        picture = picture.permute(0, 2, 3, 1)
+        assert torch.allclose(picture[alpha == 0], torch.tensor(colour))
+        assert torch.equal(picture[alpha == 1], clips.video[:, 0].permute(0, 2, 3, 1)[alpha == 1])
+
+
+def test_facing_counts_by_itself_and_the_wrong_way_is_told():
+    wanted = torch.tensor([[1.0, 0, 5], [1, 0, 5], [1, 0, 5], [1, 0, 5]])
+    turned = torch.tensor([[2.0, 0, 0], [2, 0, 0], [-2, 0, 0], [0, 0, 0]])  # from facing -1 to facing 1
+    answer = torch.tensor([[1.0, 0, 5], [-1, 0, 5], [3, 0, 5], [-1, 0, 5]])
+    distance, facing, wrong = loss(answer, wanted, turned, torch.tensor([1, 1, -1, 0]), spread=2.0)
+    assert distance.tolist() == [0, 2, 2, 2]
+    assert facing.tolist() == [0, 4, 4, 0]  # right; the other way twice; none to face
+    assert wrong.tolist() == [False, True, False, False], "beyond its own side is far off, and not the wrong way"
+
+
+def test_a_thing_has_one_answer_for_each_way_it_faces(world, monkeypatch):
+    monkeypatch.setattr(world, "keep", [ROCKET, CAR, BALLOON])
+    monkeypatch.setattr(world, "kinds", world.kinds[[World("cpu").keep.index(i) for i in (ROCKET, CAR, BALLOON)]])
+    rows = [World("cpu").keep.index(i) for i in (ROCKET, CAR, BALLOON)]
+    for name in ("ids", "weights"):
+        monkeypatch.setattr(world, name, getattr(world, name)[rows])
+    monkeypatch.setattr(world, "atlas", world.atlas[:, rows])
+    clip = Looker()
+    centres = Centres.of(clip, world, each=12, at_once=9)
+    left, none, right = centres.thing[CAR]
+    assert none.abs().sum() == 0 < (left - right).abs().sum()
+    assert centres.thing[BALLOON, 1].abs().sum() > 0 == centres.thing[BALLOON, 0].abs().sum(), "a balloon faces no way"
+    assert centres.spread > 0 and centres.nothing.shape == (2, 6)
+
+    clips = first_frames(world, 24, two=0.5, nothing=0.2)
+    wanted, turned, side = centres.answers(clip, clips)
+    for i in range(24):
+        thing, second, facing = clips.thing[i, 0].item(), clips.thing[i, 1].item(), clips.facing[i].item()
+        if second >= 0:
+            assert torch.allclose(
+                wanted[i], torch.stack([embed(clip, p[i : i + 1])[0] for p in on_plain(clips)]).mean(0)
+            )
+            assert side[i] == 0
+        elif thing < 0:
+            assert any(torch.equal(wanted[i], nothing) for nothing in centres.nothing)
+        else:
+            assert torch.equal(wanted[i], centres.thing[thing, facing + 1])
+            assert side[i] == facing and (facing == 0) == (turned[i].abs().sum() == 0)
+            if facing:
+                away = centres.thing[thing, 1 - facing]
+                assert loss(away[None], wanted[[i]], turned[[i]], side[[i]], 1.0)[2].item(), "the other way is wrong"
+
+
+def test_a_pool_keeps_the_newest_of_each():
+    pool = Pool(6, 2)
+    for k in range(4):
+        pool.put(torch.full((2, 1), float(k)), torch.full((2,), k))
+    assert pool.n == 6 and sorted(pool.parts[1].tolist()) == [1, 1, 2, 2, 3, 3]
+    a, b = pool.draw(50)
+    assert a.shape == (50, 1) and torch.equal(a[:, 0].long(), b)
+
+
+def test_the_stage_brings_the_encoder_nearer_and_leaves_the_unet_alone(tmp_path, monkeypatch, capsys):
+    """Ten steps on 32 pictures of the shipped weights, towards answers that are easy to learn: one for all."""
+    from svd_lab.mini.stretch import load_parts
+
+    torch.manual_seed(0)
+    every = torch.randn(1, 1, 64).expand(len(catalogue()), 3, 64)
+    monkeypatch.setattr(Centres, "of", lambda *_: Centres(every, every[0, :2], 64.0))
+    weights = str(Path(train_clip.__file__).parent / "weights")
+    settings = dict(
+        weights=weights, teacher="", each=1, seed=1, pool=32, render=16, prefill=32, two=0, nothing=0.1, rate=1e-3,
+        ema=0.5, seconds=600.0, begin=0.0, end=1.0, steps=10, every=100, batch=16, facing=0.3, warm=1, out=str(tmp_path),
+    )  # fmt: skip
+    train_clip.train(SimpleNamespace(**settings))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("clip ") and "unseen" in line]
+    far = [float(line.split("unseen ")[1].split()[0]) for line in lines]
+    assert len(far) == 2 and far[1] < 0.9 * far[0]
+    before, after = load_parts(weights), load_parts(tmp_path / "clip.pt")
+    assert all(torch.equal(after["unet"][k], v) for k, v in before["unet"].items())
+    assert any(not torch.equal(after["clip"][k], v) for k, v in before["clip"].items())
