@@ -83,6 +83,18 @@ def test_a_thing_has_one_answer_for_each_way_it_faces(world, monkeypatch):
                 assert loss(away[None], wanted[[i]], turned[[i]], side[[i]], 1.0)[2].item(), "the other way is wrong"
 
 
+@pytest.mark.parametrize(("layers", "patch"), [(4, 28), (5, 14)])
+def test_an_encoder_is_made_in_the_shape_of_its_weights(layers, patch):
+    from svd_lab.mini.models import clip_of, make_clip
+
+    one = make_clip(layers=layers, patch=patch).eval()
+    same, pixels = clip_of(one.half().state_dict()).eval(), torch.randn(1, 3, 224, 224)
+    assert same.config.to_dict() == one.config.to_dict()
+    with torch.no_grad():
+        assert torch.equal(same(pixels).image_embeds, one.float()(pixels).image_embeds)
+    assert sum(p.numel() for p in one.parameters()) < 1.13e6, "all weights together have a limit"
+
+
 def test_a_pool_keeps_the_newest_of_each():
     pool = Pool(6, 2)
     for k in range(4):
@@ -101,13 +113,14 @@ def test_the_stage_brings_the_encoder_nearer_and_leaves_the_unet_alone(tmp_path,
     monkeypatch.setattr(Centres, "of", lambda *_: Centres(every, every[0, :2], 64.0))
     weights = str(Path(train_clip.__file__).parent / "weights")
     settings = dict(
-        weights=weights, teacher="", each=1, seed=1, pool=32, render=16, prefill=32, two=0, nothing=0.1, rate=1e-3,
-        ema=0.5, seconds=600.0, begin=0.0, end=1.0, steps=10, every=100, batch=16, facing=0.3, warm=1, out=str(tmp_path),
+        weights=weights, teacher="", each=1, seed=1, pool=32, render=16, prefill=32, two=0, nothing=0.1, patch=28, layers=4,
+        muon=0.01, peak=0.3, ema=0.5, seconds=600.0, begin=0.0, end=1.0, steps=10, every=100, batch=16, facing=0.3,
+        warm=1, out=str(tmp_path),
     )  # fmt: skip
     train_clip.train(SimpleNamespace(**settings))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("clip ") and "unseen" in line]
     far = [float(line.split("unseen ")[1].split()[0]) for line in lines]
-    assert len(far) == 2 and far[1] < 0.9 * far[0]
+    assert len(far) == 3 and far[2] < 0.9 * far[0], "the last one is of the averaged weights"
     before, after = load_parts(weights), load_parts(tmp_path / "clip.pt")
     assert all(torch.equal(after["unet"][k], v) for k, v in before["unet"].items())
     assert any(not torch.equal(after["clip"][k], v) for k, v in before["clip"].items())

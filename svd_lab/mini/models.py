@@ -56,6 +56,15 @@ def make_clip(hidden: int = 128, layers: int = 4, patch: int = 28, projection: i
     )  # fmt: skip
 
 
+def clip_of(state: dict):
+    """An image encoder of the shape that its weights `state` have, with these."""
+    hidden, _, patch, _ = state["vision_model.embeddings.patch_embedding.weight"].shape
+    layers = len({name.split(".")[3] for name in state if name.startswith("vision_model.encoder.layers.")})
+    clip = make_clip(hidden, layers, patch, len(state["visual_projection.weight"]))
+    clip.load_state_dict({name: value.float() for name, value in state.items()})
+    return clip
+
+
 def make_scheduler():
     """Stable Video Diffusion's own sampler settings but for where the Karras sigmas begin and end: 80 .. 0.02, not 700 .. 0.002.
 

@@ -8,15 +8,15 @@ colours, as the encoder saw them before this stage. The UNet knows these answers
 A step is a thousandth of what a step of the UNet costs, so this stage sees far more pictures than the UNet's ever could.
 """
 
-import copy
 import time
 from dataclasses import dataclass
 
 import torch
 
-from .models import make_clip
+from .models import clip_of, make_clip
+from .optim import Optimiser
 from .scenes import Clips, World, catalogue
-from .stretch import Clock, half, load_parts, save_parts, start
+from .stretch import Clock, Graphed, half, load_parts, save_parts, start
 from .train_unet import clip_pixels
 from .varied import VariedWorld
 
@@ -136,13 +136,15 @@ def train(args) -> None:
         raise SystemExit("the stage clip is for one process: leave --nproc_per_node out, or give 1")
     torch.manual_seed(0)
     gpu, began = device != "cpu", time.time()
+    dtype = torch.bfloat16 if gpu else torch.float32
     saved = load_parts(args.weights)
-    student = make_clip().to(device)
-    student.load_state_dict(saved["clip"])
-    # Its own answers from before are what the UNet knows. A student that goes on learns from its first teacher's.
-    teacher = copy.deepcopy(student).eval().requires_grad_(False)
-    if args.teacher:
-        teacher.load_state_dict(load_parts(args.teacher)["clip"])
+    # What it answered before is what the UNet knows. A student that goes on learns from its first teacher's answers.
+    teacher = clip_of(load_parts(args.teacher)["clip"] if args.teacher else saved["clip"])
+    teacher = teacher.to(device).eval().requires_grad_(False)
+    student = make_clip(layers=args.layers, patch=args.patch)
+    if student.config.to_dict() == (older := clip_of(saved["clip"])).config.to_dict():
+        student = older  # else it is another shape, and begins from nothing
+    student = student.to(device, dtype).train()
     centres = Centres.of(teacher, World(device, seed=6000 + args.seed), args.each, 960 if gpu else 64)
     world = VariedWorld(device, seed=6500 + args.seed)
     pool = Pool(args.pool, args.render)
@@ -155,31 +157,28 @@ def train(args) -> None:
     while pool.n < min(args.prefill, pool.size):
         refresh()
     print(f"clip pool {pool.n}, spread {centres.spread:.0f}, set-up {time.time() - began:.0f} s", flush=True)
-    optimiser = torch.optim.AdamW(student.parameters(), lr=args.rate, weight_decay=0.02, betas=(0.9, 0.98), fused=gpu)
-    averaged = torch.optim.swa_utils.AveragedModel(
-        student, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(args.ema)
-    )
+    optimiser = Optimiser(student.named_parameters(), muon=args.muon, ema=args.ema)
+
+    def work(picture, wanted, turned, side):
+        answer = student(clip_pixels(picture).to(dtype)).image_embeds.float()
+        distance, facing, wrong = loss(answer, wanted, turned, side, centres.spread)
+        (distance + args.facing * facing).mean().backward()
+        return distance.detach(), facing.detach(), wrong
+
+    step = Graphed(work, optimiser, gpu)
     sums, count = torch.zeros(4, device=device), 0
     clock = Clock(args.seconds, args.begin, args.end, args.steps, device)
     while (progress := clock.tick()) is not None:
         if clock.n % args.every == 0:
             refresh()
         picture, wanted, turned, side = pool.draw(args.batch)
-        with torch.autocast("cuda", torch.bfloat16, enabled=gpu):
-            answer = student(clip_pixels(picture)).image_embeds.float()
-        distance, facing, wrong = loss(answer, wanted, turned, side, centres.spread)
-        (distance + args.facing * facing).mean().backward()
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-        for group in optimiser.param_groups:
-            group["lr"] = args.rate * min(1.0, clock.n / args.warm) * max(0.0, 1 - progress) ** 0.7
-        optimiser.step()
-        optimiser.zero_grad()
-        averaged.update_parameters(student)
-        sums += torch.stack([distance.sum(), facing.sum(), wrong.float().sum(), (side != 0).float().sum()]).detach()
+        distance, facing, wrong = step(picture, wanted, turned, side)
+        optimiser.step(args.peak * min(1.0, clock.n / args.warm) * max(0.0, 1 - progress) ** 0.7)
+        sums += torch.stack([distance.sum(), facing.sum(), wrong.float().sum(), (side != 0).float().sum()])
         count += len(picture)
         if clock.n in (1, 20, args.steps) or clock.n % 500 == 0:
             d, f, w, directed = sums.tolist()
-            ways, new = max(1.0, directed), unseen(averaged.module, world, centres, teacher, args.batch)
+            ways, new = max(1.0, directed), unseen(student, world, centres, teacher, args.batch)
             print(
                 f"clip {clock.n} t {time.time() - clock.started:.0f}s prog {progress:.3f} pool {pool.n} "
                 f"distance {d / count:.4f} facing {f / ways:.4f} wrong {w / ways:.4f} unseen {new}",
@@ -187,8 +186,10 @@ def train(args) -> None:
             )
             sums.zero_()
             count = 0
+    optimiser.use_average()
+    print(f"clip averaged: unseen {unseen(student, world, centres, teacher, 4 * args.batch)}", flush=True)
     kept = {part: saved[part] for part in ("unet", "head") if part in saved}
-    save_parts(kept | dict(clip=half(averaged.module)), f"{args.out}/clip.pt")
+    save_parts(kept | dict(clip=half(student)), f"{args.out}/clip.pt")
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .models import CLIP_MEAN, CLIP_STD, LATENT, make_clip, make_unet, make_vae, zero_residuals
+from .models import CLIP_MEAN, CLIP_STD, LATENT, clip_of, make_clip, make_unet, make_vae, zero_residuals
 from .motion import KINDS
 from .optim import Optimiser
 from .rewrites import rewrite
@@ -194,16 +194,15 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
     dtype = torch.bfloat16 if gpu else torch.float32
     vae = rewrite(load_vae(args.vae, device).to(dtype))
     unet = rewrite(zero_residuals(make_unet()).to(device, dtype)).train()
-    clip = make_clip().to(device, dtype).train()
+    saved = load_parts(args.weights) if args.weights else {}
+    clip = (clip_of(saved["clip"]) if saved else make_clip()).to(device, dtype).train()
     head = nn.Linear(clip.config.projection_dim, len(KINDS) + 1).to(device, dtype)
     named = [
         (f"{k}.{n}", p) for k, m in (("unet", unet), ("clip", clip), ("head", head)) for n, p in m.named_parameters()
     ]
-    if args.weights:  # go on from an exported checkpoint: averaged weights, fresh momenta
-        saved = load_parts(args.weights)
-        for k, m in (("unet", unet), ("clip", clip), ("head", head)):
-            if k in saved:  # the exported folder has no head
-                m.load_state_dict(saved[k])
+    for k, m in (("unet", unet), ("clip", clip), ("head", head)):
+        if k in saved:  # go on from averaged weights, with fresh momenta; the exported folder has no head
+            m.load_state_dict(saved[k])
     optimiser = Optimiser(named, muon=args.muon, ema=args.ema)
     if args.resume:
         optimiser.load(torch.load(args.resume, map_location=device))

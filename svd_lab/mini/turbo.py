@@ -28,7 +28,7 @@ from torch.func import functional_call
 
 from svd_lab import turbo
 
-from .models import make_clip, make_scheduler, make_unet
+from .models import clip_of, make_scheduler, make_unet
 from .optim import Optimiser
 from .rewrites import rewrite
 from .scenes import FRAMES
@@ -148,9 +148,7 @@ def train(args) -> dict:
     dtype = torch.bfloat16 if gpu else torch.float32
     plain = make_unet()
     plain.load_state_dict({k: v.float() for k, v in saved["unet"].items()})
-    clip = make_clip()
-    clip.load_state_dict({k: v.float() for k, v in saved["clip"].items()})
-    clip = clip.to(device, dtype).eval().requires_grad_(False)
+    clip = clip_of(saved["clip"]).to(device, dtype).eval().requires_grad_(False)
     vae = rewrite(load_vae(args.vae or args.weights, device).to(dtype))
     unet = rewrite(make_unet()).eval().requires_grad_(False)
     unet.load_state_dict(plain.state_dict())
