@@ -5,7 +5,7 @@ embedding that a thing has on plain colours in place of its own, most of the cli
 encoder is taught to answer every picture with that embedding: the mean over pictures of the thing, facing the same way, on plain
 colours, as the encoder saw them before this stage. The UNet knows these answers, and stays as it is.
 
-A step is a thousandth of what a step of the UNet costs, so this stage sees far more pictures than the UNet's ever could.
+A picture costs a hundredth of what a clip costs the UNet, so this stage sees far more pictures than the UNet's ever could.
 """
 
 import time
