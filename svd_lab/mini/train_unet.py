@@ -256,9 +256,9 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
         n, frames = args.batch, 10 if clock.n % 5 == 0 else FRAMES
         late = max(0.0, (progress - 0.8) / 0.2)  # details last
         sigma = sigmas(n, device, args.mean - 0.8 * late, 1.6, args.wide * (1 - 0.3 * late), args.top)
-        drop = torch.rand(n, device=device)  # 8% neither, 4% no picture latents, 4% no embedding
+        drop = torch.rand(n, device=device)  # 8% neither, 4% no picture latents, `blind` no embedding
         keep_picture = (drop > 0.12).float()
-        keep_embedding = ((drop > 0.08) & ~((drop > 0.12) & (drop <= 0.16))).float()
+        keep_embedding = ((drop > 0.08) & ~((drop > 0.12) & (drop <= 0.12 + args.blind))).float()
         x0, *rest = bank.draw(n, frames)
         each, inside, right, facing = step(x0, *rest, sigma, torch.randn_like(x0), keep_picture, keep_embedding)
         rate = min(1.0, (optimiser.n - fresh + 1) / args.warm) * min(1.0, (1 - progress) / args.decay + 0.003)
