@@ -7,12 +7,9 @@ import pytest
 import torch
 
 from svd_lab.mini import train_clip
+from svd_lab.mini.motion import INDEX, KINDS
 from svd_lab.mini.scenes import World, catalogue
 from svd_lab.mini.train_clip import Centres, Pool, embed, first_frames, loss, on_plain
-
-ROCKET, CAR, BALLOON = (
-    next(i for i, t in enumerate(catalogue()) if t["en"] == n) for n in ("rocket", "automobile", "balloon")
-)
 
 
 @pytest.fixture(scope="module")
@@ -50,37 +47,42 @@ def test_facing_counts_by_itself_and_the_wrong_way_is_told():
     assert wrong.tolist() == [False, True, False, False], "beyond its own side is far off, and not the wrong way"
 
 
-def test_a_thing_has_one_answer_for_each_way_it_faces(world, monkeypatch):
-    monkeypatch.setattr(world, "keep", [ROCKET, CAR, BALLOON])
-    monkeypatch.setattr(world, "kinds", world.kinds[[World("cpu").keep.index(i) for i in (ROCKET, CAR, BALLOON)]])
-    rows = [World("cpu").keep.index(i) for i in (ROCKET, CAR, BALLOON)]
-    for name in ("ids", "weights"):
+def test_a_kind_of_motion_has_one_answer_for_each_way_to_face(world, monkeypatch):
+    names = ("rocket", "automobile", "taxi", "balloon")
+    chosen = [next(i for i, t in enumerate(catalogue()) if t["en"] == name) for name in names]
+    rows = [World("cpu").keep.index(i) for i in chosen]
+    monkeypatch.setattr(world, "keep", chosen)
+    for name in ("ids", "weights", "kinds"):
         monkeypatch.setattr(world, name, getattr(world, name)[rows])
     monkeypatch.setattr(world, "atlas", world.atlas[:, rows])
-    clip = Looker()
-    centres = Centres.of(clip, world, each=12, at_once=9)
-    left, none, right = centres.thing[CAR]
+    clip, drive, up = Looker(), INDEX["drive"], INDEX["up"]
+    centres = Centres.of(clip, world, each=12, reach=2, at_once=9)
+    left, none, right = centres.kind[drive]
     assert none.abs().sum() == 0 < (left - right).abs().sum()
-    assert centres.thing[BALLOON, 1].abs().sum() > 0 == centres.thing[BALLOON, 0].abs().sum(), "a balloon faces no way"
+    assert centres.kind[up, 1].abs().sum() > 0 == centres.kind[up, 0].abs().sum(), "a balloon faces no way"
     assert centres.spread > 0 and centres.nothing.shape == (2, 6)
 
     clips = first_frames(world, 24, two=0.5, nothing=0.2)
     wanted, turned, side = centres.answers(clip, clips)
     for i in range(24):
-        thing, second, facing = clips.thing[i, 0].item(), clips.thing[i, 1].item(), clips.facing[i].item()
+        kind, second, facing = clips.kind[i, 0].item(), clips.thing[i, 1].item(), clips.facing[i].item()
         if second >= 0:
-            assert torch.allclose(
-                wanted[i], torch.stack([embed(clip, p[i : i + 1])[0] for p in on_plain(clips)]).mean(0)
-            )
-            assert side[i] == 0
-        elif thing < 0:
-            assert any(torch.equal(wanted[i], nothing) for nothing in centres.nothing)
+            easy = torch.stack([embed(clip, p[i : i + 1])[0] for p in on_plain(clips)])
+            assert torch.allclose(wanted[i], easy.mean(0)) and side[i] == 0
+        elif clips.thing[i, 0] < 0:
+            assert any(torch.equal(wanted[i], nothing) for nothing in centres.nothing) and side[i] == 0
         else:
-            assert torch.equal(wanted[i], centres.thing[thing, facing + 1])
+            assert torch.equal(wanted[i], centres.kind[kind, facing + 1])
             assert side[i] == facing and (facing == 0) == (turned[i].abs().sum() == 0)
             if facing:
-                away = centres.thing[thing, 1 - facing]
+                away = centres.kind[kind, 1 - facing]
                 assert loss(away[None], wanted[[i]], turned[[i]], side[[i]], 1.0)[2].item(), "the other way is wrong"
+
+
+def test_reach_puts_the_answers_further_out(world, monkeypatch):
+    monkeypatch.setattr(world, "keep", world.keep[::90])
+    near, far = (Centres.of(Looker(), world.on("cpu", 5), each=2, reach=reach) for reach in (1, 1.5))
+    assert torch.allclose(far.kind, 1.5 * near.kind) and torch.allclose(far.nothing, 1.5 * near.nothing)
 
 
 @pytest.mark.parametrize(("layers", "patch"), [(4, 28), (5, 14)])
@@ -109,12 +111,12 @@ def test_the_stage_brings_the_encoder_nearer_and_leaves_the_unet_alone(tmp_path,
     from svd_lab.mini.stretch import load_parts
 
     torch.manual_seed(0)
-    every = torch.randn(1, 1, 64).expand(len(catalogue()), 3, 64)
+    every = torch.randn(1, 1, 64).expand(len(KINDS), 3, 64)
     monkeypatch.setattr(Centres, "of", lambda *_: Centres(every, every[0, :2], 64.0))
     weights = str(Path(train_clip.__file__).parent / "weights")
     settings = dict(
-        weights=weights, teacher="", each=1, seed=1, pool=32, render=16, prefill=32, two=0, nothing=0.1, patch=28, layers=4,
-        muon=0.01, peak=0.3, ema=0.5, seconds=600.0, begin=0.0, end=1.0, steps=10, every=100, batch=16, facing=0.3,
+        weights=weights, teacher="", each=1, reach=1, seed=1, pool=32, render=16, prefill=32, two=0, nothing=0.1, patch=28,
+        layers=4, muon=0.01, peak=0.3, ema=0.5, seconds=600.0, begin=0.0, end=1.0, steps=10, every=100, batch=16, facing=0.3,
         warm=1, out=str(tmp_path),
     )  # fmt: skip
     train_clip.train(SimpleNamespace(**settings))

@@ -26,8 +26,8 @@ UNET = dict(
     warm=200, decay=0.9, profile=0, top=700.0, nothing=0.12, two=0.18, ask=0.05, workers=-1, blind=0.04,
 )  # fmt: skip
 CLIP = dict(
-    weights="svd_lab/mini/weights", teacher="", patch=28, layers=4, each=24, pool=98304, prefill=16384, render=512, every=8,
-    batch=512, peak=0.3, facing=0.3, warm=100, ema=0.999, nothing=0.08, two=0.24,
+    weights="svd_lab/mini/weights", teacher="", patch=28, layers=4, each=8, reach=1.5, pool=98304, prefill=16384, render=512,
+    every=8, batch=512, peak=0.3, facing=0.3, warm=100, ema=0.999, nothing=0.08, two=0.24,
 )  # fmt: skip
 
 TEXT_VAE = dict(vae="svd_lab/mini/weights", batch=48, pool=4096)

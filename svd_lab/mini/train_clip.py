@@ -1,9 +1,10 @@
-"""A stage of its own for the image encoder: it learns to see the thing, and which way it faces, whatever stands behind it.
+"""A stage of its own for the image encoder: it learns to see what moves how, and which way, whatever it is and stands before.
 
-Version 2 of the weights moved known things wrongly where the encoder, not the UNet, was misled by the background: with the
-embedding that a thing has on plain colours in place of its own, most of the clips that fail come right (docs/mini.md). So the
-encoder is taught to answer every picture with that embedding: the mean over pictures of the thing, facing the same way, on plain
-colours, as the encoder saw them before this stage. The UNet knows these answers, and stays as it is.
+Version 2 of the weights moved things wrongly where the encoder, not the UNet, was misled: by the background with known things, by
+what they look like with things that were held out. With one answer for each kind of motion and way to face in place of the
+encoder's own most clips that fail come right (docs/mini.md). So the encoder is taught these answers: of each kind and way the mean
+over pictures of all its things on plain colours, as the encoder saw them before this stage, times `reach`: further out the UNet,
+which has known the answers as noisy ones, is surer of what is meant. The UNet stays as it is.
 
 A picture costs a hundredth of what a clip costs the UNet, so this stage sees far more pictures than the UNet's ever could.
 """
@@ -14,8 +15,9 @@ from dataclasses import dataclass
 import torch
 
 from .models import clip_of, make_clip
+from .motion import KINDS
 from .optim import Optimiser
-from .scenes import Clips, World, catalogue
+from .scenes import Clips, World
 from .stretch import Clock, Graphed, half, load_parts, save_parts, start
 from .train_unet import clip_pixels
 from .varied import VariedWorld
@@ -42,56 +44,48 @@ def embed(clip, pictures: torch.Tensor, batch: int = 256) -> torch.Tensor:
 
 @dataclass
 class Centres:
-    """What the encoder should answer. thing: [things of the catalogue,3,64], by facing + 1 (rows that cannot be are zero).
-    nothing: [2,64], for a picture without a thing, and with a shape that is none. spread: the variance of `thing`'s rows."""
+    """What the encoder should answer. kind: [kinds of motion,3,64], by facing + 1 (rows that cannot be are zero). nothing: [2,64],
+    for a picture without a thing, and with a shape that is none. spread: the variance of the rows of `kind`."""
 
-    thing: torch.Tensor
+    kind: torch.Tensor
     nothing: torch.Tensor
     spread: float
 
     @staticmethod
     @torch.no_grad()
-    def of(clip, world: World, each: int, at_once: int = 256) -> "Centres":
-        """Means over `each` pictures of every thing of `world` that has one, and as many for every facing as come up."""
+    def of(clip, world: World, each: int, reach: float, at_once: int = 256) -> "Centres":
+        """`reach` times the means over `each` pictures of every thing of `world`."""
         device = world.draw.device
-        total = torch.zeros(len(catalogue()), 3, clip.config.projection_dim, device=device)
-        count = torch.zeros(len(catalogue()), 3, 1, device=device)
+        total = torch.zeros(len(KINDS), 3, clip.config.projection_dim, device=device)
+        count = torch.zeros(len(KINDS), 3, 1, device=device)
         things = [i for i in world.keep for _ in range(each)]
         for begin in range(0, len(things), at_once):
             part = things[begin : begin + at_once]
             clips = first_frames(world, len(part), two=0, nothing=0, only=part)
             answer = torch.stack([embed(clip, p) for p in on_plain(clips)]).mean(0)
-            where = clips.thing[:, 0], clips.facing + 1
+            where = clips.kind[:, 0], clips.facing + 1
             total.index_put_(where, answer, accumulate=True)
             count.index_put_(where, torch.ones_like(answer[:, :1]), accumulate=True)
-        seen = count > 0
-        mean = total / count.clamp(min=1)
-        # Drawn one way only, by chance: the other way is taken for the same.
-        for one, other in ((0, 2), (2, 0)):
-            lone = seen[:, other] & ~seen[:, one]
-            mean[:, one] = torch.where(lone, mean[:, other], mean[:, one])
+        mean = reach * total / count.clamp(min=1)
         clips = first_frames(world, max(64, 8 * each), two=0, nothing=1)
         answer, shape = embed(clip, clips.video[:, 0]), clips.kind[:, 0] >= 0
-        nothing = torch.stack([answer[~shape].mean(0), answer[shape].mean(0)])
-        return Centres(mean, nothing, mean[seen[..., 0]].var(0).sum().item())
+        nothing = reach * torch.stack([answer[~shape].mean(0), answer[shape].mean(0)])
+        return Centres(mean, nothing, mean[count[..., 0] > 0].var(0).sum().item())
 
     def answers(self, clip, clips: Clips) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """For each picture: the answer wanted [n,64]; what it changes when the thing turns round [n,64]; facing [n].
 
         Two things have no mean of their own: there it is what `clip` answers to these very two on plain colours.
         """
-        thing, side = clips.thing[:, 0], clips.facing.clone()
-        lone = clips.thing[:, 1] == NOTHING
-        known = (thing != NOTHING)[:, None]
-        wanted = torch.where(
-            known, self.thing[thing.clamp(min=0), side + 1], self.nothing[(clips.kind[:, 0] >= 0).long()]
-        )
-        turned = self.thing[thing.clamp(min=0), 2] - self.thing[thing.clamp(min=0), 0]
-        side = side * (known[:, 0] & lone & (turned.square().sum(1) > 0.01 * self.spread))
+        lone, known = clips.thing[:, 1] == NOTHING, clips.thing[:, 0] != NOTHING
+        kind, side = clips.kind[:, 0].clamp(min=0), clips.facing * (lone & known)
+        empty = self.nothing[(clips.kind[:, 0] >= 0).long()]
+        wanted = torch.where(known[:, None], self.kind[kind, clips.facing + 1], empty)
+        turned = (self.kind[kind, 2] - self.kind[kind, 0]) * (side != 0)[:, None]
         two = (~lone).nonzero()[:, 0]
         if len(two):
             wanted[two] = torch.stack([embed(clip, p) for p in on_plain(clips)[:, two]]).mean(0)
-        return wanted, turned * side.abs()[:, None], side
+        return wanted, turned, side
 
 
 def first_frames(world: World, n: int, **settings) -> Clips:
@@ -145,7 +139,7 @@ def train(args) -> None:
     if student.config.to_dict() == (older := clip_of(saved["clip"])).config.to_dict():
         student = older  # else it is another shape, and begins from nothing
     student = student.to(device, dtype).train()
-    centres = Centres.of(teacher, World(device, seed=6000 + args.seed), args.each, 960 if gpu else 64)
+    centres = Centres.of(teacher, World(device, seed=6000 + args.seed), args.each, args.reach, 960 if gpu else 64)
     world = VariedWorld(device, seed=6500 + args.seed)
     pool = Pool(args.pool, args.render)
 
