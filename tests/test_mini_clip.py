@@ -47,22 +47,27 @@ def test_facing_counts_by_itself_and_the_wrong_way_is_told():
     assert wrong.tolist() == [False, True, False, False], "beyond its own side is far off, and not the wrong way"
 
 
-def test_a_kind_of_motion_has_one_answer_for_each_way_to_face(world, monkeypatch):
-    names = ("rocket", "automobile", "taxi", "balloon")
-    chosen = [next(i for i, t in enumerate(catalogue()) if t["en"] == name) for name in names]
-    rows = [World("cpu").keep.index(i) for i in chosen]
-    monkeypatch.setattr(world, "keep", chosen)
-    for name in ("ids", "weights", "kinds"):
-        monkeypatch.setattr(world, name, getattr(world, name)[rows])
-    monkeypatch.setattr(world, "atlas", world.atlas[:, rows])
+@pytest.fixture
+def few(world):
+    """The world with four things."""
+    chosen = [
+        next(i for i, t in enumerate(catalogue()) if t["en"] == n) for n in ("rocket", "automobile", "taxi", "balloon")
+    ]
+    rows, few = [world.keep.index(i) for i in chosen], world.on("cpu", 3)
+    few.keep, few.atlas = chosen, world.atlas[:, rows]
+    few.ids, few.weights, few.kinds = (t[rows] for t in (world.ids, world.weights, world.kinds))
+    return few
+
+
+def test_a_kind_of_motion_has_one_answer_for_each_way_to_face(few):
     clip, drive, up = Looker(), INDEX["drive"], INDEX["up"]
-    centres = Centres.of(clip, world, each=12, reach=2, at_once=9)
+    centres = Centres.of(clip, few, each=12, reach=2, at_once=9)
     left, none, right = centres.kind[drive]
     assert none.abs().sum() == 0 < (left - right).abs().sum()
     assert centres.kind[up, 1].abs().sum() > 0 == centres.kind[up, 0].abs().sum(), "a balloon faces no way"
     assert centres.spread > 0 and centres.nothing.shape == (2, 6)
 
-    clips = first_frames(world, 24, two=0.5, nothing=0.2)
+    clips = first_frames(few, 24, two=0.5, nothing=0.2)
     wanted, turned, side = centres.answers(clip, clips)
     for i in range(24):
         kind, second, facing = clips.kind[i, 0].item(), clips.thing[i, 1].item(), clips.facing[i].item()
@@ -79,10 +84,28 @@ def test_a_kind_of_motion_has_one_answer_for_each_way_to_face(world, monkeypatch
                 assert loss(away[None], wanted[[i]], turned[[i]], side[[i]], 1.0)[2].item(), "the other way is wrong"
 
 
-def test_reach_puts_the_answers_further_out(world, monkeypatch):
-    monkeypatch.setattr(world, "keep", world.keep[::90])
-    near, far = (Centres.of(Looker(), world.on("cpu", 5), each=2, reach=reach) for reach in (1, 1.5))
-    assert torch.allclose(far.kind, 1.5 * near.kind) and torch.allclose(far.nothing, 1.5 * near.nothing)
+def test_what_is_unseen_is_judged_by_the_nearest_answer(world):
+    answers = torch.zeros(len(KINDS), 3, 6)
+    answers[:, :, 0] = 1 + torch.arange(len(KINDS))[:, None]  # one for each kind, whichever way
+    centres = Centres(answers, answers[0, :2], 1.0)
+
+    class Knows(Looker):
+        def forward(self, pixels):
+            return SimpleNamespace(
+                image_embeds=torch.full((len(pixels), 6), 0.0).index_fill_(1, torch.tensor([0]), self.says)
+            )
+
+    always = Knows()
+    always.says = 1.0 + INDEX["drive"]
+    said = train_clip.unseen(always, world, centres, always, 40)
+    assert 0 < float(said.split("right ")[1]) < 0.5, "some things drive, most do not"
+    assert " wrong 0.0000 " in said
+
+
+def test_reach_puts_the_answers_further_out(few):
+    near, far = (Centres.of(Looker(), few.on("cpu", 5), each=4, reach=reach) for reach in (1, 1.5))
+    assert near.kind.abs().sum() > 0 and torch.allclose(far.kind, 1.5 * near.kind)
+    assert torch.allclose(far.nothing, 1.5 * near.nothing)
 
 
 @pytest.mark.parametrize(("layers", "patch"), [(4, 28), (5, 14)])

@@ -141,6 +141,7 @@ def train(args) -> None:
     student = student.to(device, dtype).train()
     centres = Centres.of(teacher, World(device, seed=6000 + args.seed), args.each, args.reach, 960 if gpu else 64)
     world = VariedWorld(device, seed=6500 + args.seed)
+    others = World(device, "held_out", seed=6700 + args.seed)
     pool = Pool(args.pool, args.render)
 
     def refresh() -> None:
@@ -159,6 +160,10 @@ def train(args) -> None:
         (distance + args.facing * facing).mean().backward()
         return distance.detach(), facing.detach(), wrong
 
+    def tell(n: int) -> str:
+        new, other = (unseen(student, w, centres, teacher, n) for w in (world, others))
+        return f"{new}, of things held out {other}"
+
     step = Graphed(work, optimiser, gpu)
     sums, count = torch.zeros(4, device=device), 0
     clock = Clock(args.seconds, args.begin, args.end, args.steps, device)
@@ -172,7 +177,7 @@ def train(args) -> None:
         count += len(picture)
         if clock.n in (1, 20, args.steps) or clock.n % 500 == 0:
             d, f, w, directed = sums.tolist()
-            ways, new = max(1.0, directed), unseen(student, world, centres, teacher, args.batch)
+            ways, new = max(1.0, directed), tell(args.batch)
             print(
                 f"clip {clock.n} t {time.time() - clock.started:.0f}s prog {progress:.3f} pool {pool.n} "
                 f"distance {d / count:.4f} facing {f / ways:.4f} wrong {w / ways:.4f} unseen {new}",
@@ -181,14 +186,18 @@ def train(args) -> None:
             sums.zero_()
             count = 0
     optimiser.use_average()
-    print(f"clip averaged: unseen {unseen(student, world, centres, teacher, 4 * args.batch)}", flush=True)
+    print(f"clip averaged: unseen {tell(4 * args.batch)}", flush=True)
     kept = {part: saved[part] for part in ("unet", "head") if part in saved}
     save_parts(kept | dict(clip=half(student)), f"{args.out}/clip.pt")
 
 
 @torch.no_grad()
 def unseen(clip, world: World, centres: Centres, teacher, n: int) -> str:
-    """Distance and share facing the wrong way on new pictures of one thing each."""
+    """On n new pictures of one thing each: distance, share facing the wrong way, and share nearest to the answer wanted."""
     clips = first_frames(world, n, two=0, nothing=0)
-    distance, _, wrong = loss(embed(clip, clips.video[:, 0]), *centres.answers(teacher, clips), centres.spread)
-    return f"{distance.mean().item():.4f} {wrong.sum().item() / max(1, (clips.facing != 0).sum().item()):.4f}"
+    answer, (wanted, turned, side) = embed(clip, clips.video[:, 0]), centres.answers(teacher, clips)
+    distance, _, wrong = loss(answer, wanted, turned, side, centres.spread)
+    rows = centres.kind[centres.kind.abs().sum(2) > 0]
+    right = (rows[torch.cdist(answer, rows).argmin(1)] == wanted).all(1)
+    ways = max(1, (clips.facing != 0).sum().item())
+    return f"{distance.mean().item():.4f} wrong {wrong.sum().item() / ways:.4f} right {right.float().mean().item():.4f}"
