@@ -200,7 +200,7 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
     named = [
         (f"{k}.{n}", p) for k, m in (("unet", unet), ("clip", clip), ("head", head)) for n, p in m.named_parameters()
     ]
-    for k, m in (("unet", unet), ("clip", clip), ("head", head)):
+    for k, m in (("unet", unet), ("head", head)):
         if k in saved:  # go on from averaged weights, with fresh momenta; the exported folder has no head
             m.load_state_dict(saved[k])
     optimiser = Optimiser(named, muon=args.muon, ema=args.ema)
