@@ -5,7 +5,8 @@ NOT scaled, repeated over frames and joined on the channels; video latents x sca
 ln(sigma) / 4; v-prediction; added_time_ids = [fps - 1, motion_bucket_id, noise_aug]; unconditional = zero CLIP embedding and zero
 picture latents. [diffusers StableVideoDiffusionPipeline; sigma and preconditioning: EDM, arXiv 2206.00364]
 
-While it trains, a small head (dropped afterwards) asks the CLIP embedding what moves and which way it faces.
+While it trains, a small head (dropped afterwards) asks the CLIP embedding what moves and which way it faces. With `--freeze 1` the
+encoder stays as it came (from its own stage, train_clip.py), the head only listens, and the UNet learns to live with its answers.
 
 New clips come from `--workers` other processes, which draw them on the CPU (-1: as many as there are cores to spare, none where
 training itself is on the CPU; 0: this process draws them, on its device). The GPU only encodes them, 64 at a time, whenever so
@@ -195,7 +196,7 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
     vae = rewrite(load_vae(args.vae, device).to(dtype))
     unet = rewrite(zero_residuals(make_unet()).to(device, dtype)).train()
     saved = load_parts(args.weights) if args.weights else {}
-    clip = (clip_of(saved["clip"]) if saved else make_clip()).to(device, dtype).train()
+    clip = (clip_of(saved["clip"]) if saved else make_clip()).to(device, dtype).train().requires_grad_(not args.freeze)
     head = nn.Linear(clip.config.projection_dim, len(KINDS) + 1).to(device, dtype)
     named = [
         (f"{k}.{n}", p) for k, m in (("unet", unet), ("clip", clip), ("head", head)) for n, p in m.named_parameters()
@@ -287,4 +288,5 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
             print("peak GiB", round(torch.cuda.max_memory_allocated() / 2**30, 1), flush=True)
         torch.save(optimiser.state(), args.state)
         optimiser.use_average()
-        save_parts(dict(unet=half(unet), clip=half(clip), head=half(head), steps=optimiser.n), f"{args.out}/unet.pt")
+        encoder = saved["clip"] if args.freeze and saved else half(clip)  # not rounded to bfloat16 for nothing
+        save_parts(dict(unet=half(unet), clip=encoder, head=half(head), steps=optimiser.n), f"{args.out}/unet.pt")
