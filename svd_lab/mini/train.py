@@ -26,7 +26,7 @@ UNET = dict(
     warm=200, decay=0.9, profile=0, top=700.0, nothing=0.12, two=0.18, ask=0.05, workers=-1, blind=0.04, freeze=0,
 )  # fmt: skip
 CLIP = dict(
-    weights="svd_lab/mini/weights", teacher="", patch=28, layers=4, each=8, reach=1.5, pool=98304, prefill=16384, render=512,
+    weights="svd_lab/mini/weights", teacher="", designs="", patch=28, layers=4, each=8, reach=1.5, pool=98304, prefill=16384, render=512,
     every=8, batch=512, peak=0.3, facing=0.3, warm=100, ema=0.999, nothing=0.08, two=0.24,
 )  # fmt: skip
 
@@ -39,12 +39,12 @@ JUDGE = dict(vae="none", batch=192, pool=16384)
 
 
 def export(vae: str, weights: str, folder: str) -> Path:
-    """Checkpoints of both stages -> the folder that from_pretrained reads."""
+    """Checkpoints of both stages -> the folder that from_pretrained reads. What `weights` lacks comes from `vae`, if it is there."""
     from .models import clip_of, make_unet, save_folder
     from .stretch import load_parts
     from .train_unet import load_vae
 
-    saved, unet = load_parts(weights), make_unet()
+    saved, unet = load_parts(vae) | load_parts(weights), make_unet()
     unet.load_state_dict({k: v.float() for k, v in saved["unet"].items()})
     return save_folder(folder, load_vae(vae, "cpu"), unet, clip_of(saved["clip"]))
 

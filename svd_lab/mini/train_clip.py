@@ -20,7 +20,7 @@ from .optim import Optimiser
 from .scenes import Clips, World
 from .stretch import Clock, Graphed, half, load_parts, save_parts, start
 from .train_unet import clip_pixels
-from .varied import VariedWorld
+from .wild import WildWorld
 
 PLAIN = (0.62, 0.8, 0.95), (0.95, 0.95, 0.95), (0.3, 0.35, 0.4)  # a light blue, nearly white, a dark grey
 NOTHING = -1  # in Clips.thing
@@ -140,7 +140,7 @@ def train(args) -> None:
         student = older  # else it is another shape, and begins from nothing
     student = student.to(device, dtype).train()
     centres = Centres.of(teacher, World(device, seed=6000 + args.seed), args.each, args.reach, 960 if gpu else 64)
-    world = VariedWorld(device, seed=6500 + args.seed)
+    world = WildWorld(device, seed=6500 + args.seed, designs=args.designs or None)
     others = World(device, "held_out", seed=6700 + args.seed)
     pool = Pool(args.pool, args.render)
 

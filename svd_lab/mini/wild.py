@@ -1,0 +1,119 @@
+"""The world that the image encoder alone is trained on (train_clip.py): the same things as other hands would draw them.
+
+From a few hundred pictures an encoder learns those by heart, and is sure and wrong about things it never saw. So here, beside all
+that VariedWorld does:
+
+- designs: half of the things are drawn by others, where their pictures are there (build_designs.py; without them in Fluent's two);
+- bent: most are turned, sheared and bent like rubber; those that move one way keep facing it;
+- redrawn: some in two colours of a gradient, some filled with a texture, some with their details washed out, some with an outline;
+- cut: of some a part is missing.
+
+Only what a thing looks like changes, so this is for first frames: what moves how, and which way, stays as it is.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from .backgrounds import fills
+from .scenes import CELL, COLUMNS
+from .varied import FILES, VariedWorld
+
+BENT, GRADIENT, TEXTURE, WASHED, OUTLINED, CUT = 0.7, 0.12, 0.08, 0.12, 0.12, 0.1  # shares
+BY_OTHERS = 0.5  # of the things, where there are designs
+
+
+class WildWorld(VariedWorld):
+    """designs: a folder of atlases of build_designs.py, or None."""
+
+    def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0, designs: str | Path | None = None):
+        self.files = sorted(Path(designs).glob("*.webp")) if designs else []
+        if designs and not self.files:
+            raise FileNotFoundError(f"no atlas (*.webp) in {designs}: python -m svd_lab.mini.build_designs makes them")
+        super().__init__(device, things, seed)
+        own = 1 - BY_OTHERS if self.files else 1.0
+        drawn = [own * share for share in (0.6, 0.4)]  # 3D, flat
+        count = torch.tensor([d.sum().item() for d in self.drawn], dtype=torch.float)
+        self.styles = torch.tensor([*drawn, *(BY_OTHERS * count / count.sum()).tolist()] if self.files else drawn, device=device)
+        del self.drawn
+
+    def _cells(self) -> np.ndarray:
+        rows = super()._cells()
+        one = len(rows) // len(FILES)
+        cells, self.drawn = [rows], []
+        for file in self.files:
+            with Image.open(file) as atlas:
+                atlas = np.asarray(atlas.convert("RGBA"))
+            mine = rows[:one].copy()  # in 3D where the design lacks it
+            place = [(i // COLUMNS * CELL, i % COLUMNS * CELL) for i in self.keep]
+            theirs = np.stack([atlas[y : y + CELL, x : x + CELL] for y, x in place])
+            there = theirs[..., 3].any((1, 2))
+            mine[: len(theirs)][there] = theirs[there]
+            cells.append(mine)
+            self.drawn.append(there)
+        return np.concatenate(cells)
+
+    def _style(self, n: int) -> torch.Tensor:
+        return self.draw.choice(n, self.styles) * self.rows
+
+    def _recolour(self, cut: torch.Tensor) -> torch.Tensor:
+        cut = redrawn(super()._recolour(cut), self.draw)
+        return missing(bent(cut, self.draw), self.draw)
+
+
+def _some(draw, n: int, share: float) -> torch.Tensor:
+    return (draw.uniform(n) < share)[:, None, None, None]
+
+
+def bent(cut: torch.Tensor, draw) -> torch.Tensor:
+    """Cut-outs [n,4,h,w] turned by up to 15 degrees, sheared, stretched, shifted a little, and bent by a smooth field."""
+    n = len(cut)
+    angle, shear = draw.uniform(n, lo=-0.26, hi=0.26), draw.uniform(n, lo=-0.2, hi=0.2)
+    wide, tall = draw.uniform(n, lo=0.9, hi=1.3), draw.uniform(n, lo=0.9, hi=1.3)  # what is looked at: larger is smaller
+    c, s = angle.cos(), angle.sin()
+    rows = torch.stack([torch.stack([c * wide, (shear - s) * tall], 1), torch.stack([s * wide, c * tall], 1)], 1)
+    shift = draw.uniform(n, 2, 1, lo=-0.06, hi=0.06)
+    grid = F.affine_grid(torch.cat([rows, shift], 2), list(cut.shape), align_corners=False)
+    field = draw.normal(n, 2, 5, 5) * 0.09 * draw.uniform(n, 1, 1, 1)
+    field = F.interpolate(field, size=cut.shape[-2:], mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
+    return torch.where(_some(draw, n, BENT), F.grid_sample(cut, grid + field, align_corners=False), cut)
+
+
+def redrawn(cut: torch.Tensor, draw) -> torch.Tensor:
+    """Cut-outs [n,4,h,w], colours premultiplied, in another manner, one after the other: see the top of this module."""
+    n, rgb, alpha = len(cut), cut[:, :3], cut[:, 3:]
+    light = rgb.mean(1, keepdim=True)  # premultiplied, as all here
+    one, two = (draw.colours(n)[..., None, None] for _ in range(2))
+    rgb = torch.where(_some(draw, n, GRADIENT), one * light + two * (alpha - light), rgb)
+    shade = 0.5 + 0.5 * light / alpha.clamp(min=1e-3)
+    rgb = torch.where(_some(draw, n, TEXTURE), fills(draw, n, *cut.shape[-2:]).clamp(0, 1) * shade * alpha, rgb)
+    blur = lambda x: F.avg_pool2d(F.avg_pool2d(x, 9, 1, 4), 9, 1, 4)  # noqa: E731
+    washed = blur(rgb) / blur(alpha).clamp(min=1e-3) * alpha
+    rgb = torch.where(_some(draw, n, WASHED), washed, rgb)
+    wider = F.max_pool2d(alpha, 5, 1, 2)
+    ink = draw.colours(n)[..., None, None] * draw.uniform(n, 1, 1, 1, hi=0.6)
+    lined = torch.cat([rgb + ink * (wider - alpha), wider], 1)
+    rgb = torch.minimum(rgb.clamp(min=0), alpha)
+    return torch.where(_some(draw, n, OUTLINED), lined.clamp(0, 1), torch.cat([rgb, alpha], 1))
+
+
+def missing(cut: torch.Tensor, draw) -> torch.Tensor:
+    """Of some cut-outs [n,4,h,w] what lies beyond a line is gone: up to a third of the cell, on any side."""
+    n, d = len(cut), cut.device
+    y, x = (torch.linspace(-1, 1, side, device=d) for side in cut.shape[-2:])
+    angle, far = draw.uniform(n, 1, 1, hi=6.2832), draw.uniform(n, 1, 1, lo=0.3, hi=0.8)
+    stays = ((far - (x * angle.cos() + y[:, None] * angle.sin())) * 24).clamp(0, 1)[:, None]
+    return torch.where(_some(draw, n, CUT), cut * stays, cut)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from .scenes import sheet
+
+    world = WildWorld(seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0, designs=sys.argv[3] if len(sys.argv) > 3 else None)
+    drawn = world.clips(60, two=0, nothing=0, at=torch.zeros(60, 1))
+    sheet([torch.cat(list(part.video)) for part in (drawn[k : k + 5] for k in range(0, 60, 5))], sys.argv[1], range(5))
