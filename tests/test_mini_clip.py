@@ -9,7 +9,8 @@ import torch
 from svd_lab.mini import train_clip
 from svd_lab.mini.motion import INDEX, KINDS
 from svd_lab.mini.scenes import World, catalogue
-from svd_lab.mini.train_clip import Centres, Pool, embed, first_frames, loss, on_plain
+from svd_lab.mini.stretch import Ring
+from svd_lab.mini.train_clip import Centres, embed, first_frames, loss, on_plain
 
 
 @pytest.fixture(scope="module")
@@ -120,13 +121,14 @@ def test_an_encoder_is_made_in_the_shape_of_its_weights(layers, patch):
     assert sum(p.numel() for p in one.parameters()) < 1.13e6, "all weights together have a limit"
 
 
-def test_a_pool_keeps_the_newest_of_each():
-    pool = Pool(6, 2)
+def test_a_ring_keeps_the_newest_of_each():
+    pool = Ring(7, 2)
     for k in range(4):
-        pool.put(torch.full((2, 1), float(k)), torch.full((2,), k))
+        pool.add(torch.full((2, 1), float(k)), torch.full((2,), k))
     assert pool.n == 6 and sorted(pool.parts[1].tolist()) == [1, 1, 2, 2, 3, 3]
-    a, b = pool.draw(50)
+    a, b = pool.any(50)
     assert a.shape == (50, 1) and torch.equal(a[:, 0].long(), b)
+    assert pool.newest(9)[1].tolist() == [3, 3] and Ring(1, 4).size == 4
 
 
 def test_the_stage_brings_the_encoder_nearer_and_leaves_the_unet_alone(tmp_path, monkeypatch, capsys):
@@ -138,9 +140,9 @@ def test_the_stage_brings_the_encoder_nearer_and_leaves_the_unet_alone(tmp_path,
     monkeypatch.setattr(Centres, "of", lambda *_: Centres(every, every[0, :2], 64.0))
     weights = str(Path(train_clip.__file__).parent / "weights")
     settings = dict(
-        weights=weights, teacher="", each=1, reach=1, seed=1, pool=32, render=16, prefill=32, two=0, nothing=0.1, patch=28,
-        layers=4, muon=0.01, peak=0.3, ema=0.5, seconds=600.0, begin=0.0, end=1.0, steps=10, every=100, batch=16, facing=0.3,
-        warm=1, out=str(tmp_path),
+        weights=weights, teacher="", each=1, reach=1, seed=1, pool=32, render=16, prefill=32, two=0, nothing=0.1, patch=0,
+        layers=0, designs="", muon=0.01, peak=0.3, ema=0.5, seconds=600.0, begin=0.0, end=1.0, steps=10, every=100, batch=16,
+        facing=0.3, warm=1, out=str(tmp_path),
     )  # fmt: skip
     train_clip.train(SimpleNamespace(**settings))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("clip ") and "unseen" in line]

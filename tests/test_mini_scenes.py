@@ -301,7 +301,7 @@ def test_painted_places_stand_behind_a_share_of_the_varied_world(varied, shares)
 
 def varied_places(world, seed):
     world.draw = Draw("cpu", seed)
-    return (world._scenery(24)[1][:, 0] - len(PALETTES)).tolist()
+    return (world._scenery(24, torch.zeros(24, dtype=torch.bool))[1][:, 0] - len(PALETTES)).tolist()
 
 
 def test_hidden_things_look_like_their_background_but_can_still_be_seen(varied, shares):
@@ -340,7 +340,7 @@ def test_softness_blurs_whole_clips_alike(varied, shares):
     soft = render(varied, 7, 6, **settings)
     edges = lambda v: v.diff(dim=-1).square().mean((2, 3, 4))  # noqa: E731
     ratio = edges(soft.video) / edges(sharp.video)
-    assert (ratio < 0.97).all() and (ratio > 0.2).all()
+    assert (ratio < 0.97).all() and (ratio > 0.15).all()
     assert (ratio.std(1) < 0.05).all(), "the first frame like the rest"
     bare = (soft.alpha == 0)[:, :, None]
     assert ((soft.video - soft.background[:, None]).abs() * bare).max() < 1e-3, "the background too"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +20,7 @@ from svd_lab.mini.models import LATENT, make_unet, make_vae
 from svd_lab.mini.optim import Optimiser, orthogonal
 from svd_lab.mini.rewrites import rewrite
 from svd_lab.mini.scenes import FRAMES, World
-from svd_lab.mini.stretch import Ahead, shared_memory
+from svd_lab.mini.stretch import Ahead, load_parts, shared_memory
 from svd_lab.mini.train import COMMON, UNET
 from svd_lab.mini.train_unet import Bank, sigmas
 from svd_lab.mini.varied import Rendered, Renderer, VariedWorld, render
@@ -206,7 +207,7 @@ def unet_settings(tmp_path, **settings):
 
 
 def test_training_takes_the_clips_of_two_workers_and_leaves_no_process(world, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train_unet, "VariedWorld", lambda: world)
+    monkeypatch.setattr(train_unet, "VariedWorld", lambda **_: world)
     monkeypatch.setattr(Ahead, "ready", functools.partialmethod(patient, ready=Ahead.ready))
     train_unet.train(unet_settings(tmp_path, steps=2, every=2))
     first, *steps = capsys.readouterr().out.splitlines()
@@ -216,8 +217,32 @@ def test_training_takes_the_clips_of_two_workers_and_leaves_no_process(world, tm
     assert "nan" not in "".join(steps) and nothing_left()
 
 
+def test_a_frozen_encoder_stays_to_the_bit_and_a_confused_unet_sees_the_embeddings_of_others(
+    world, tmp_path, monkeypatch
+):
+    """One step with each share of confused clips: the second clip of the batch sees the first one's embedding, or its own."""
+    monkeypatch.setattr(train_unet, "VariedWorld", lambda **_: world)
+    seen, real = [], train_unet.v_loss
+    monkeypatch.setattr(
+        train_unet, "v_loss", lambda unet, x0, cond, e, *rest: seen.append(e.detach()) or real(unet, x0, cond, e, *rest)
+    )
+    weights = str(Path(train_unet.__file__).parent / "weights")
+    settings = dict(weights=weights, workers=0, batch=2, bank=4, prefill=4, steps=1, blind=0.0, warm=1)
+    for confuse in (0.0, 1.0):
+        torch.manual_seed(0)
+        train_unet.train(unet_settings(tmp_path, freeze=1, confuse=confuse, **settings))
+    own, _, others, _ = seen  # and those of `unseen`
+    given = own.abs().sum(1) > 0  # not dropped
+    assert (
+        given.all() and torch.allclose(others, own.roll(1, 0), atol=1e-4) and not torch.allclose(others, own, atol=0.1)
+    )
+    before, after = load_parts(weights), load_parts(tmp_path / "unet.pt")
+    assert all(torch.equal(v, after["clip"][k]) for k, v in before["clip"].items())
+    assert any(not torch.equal(v, after["unet"][k]) for k, v in before["unet"].items())
+
+
 def test_a_worker_that_fails_ends_training_and_says_why(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(train_unet, "VariedWorld", lambda: world)
+    monkeypatch.setattr(train_unet, "VariedWorld", lambda **_: world)
     monkeypatch.setattr(train_unet, "Renderer", functools.partial(Renderer, colour="blue"))
     with pytest.raises(RuntimeError, match="works ahead failed") as failed:
         train_unet.train(unet_settings(tmp_path, seconds=1e9, every=1))

@@ -21,8 +21,8 @@ from PIL import Image, ImageOps
 from .build_things import CELL, COLUMNS, fit
 from .scenes import catalogue
 
-# Of things whose motion has a direction: drawn to face the other way than Fluent's; and not from the side, or so that the way cannot
-# be told at a glance. Found by looking at all of them.
+# Of things whose motion has a direction: drawn to face the other way than Fluent's; and not from the side, or so that the way
+# cannot be told at a glance. Found by looking at all of them.
 MIRRORED = {
     "twemoji": ("shopping cart",),
     "emojione": ("eagle",),
@@ -64,13 +64,19 @@ class Design:
         self.name, self.icons = icons["prefix"], icons["icons"]
         self.size = icons.get("width", 16), icons.get("height", 16)
         self.by_name = {squashed(n): n for n in self.icons}
-        self.by_name |= {squashed(n): a["parent"] for n, a in icons.get("aliases", {}).items() if a["parent"] in self.icons}
+        self.by_name |= {
+            squashed(n): a["parent"] for n, a in icons.get("aliases", {}).items() if a["parent"] in self.icons
+        }
         chars = folder / "chars.json"
         self.by_code = json.loads(chars.read_text(encoding="utf-8")) if chars.exists() else {}
 
     def find(self, thing: dict) -> str | None:
         code = thing["code"].replace("-fe0f", "")
-        names = [self.by_name.get(squashed(self.by_code.get(code, "")))] if self.by_code else map(self.by_name.get, names_of(thing))
+        names = (
+            [self.by_name.get(squashed(self.by_code.get(code, "")))]
+            if self.by_code
+            else map(self.by_name.get, names_of(thing))
+        )
         return next((n for n in names if n), None)
 
     def draw(self, thing: dict) -> Image.Image | None:

@@ -44,8 +44,11 @@ def make_unet(widths=WIDTHS_UNET, latent: int = LATENT, cross: int = CROSS):
     )  # fmt: skip
 
 
-def make_clip(hidden: int = 128, layers: int = 4, patch: int = 28, projection: int = CROSS):
-    """The picture at 224 x 224 -> one vector that says what moves how. 1.1 M parameters."""
+def make_clip(hidden: int = 128, layers: int = 5, patch: int = 14, projection: int = CROSS):
+    """The picture at 224 x 224 -> one vector that says what moves how. 1.1 M parameters.
+
+    Patches of 14 pixels and 5 layers are as many as patches of 28 and 4 layers, and see four times as finely (docs/mini.md).
+    """
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     return CLIPVisionModelWithProjection(

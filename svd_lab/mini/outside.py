@@ -3,19 +3,20 @@
     pip install scikit-image && apt-get install fonts-noto-color-emoji
     python -m svd_lab.mini.outside DIR
 
-Photographs that come inside scikit-image's wheel, all in the public domain or CC0 (rocket: SpaceX; astronaut: NASA;
-coffee: Rachel Michetti; chelsea, the cat: Stefan van der Walt), and emoji of another hand (Noto Color Emoji, OFL 1.1) on the
-world's backgrounds.
+Photographs that come inside scikit-image's wheel, all in the public domain or CC0 (rocket: SpaceX; astronaut, moon, Hubble's
+deep field: NASA; coffee: Rachel Michetti; chelsea, the cat: Stefan van der Walt), and emoji of another hand (Noto Color Emoji,
+OFL 1.1) on the world's backgrounds: twenty.
 """
 
 import argparse
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from .backgrounds import Draw, backgrounds
 
-PHOTOGRAPHS = ("rocket.jpg", "astronaut.png", "coffee.png", "chelsea.png")
+PHOTOGRAPHS = ("rocket.jpg", "astronaut.png", "coffee.png", "chelsea.png", "moon.png", "hubble_deep_field.jpg")
 NOTO = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 STRIKE = 109  # pixels: the only size in that font
 # name, emoji, height in the picture, centre (x, y) in shares of the picture
@@ -24,6 +25,7 @@ EMOJI = (
     ("sailboat", "⛵", 80, 0.6, 0.55), ("football", "⚽", 56, 0.5, 0.7), ("balloon", "🎈", 66, 0.5, 0.6),
     ("horse", "🐎", 84, 0.6, 0.55), ("fish", "🐟", 70, 0.6, 0.5), ("heart", "❤", 80, 0.5, 0.5),
     ("snail", "🐌", 64, 0.6, 0.66),
+    ("duck", "🦆", 70, 0.6, 0.6), ("airplane", "✈", 66, 0.45, 0.6), ("tree", "🌳", 90, 0.5, 0.5), ("butterfly", "🦋", 70, 0.5, 0.5),
 )  # fmt: skip
 
 
@@ -57,7 +59,8 @@ def make_folder(folder: Path, font: Path = NOTO, seed: int = 2_000_000) -> list[
         paths.append(folder / f"photo-{Path(name).stem}.png")
         with Image.open(Path(skimage.__file__).parent / "data" / name) as photograph:
             photograph.convert("RGB").save(paths[-1])
-    pictures, _ = backgrounds(Draw("cpu", seed), len(EMOJI))
+    draw = Draw("cpu", seed)
+    pictures = torch.cat([backgrounds(draw, n)[0] for n in (10, len(EMOJI) - 10)])  # the first ten as they always were
     for (name, *_, x, y), thing, ground in zip(EMOJI, emoji, pictures, strict=True):
         page = Image.fromarray((ground.permute(1, 2, 0) * 255).round().byte().numpy())
         page.paste(thing, (round(x * page.width - thing.width / 2), round(y * page.height - thing.height / 2)), thing)

@@ -169,8 +169,8 @@ class World:
         rgb = torch.einsum("nij,njhw->nihw", gain, cut[:, :3]).clamp(min=0)
         return torch.cat([torch.minimum(rgb, cut[:, 3:]), cut[:, 3:]], 1)
 
-    def _scenery(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """n backgrounds and their labels."""
+    def _scenery(self, n: int, empty: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """n backgrounds and their labels; empty [n]: where no known thing will stand on it."""
         return backgrounds(self.draw, n)
 
     def _twins(self, second: torch.Tensor) -> torch.Tensor:
@@ -227,7 +227,7 @@ class World:
         twins = self._twins(second)
         which = torch.where(twins[:, None], which[:, :1], which)
         kind = torch.where(twins[:, None], kind[:, :1], kind)
-        picture, place = self._scenery(n)
+        picture, place = self._scenery(n, empty)
         zoom = motion(kind[:, :1], amplitude, phase)["zoom"]
         gx = torch.arange(WIDTH, device=d, dtype=torch.float) + 0.5 - WIDTH / 2
         gy = torch.arange(HEIGHT, device=d, dtype=torch.float) + 0.5 - HEIGHT / 2

@@ -24,10 +24,11 @@ VAE = dict(weights="", equivariance=0.7, batch=128, pool=1024, crops=0.62, warp=
 UNET = dict(
     vae="vae.pt", weights="", batch=48, bank=20000, prefill=4096, every=24, ema=0.9993, inside=3.0, mean=1.5, wide=0.35,
     warm=200, decay=0.9, profile=0, top=700.0, nothing=0.12, two=0.18, ask=0.05, workers=-1, blind=0.04, freeze=0,
+    confuse=0.0, designs="",
 )  # fmt: skip
 CLIP = dict(
-    weights="svd_lab/mini/weights", teacher="", designs="", patch=28, layers=4, each=8, reach=1.5, pool=98304, prefill=16384, render=512,
-    every=8, batch=512, peak=0.3, facing=0.3, warm=100, ema=0.999, nothing=0.08, two=0.24,
+    weights="svd_lab/mini/weights", teacher="", designs="", patch=0, layers=0, each=8, reach=1.0, pool=98304, prefill=16384,
+    render=512, every=8, batch=512, peak=0.3, facing=0.3, warm=100, ema=0.999, nothing=0.08, two=0.24,
 )  # fmt: skip
 
 TEXT_VAE = dict(vae="svd_lab/mini/weights", batch=48, pool=4096)
@@ -39,7 +40,7 @@ JUDGE = dict(vae="none", batch=192, pool=16384)
 
 
 def export(vae: str, weights: str, folder: str) -> Path:
-    """Checkpoints of both stages -> the folder that from_pretrained reads. What `weights` lacks comes from `vae`, if it is there."""
+    """Checkpoints of both stages -> the folder that from_pretrained reads. What `weights` lacks comes from `vae`."""
     from .models import clip_of, make_unet, save_folder
     from .stretch import load_parts
     from .train_unet import load_vae

@@ -18,7 +18,7 @@ from .models import clip_of, make_clip
 from .motion import KINDS
 from .optim import Optimiser
 from .scenes import Clips, World
-from .stretch import Clock, Graphed, half, load_parts, save_parts, start
+from .stretch import Clock, Graphed, Ring, half, load_parts, save_parts, start
 from .train_unet import clip_pixels
 from .wild import WildWorld
 
@@ -105,25 +105,6 @@ def loss(answer, wanted, turned, side, spread: float) -> tuple[torch.Tensor, tor
     return distance, (way - 1).square() * directed, (way < 0) & directed
 
 
-class Pool:
-    """Pictures and the answers to them, the oldest replaced all the time."""
-
-    def __init__(self, size: int, batch: int):
-        self.size, self.batch, self.parts, self.n, self.at = size // batch * batch, batch, None, 0, 0
-
-    def put(self, *values: torch.Tensor) -> None:
-        if self.parts is None:
-            self.parts = [torch.zeros(self.size, *v.shape[1:], dtype=v.dtype, device=v.device) for v in values]
-        for part, value in zip(self.parts, values, strict=True):
-            part[self.at : self.at + self.batch] = value
-        self.at = (self.at + self.batch) % self.size
-        self.n = max(self.n, self.at or self.size)
-
-    def draw(self, n: int) -> list[torch.Tensor]:
-        i = torch.randint(self.n, (n,), device=self.parts[0].device)
-        return [part[i] for part in self.parts]
-
-
 def train(args) -> None:
     rank, ranks, device = start()
     if ranks > 1:
@@ -135,19 +116,18 @@ def train(args) -> None:
     # What it answered before is what the UNet knows. A student that goes on learns from its first teacher's answers.
     teacher = clip_of(load_parts(args.teacher)["clip"] if args.teacher else saved["clip"])
     teacher = teacher.to(device).eval().requires_grad_(False)
-    student = make_clip(layers=args.layers, patch=args.patch)
-    if student.config.to_dict() == (older := clip_of(saved["clip"])).config.to_dict():
-        student = older  # else it is another shape, and begins from nothing
+    # Of another shape than the weights it begins from nothing.
+    student = make_clip(layers=args.layers, patch=args.patch) if args.patch else clip_of(saved["clip"])
     student = student.to(device, dtype).train()
     centres = Centres.of(teacher, World(device, seed=6000 + args.seed), args.each, args.reach, 960 if gpu else 64)
-    world = WildWorld(device, seed=6500 + args.seed, designs=args.designs or None)
+    world = WildWorld(device, seed=6500 + args.seed, designs=args.designs)
     others = World(device, "held_out", seed=6700 + args.seed)
-    pool = Pool(args.pool, args.render)
+    pool = Ring(args.pool, args.render)
 
     def refresh() -> None:
         with torch.no_grad():
             clips = first_frames(world, args.render, two=args.two, nothing=args.nothing)
-            pool.put((clips.video[:, 0] * 255).round().to(torch.uint8), *centres.answers(teacher, clips))
+            pool.add((clips.video[:, 0] * 255).round().to(torch.uint8), *centres.answers(teacher, clips))
 
     while pool.n < min(args.prefill, pool.size):
         refresh()
@@ -170,7 +150,7 @@ def train(args) -> None:
     while (progress := clock.tick()) is not None:
         if clock.n % args.every == 0:
             refresh()
-        picture, wanted, turned, side = pool.draw(args.batch)
+        picture, wanted, turned, side = pool.any(args.batch)
         distance, facing, wrong = step(picture, wanted, turned, side)
         optimiser.step(args.peak * min(1.0, clock.n / args.warm) * max(0.0, 1 - progress) ** 0.7)
         sums += torch.stack([distance.sum(), facing.sum(), wrong.float().sum(), (side != 0).float().sum()])

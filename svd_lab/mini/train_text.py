@@ -24,7 +24,7 @@ from .captions import caption
 from .models import LATENT
 from .optim import Optimiser
 from .rewrites import rewrite
-from .stretch import Clock, Graphed, finish, half, load_parts, save_parts, start
+from .stretch import Clock, Graphed, Ring, finish, half, load_parts, save_parts, start
 from .text_models import (
     CROSS,
     encode_prompts,
@@ -39,21 +39,15 @@ from .text_models import (
 from .text_scenes import Stills, labels, place_keys
 from .text_world import RELATIONS, Scene, scene_of, things
 from .train_text_vae import is_text_folder, load_text_folder, load_text_vae
-from .train_unet import H, W
 from .words import COLOURS
 
 
-class Bank:
+class Bank(Ring):
     """Encoded stills, refreshed all the time: latents (scaled), where things are, an English and a Korean caption."""
 
     def __init__(self, vae, stills: Stills, tokenizer, size: int, batch: int):
+        super().__init__(size, batch)
         self.vae, self.stills, self.tokenizer = vae, stills, tokenizer
-        self.size, self.batch, device = size // batch * batch, batch, stills.draw_random.device
-        room = lambda *s, dtype: torch.zeros(self.size, *s, device=device, dtype=dtype)  # noqa: E731
-        self.latents, self.masks = room(LATENT, H, W, dtype=torch.float16), room(1, H, W, dtype=torch.float16)
-        self.ids = room(2, 77, dtype=torch.int16)
-        self.things, self.rest = room(len(things()), dtype=torch.uint8), room(3, dtype=torch.int16)
-        self.n = self.at = 0
 
     @torch.no_grad()
     def fill(self) -> None:
@@ -61,24 +55,23 @@ class Bank:
         texts = [caption(s, self.stills.rng, language) for s in scenes for language in ("en", "ko")]
         x = (picture * 2 - 1).to(next(self.vae.parameters()).dtype).contiguous(memory_format=torch.channels_last)
         z = torch.cat([self.vae.quant_conv(self.vae.encoder(q))[:, :LATENT].float() for q in x.split(256)])
-        rows = slice(self.at, self.at + self.batch)
-        self.latents[rows] = (z * self.vae.config.scaling_factor).half()
-        self.masks[rows] = F.max_pool2d(F.max_pool2d(mask, 8), 3, 1, 1).half()
-        self.ids[rows] = encode_prompts(self.tokenizer, texts).view(-1, 2, 77).to(self.ids.device, torch.int16)
-        told = labels(scenes)
+        told, device = labels(scenes), z.device
         placed = torch.tensor([s.placed for s in scenes])
         where = torch.where(placed, told["place"], -1)  # a caption that does not say where teaches nothing about it
-        self.things[rows] = told["things"].to(self.ids.device, torch.uint8)
-        self.rest[rows] = torch.stack([where, told["relation"], told["colour"]], 1).to(self.ids.device, torch.int16)
-        self.at = (self.at + self.batch) % self.size
-        self.n = max(self.n, self.at or self.size)
+        self.add(
+            (z * self.vae.config.scaling_factor).half(),
+            F.max_pool2d(F.max_pool2d(mask, 8), 3, 1, 1).half(),
+            encode_prompts(self.tokenizer, texts).view(-1, 2, 77).to(device, torch.int16),
+            told["things"].to(device, torch.uint8),
+            torch.stack([where, told["relation"], told["colour"]], 1).to(device, torch.int16),
+        )
 
     def draw(self, n: int) -> list[torch.Tensor]:
         """-> latents [n,8,16,28], masks [n,1,16,28], ids [n,77] (half Korean), things [n,242]; place, relation, colour [n,3]."""
-        device = self.ids.device
-        i, language = torch.randint(self.n, (n,), device=device), torch.randint(2, (n,), device=device)
-        parts = [self.latents[i].float(), self.masks[i].float(), self.ids[i, language].long()]
-        return parts + [self.things[i].float(), self.rest[i].long()]
+        latents, masks, ids, told, rest = self.any(n)
+        language = torch.randint(2, (n,), device=ids.device)
+        ids = ids[torch.arange(n, device=ids.device), language]
+        return [latents.float(), masks.float(), ids.long(), told.float(), rest.long()]
 
 
 class Head(nn.Module):
@@ -165,7 +158,7 @@ def train(args) -> None:
     while bank.n < args.prefill:
         bank.fill()
     if rank == 0:
-        spread = bank.latents[: bank.n].float().std().item()
+        spread = bank.parts[0][: bank.n].float().std().item()
         print(f"text bank {bank.n}, latent std {spread:.3f}, set-up {time.time() - began:.0f} s", flush=True)
 
     def softened(x, ids, none, sigma):

@@ -7,6 +7,8 @@ picture latents. [diffusers StableVideoDiffusionPipeline; sigma and precondition
 
 While it trains, a small head (dropped afterwards) asks the CLIP embedding what moves and which way it faces. With `--freeze 1` the
 encoder stays as it came (from its own stage, train_clip.py), the head only listens, and the UNet learns to live with its answers.
+With `--confuse` some clips come with the embedding of another one: of things held out the encoder says the wrong thing at times, so
+the UNet should weigh what it says against what is to be seen.
 
 New clips come from `--workers` other processes, which draw them on the CPU (-1: as many as there are cores to spare, none where
 training itself is on the CPU; 0: this process draws them, on its device). The GPU only encodes them, 64 at a time, whenever so
@@ -30,6 +32,7 @@ from .stretch import (
     Ahead,
     Clock,
     Graphed,
+    Ring,
     finish,
     half,
     load_parts,
@@ -61,22 +64,12 @@ def clip_pixels(picture: torch.Tensor) -> torch.Tensor:
     return torch.stack([(x[:, i] - m) / s for i, (m, s) in enumerate(zip(CLIP_MEAN, CLIP_STD, strict=True))], 1)
 
 
-class Bank:
+class Bank(Ring):
     """Clips already encoded: video latents, picture latents, the picture, the three numbers, where things are, what they are."""
 
     def __init__(self, vae, world: World, size: int, batch: int, **settings):
-        self.vae, self.world, self.size, self.batch, self.settings = vae, world, size // batch * batch, batch, settings
-        device = world.draw.device
-        room = lambda *s, dtype=torch.float16: torch.zeros(self.size, *s, device=device, dtype=dtype)  # noqa: E731
-        self.parts = [
-            room(FRAMES, LATENT, H, W),
-            room(LATENT, H, W),
-            room(3, 128, 224, dtype=torch.uint8),
-            room(3, dtype=torch.float32),
-            room(1, 1, H, W),
-            room(2, dtype=torch.long),
-        ]
-        self.n = self.at = self.seen = 0
+        super().__init__(size, batch)
+        self.vae, self.world, self.settings, self.seen = vae, world, settings, 0
 
     def render(self) -> list[Rendered]:
         """A batch to put, drawn here and now."""
@@ -88,7 +81,7 @@ class Bank:
     @torch.no_grad()
     def put(self, parts: list[Rendered]) -> None:
         """Encode and keep clips, `batch` of them together; where the bank is full they replace the oldest."""
-        device = self.parts[0].device
+        device = self.world.draw.device
         there = zip(*([t.to(device, non_blocking=True) for t in part] for part in parts), strict=True)
         frames, numbers, m, what = (torch.cat(t) for t in there)
         n, first = len(frames), frames[:, 0]
@@ -101,22 +94,15 @@ class Bank:
         z = torch.cat([encode(q)[:, :LATENT].float() for q in x.split(max(1, n * 5))])
         video = (z[: n * FRAMES] * self.vae.config.scaling_factor).view(n, FRAMES, LATENT, H, W)
         ids = torch.cat([numbers, aug[:, None]], 1)
-        s = slice(self.at, self.at + n)
-        for part, value in zip(self.parts, (video, z[n * FRAMES :], first, ids, m, what), strict=True):
-            part[s] = value.to(part.dtype)
-        self.at = (self.at + n) % self.size
-        self.n = max(self.n, self.at or self.size)
+        self.add(video.half(), z[n * FRAMES :].half(), first, ids, m.half(), what)
         self.seen += n
 
     def draw(self, n: int, frames: int) -> list[torch.Tensor]:
-        i = torch.randint(self.n, (n,), device=self.parts[0].device)
-        x, *rest = (p[i] for p in self.parts)
+        x, *rest = self.any(n)
         return [x[:, :frames].float(), *rest]
 
     def newest(self, n: int) -> list[torch.Tensor]:
-        """Up to n clips of the last fill, all frames: right after it no step has seen them."""
-        i = (self.at - 1 - torch.arange(min(n, self.batch), device=self.parts[0].device)) % self.size
-        x, *rest = (p[i] for p in self.parts)
+        x, *rest = super().newest(n)
         return [x.float(), *rest]
 
 
@@ -180,7 +166,7 @@ def other_processes(args, world: World, rank: int, device: str, batch: int) -> A
 def train(args) -> None:
     rank, _, device = start()
     began, batch = time.time(), min(64, args.prefill)
-    world = VariedWorld()
+    world = VariedWorld(designs=args.designs)
     # The workers come first: while they start, the models are loaded.
     with other_processes(args, world, rank, device, batch) or nullcontext() as ahead:
         world = world.on(device, 5000 + 100 * args.seed + rank)
@@ -222,7 +208,7 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
             flush=True,
         )
 
-    def work(x0, cond, picture, ids, mask, what, sigma, noise, keep_picture, keep_embedding):
+    def work(x0, cond, picture, ids, mask, what, sigma, noise, keep_picture, keep_embedding, confused):
         embedding = clip(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
         guess = head(embedding).float()
         known = (what[:, 0] >= 0).float()
@@ -230,10 +216,8 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
         side = what[:, 1].float()
         facing = F.binary_cross_entropy_with_logits(guess[:, -1], (side > 0).float(), reduction="none") * side.abs()
         right = ((guess[:, :-1].argmax(1) == what[:, 0]).float() * known).sum() / known.sum().clamp(min=1)
-        cond, embedding = (
-            cond.float() * keep_picture[:, None, None, None],
-            embedding * keep_embedding[:, None].to(dtype),
-        )
+        cond = cond.float() * keep_picture[:, None, None, None]
+        embedding = torch.where(confused[:, None], embedding.roll(1, 0), embedding) * keep_embedding[:, None].to(dtype)
         loss, each, inside = v_loss(unet, x0, cond, embedding, ids, mask.float(), sigma, noise, args.inside)
         (loss + args.ask * (kind + facing).mean()).backward()
         return each, inside, right.detach(), facing.detach().sum() / side.abs().sum().clamp(min=1)
@@ -260,8 +244,11 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
         drop = torch.rand(n, device=device)  # 8% neither, 4% no picture latents, `blind` no embedding
         keep_picture = (drop > 0.12).float()
         keep_embedding = ((drop > 0.08) & ~((drop > 0.12) & (drop <= 0.12 + args.blind))).float()
+        confused = torch.rand(n, device=device) < args.confuse
         x0, *rest = bank.draw(n, frames)
-        each, inside, right, facing = step(x0, *rest, sigma, torch.randn_like(x0), keep_picture, keep_embedding)
+        each, inside, right, facing = step(
+            x0, *rest, sigma, torch.randn_like(x0), keep_picture, keep_embedding, confused
+        )
         rate = min(1.0, (optimiser.n - fresh + 1) / args.warm) * min(1.0, (1 - progress) / args.decay + 0.003)
         norm = optimiser.step(rate)
         k = torch.bucketize(sigma, edges)

@@ -17,7 +17,7 @@ from .models import LATENT, make_vae
 from .optim import Optimiser
 from .rewrites import rewrite
 from .scenes import FRAMES, World
-from .stretch import Clock, Graphed, finish, half, load_parts, save_parts, start
+from .stretch import Clock, Graphed, Ring, finish, half, load_parts, save_parts, start
 from .varied import VariedWorld
 
 
@@ -63,22 +63,27 @@ def losses(vae, x, mask, noise, strength, theta, shift, frames: int, even_weight
     return loss, numbers.detach()
 
 
-class Pool:
+class Pool(Ring):
     """Rendered clips as uint8, some replaced at every visit: pictures for many steps at the cost of few renderings."""
 
     def __init__(self, world: World, size: int, batch: int):
-        self.world, self.batch, self.at, device = world, min(batch, size), 0, world.draw.device
-        self.video = torch.zeros(size, FRAMES, 3, 128, 224, device=device, dtype=torch.uint8)
-        self.alpha = torch.zeros(size, FRAMES, 128, 224, device=device, dtype=torch.uint8)
-        for _ in range(-(-size // self.batch)):
+        super().__init__(size, min(batch, size))
+        self.world = world
+        while self.n < self.size:
             self.refresh()
 
     @torch.no_grad()
     def refresh(self):
         c = self.world.clips(self.batch, nothing=0.2, two=0.35)
-        s = torch.arange(self.at, self.at + self.batch, device=self.video.device) % len(self.video)
-        self.video[s], self.alpha[s] = (c.video * 255).round().byte(), (c.alpha * 255).round().byte()
-        self.at = (self.at + self.batch) % len(self.video)
+        self.add((c.video * 255).round().byte(), (c.alpha * 255).round().byte())
+
+    @property
+    def video(self) -> torch.Tensor:
+        return self.parts[0]
+
+    @property
+    def alpha(self) -> torch.Tensor:
+        return self.parts[1]
 
     def frames(self, clips: int, frames: int):
         """Whole pictures [clips*frames,3,128,224] in -1..1 and masks [..,1,128,224]: neighbouring frames of each clip."""

@@ -32,7 +32,7 @@ from .models import clip_of, make_scheduler, make_unet
 from .optim import Optimiser
 from .rewrites import rewrite
 from .scenes import FRAMES
-from .stretch import Clock, Graphed, finish, load_parts, start
+from .stretch import Clock, Graphed, Ring, finish, load_parts, start
 from .train_unet import Bank, clip_pixels, load_vae
 from .varied import VariedWorld
 
@@ -106,13 +106,13 @@ def losses(student, sigmas: list[float], inside: float, noise, cond, embedding, 
     return distance(last, target, mask, inside), distance(last, truth, mask, inside), way
 
 
-class Pairs:
+class Pairs(Ring):
     """What the student learns from, for one number of frames: noise, picture latents, embedding, the three numbers, where things
     are, the teacher's latents, the true ones. `clips` (a Bank of one batch) draws new ones; `teach` is rollout with the teacher."""
 
     def __init__(self, clips: Bank, clip, teach, frames: int, size: int):
+        super().__init__(size, clips.batch)
         self.clips, self.clip, self.teach, self.frames = clips, clip, teach, frames
-        self.size, self.parts, self.n, self.at = max(1, size // clips.batch) * clips.batch, [], 0, 0
 
     @torch.no_grad()
     def new(self) -> list[torch.Tensor]:
@@ -126,19 +126,10 @@ class Pairs:
         return [noise, cond, embedding, ids, mask, self.teach(noise, cond, embedding, ids).clone(), truth]
 
     def fill(self) -> None:
-        batch = self.new()
-        if not self.parts:
-            small = lambda x: x.half() if x.dtype == torch.float32 and x.ndim > 2 else x  # noqa: E731
-            self.parts = [torch.empty_like(small(x[:1]).expand(self.size, *x.shape[1:])) for x in batch]
-            self.parts = [x.contiguous() for x in self.parts]
-        for part, value in zip(self.parts, batch, strict=True):
-            part[self.at : self.at + len(value)] = value.to(part.dtype)
-        self.at = (self.at + len(batch[0])) % self.size
-        self.n = max(self.n, self.at or self.size)
+        self.add(*(x.half() if x.dtype == torch.float32 and x.ndim > 2 else x for x in self.new()))
 
     def draw(self, n: int) -> list[torch.Tensor]:
-        i = torch.randint(self.n, (n,), device=self.parts[0].device)
-        return [p[i].float() if p.ndim > 2 else p[i] for p in self.parts]
+        return [p.float() if p.ndim > 2 else p for p in self.any(n)]
 
 
 def train(args) -> dict:

@@ -2,8 +2,11 @@
 
 What moves how stays exactly as it is there; only what is to be seen changes, so that pictures of another hand work too:
 
-- things: two fifths flat instead of 3D; longer or taller than drawn by up to a quarter; more of them in other colours;
+- things: two fifths flat instead of 3D; longer or taller than drawn by up to a quarter; more of them in other colours; with
+  `designs` (a folder that build_designs.py made) some as other hands drew them;
 - places: a quarter of the backgrounds are the painted ones of places.py, on which the text mini's pictures stand;
+- close-ups: a third of the pictures without a thing are some things so near that they fill the frame, as photographs are:
+  version 3 moved a cat's eye alone, and the coffee in its cup;
 - camouflage: a seventh of the things that move are drawn towards the colour of the background under them. Version 2 of the
   weights took such pictures for ones without a thing, and closed in with the camera (docs/mini.md);
 - softness: a third of the clips are slightly blurred as a whole, as the text mini's pictures are, frame 0 like all others;
@@ -15,6 +18,7 @@ What moves how stays exactly as it is there; only what is to be seen changes, so
 import copy
 import ctypes
 from functools import cache
+from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
@@ -33,6 +37,11 @@ from .text_world import things
 
 FILES = ("things.webp", "flat.webp")
 FLAT, PAINTED, HIDDEN, SOFT, RIDING, TWINS = 0.4, 0.25, 1 / 7, 1 / 3, 0.04, 1 / 3  # shares, by the list above
+CLOSE, NEAR, CLOSE_THINGS = (
+    1 / 3,
+    (1.3, 4.0),
+    4,
+)  # share of empty pictures; their things' size in heights of the picture; how many
 RIDERS = 150  # pairs of a rider and a mount, each in both styles
 KEYS = list(PAINTERS)
 # Fine lights are what version 2 smears; plain colours are easy and many.
@@ -135,8 +144,12 @@ class VariedWorld(World):
     """Draws clips for training (see the top of this module); everything else as scenes.World."""
 
     stretch = 0.25
+    by_others = 0.25  # share of the things, where there are designs
 
-    def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0):
+    def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0, designs: str | Path = ""):
+        self.designs = sorted(Path(designs).resolve().glob("*.webp")) if designs else []
+        if designs and not self.designs:
+            raise FileNotFoundError(f"no atlas (*.webp) in {designs}: python -m svd_lab.mini.build_designs makes them")
         self.mounted, mounts = mounted_cells()
         if things == "held_out":  # riders and mounts are known things
             self.mounted, mounts = self.mounted[:, :0], ()
@@ -154,9 +167,17 @@ class VariedWorld(World):
 
     def _cells(self) -> np.ndarray:
         alone = [[np.asarray(cutout(i, file)) for i in self.keep] for file in FILES]
-        return np.concatenate([np.concatenate(both) for both in zip(alone, self.mounted, strict=True)])
+        styles = [np.concatenate(both) for both in zip(alone, self.mounted, strict=True)]
+        self.drawn = []  # how many things each design has
+        for file in self.designs:
+            theirs = np.array([np.asarray(cutout(i, file)) for i in self.keep])
+            there = theirs[..., 3].any((1, 2))
+            styles.append(styles[0].copy())  # in 3D what it lacks, and riders
+            styles[-1][: len(there)][there] = theirs[there]
+            self.drawn.append(int(there.sum()))
+        return np.concatenate(styles)
 
-    def _scenery(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _scenery(self, n: int, empty: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         draw = self.draw
         picture, place = backgrounds(draw, n)
         rows = (draw.uniform(n) < PAINTED).nonzero()[:, 0]
@@ -165,13 +186,37 @@ class VariedWorld(World):
             mine = rows[key == k]
             picture[mine] = PAINTERS[KEYS[k]](draw, len(mine))
             place[mine] = torch.tensor([len(PALETTES) + k, 0], device=draw.device)
+        rows = (empty & (draw.uniform(n) < CLOSE)).nonzero()[:, 0]
+        picture[rows] = self._close(picture[rows])
         return picture, place
+
+    def _close(self, picture: torch.Tensor) -> torch.Tensor:
+        """Pictures [n,3,H,W] with some things in front, each larger than the picture is high."""
+        n, draw = len(picture), self.draw
+        x = torch.arange(WIDTH, device=picture.device) + 0.5
+        y = torch.arange(HEIGHT, device=picture.device) + 0.5
+        for _ in range(CLOSE_THINGS if n else 0):
+            which = draw.integers(n, 0, self.rows) + self._style(n)
+            cut = self._recolour(self.atlas[0, which])
+            half = HEIGHT / 2 * draw.uniform(n, 1, lo=NEAR[0], hi=NEAR[1])
+            flip = torch.where(draw.uniform(n, 1) < 0.5, -1.0, 1.0)
+            u = (x - WIDTH * draw.uniform(n, 1)) / half * flip
+            v = (y - HEIGHT * draw.uniform(n, 1)) / half
+            where = torch.stack(torch.broadcast_tensors(u[:, None], v[:, :, None]), -1)
+            layer = F.grid_sample(cut, where, align_corners=False)
+            picture = picture * (1 - layer[:, 3:]) + layer[:, :3]
+        return picture
 
     def _twins(self, second: torch.Tensor) -> torch.Tensor:
         return second & (self.draw.uniform(len(second)) < TWINS)
 
     def _style(self, n: int) -> torch.Tensor:
-        return (self.draw.uniform(n) < FLAT).long() * self.rows
+        return self.draw.choice(n, self._shares()) * self.rows
+
+    def _shares(self) -> list[float]:
+        """How often each style is drawn: 3D, flat, and each design as often as it has things to show."""
+        own, every = 1 - self.by_others * bool(self.designs), sum(self.drawn)
+        return [own * (1 - FLAT), own * FLAT, *((1 - own) * drawn / every for drawn in self.drawn)]
 
     def _recolour(self, cut: torch.Tensor) -> torch.Tensor:
         """A third of them with their channels shuffled besides."""

@@ -3,7 +3,7 @@
 From a few hundred pictures an encoder learns those by heart, and is sure and wrong about things it never saw. So here, beside all
 that VariedWorld does:
 
-- designs: half of the things are drawn by others, where their pictures are there (build_designs.py; without them in Fluent's two);
+- designs: half of the things are drawn by others, where their pictures are there (VariedWorld's `designs`);
 - bent: most are turned, sheared and bent like rubber; those that move one way keep facing it;
 - redrawn: some in two colours of a gradient, some filled with a texture, some with their details washed out, some with an outline;
 - cut: of some a part is missing.
@@ -11,53 +11,17 @@ that VariedWorld does:
 Only what a thing looks like changes, so this is for first frames: what moves how, and which way, stays as it is.
 """
 
-from pathlib import Path
-
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 from .backgrounds import fills
-from .scenes import CELL, COLUMNS
-from .varied import FILES, VariedWorld
+from .varied import VariedWorld
 
 BENT, GRADIENT, TEXTURE, WASHED, OUTLINED, CUT = 0.7, 0.12, 0.08, 0.12, 0.12, 0.1  # shares
-BY_OTHERS = 0.5  # of the things, where there are designs
 
 
 class WildWorld(VariedWorld):
-    """designs: a folder of atlases of build_designs.py, or None."""
-
-    def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0, designs: str | Path | None = None):
-        self.files = sorted(Path(designs).glob("*.webp")) if designs else []
-        if designs and not self.files:
-            raise FileNotFoundError(f"no atlas (*.webp) in {designs}: python -m svd_lab.mini.build_designs makes them")
-        super().__init__(device, things, seed)
-        own = 1 - BY_OTHERS if self.files else 1.0
-        drawn = [own * share for share in (0.6, 0.4)]  # 3D, flat
-        count = torch.tensor([d.sum().item() for d in self.drawn], dtype=torch.float)
-        self.styles = torch.tensor([*drawn, *(BY_OTHERS * count / count.sum()).tolist()] if self.files else drawn, device=device)
-        del self.drawn
-
-    def _cells(self) -> np.ndarray:
-        rows = super()._cells()
-        one = len(rows) // len(FILES)
-        cells, self.drawn = [rows], []
-        for file in self.files:
-            with Image.open(file) as atlas:
-                atlas = np.asarray(atlas.convert("RGBA"))
-            mine = rows[:one].copy()  # in 3D where the design lacks it
-            place = [(i // COLUMNS * CELL, i % COLUMNS * CELL) for i in self.keep]
-            theirs = np.stack([atlas[y : y + CELL, x : x + CELL] for y, x in place])
-            there = theirs[..., 3].any((1, 2))
-            mine[: len(theirs)][there] = theirs[there]
-            cells.append(mine)
-            self.drawn.append(there)
-        return np.concatenate(cells)
-
-    def _style(self, n: int) -> torch.Tensor:
-        return self.draw.choice(n, self.styles) * self.rows
+    by_others = 0.5
 
     def _recolour(self, cut: torch.Tensor) -> torch.Tensor:
         cut = redrawn(super()._recolour(cut), self.draw)
@@ -72,7 +36,10 @@ def bent(cut: torch.Tensor, draw) -> torch.Tensor:
     """Cut-outs [n,4,h,w] turned by up to 15 degrees, sheared, stretched, shifted a little, and bent by a smooth field."""
     n = len(cut)
     angle, shear = draw.uniform(n, lo=-0.26, hi=0.26), draw.uniform(n, lo=-0.2, hi=0.2)
-    wide, tall = draw.uniform(n, lo=0.9, hi=1.3), draw.uniform(n, lo=0.9, hi=1.3)  # what is looked at: larger is smaller
+    wide, tall = (
+        draw.uniform(n, lo=0.9, hi=1.3),
+        draw.uniform(n, lo=0.9, hi=1.3),
+    )  # what is looked at: larger is smaller
     c, s = angle.cos(), angle.sin()
     rows = torch.stack([torch.stack([c * wide, (shear - s) * tall], 1), torch.stack([s * wide, c * tall], 1)], 1)
     shift = draw.uniform(n, 2, 1, lo=-0.06, hi=0.06)
@@ -114,6 +81,8 @@ if __name__ == "__main__":
 
     from .scenes import sheet
 
-    world = WildWorld(seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0, designs=sys.argv[3] if len(sys.argv) > 3 else None)
+    world = WildWorld(
+        seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0, designs=sys.argv[3] if len(sys.argv) > 3 else None
+    )
     drawn = world.clips(60, two=0, nothing=0, at=torch.zeros(60, 1))
     sheet([torch.cat(list(part.video)) for part in (drawn[k : k + 5] for k in range(0, 60, 5))], sys.argv[1], range(5))

@@ -1,0 +1,133 @@
+"""Things as other hands draw them: the icon sets of build_designs, and the world of the image encoder's stage."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from svd_lab.mini import build_designs, wild
+from svd_lab.mini.build_designs import Design
+from svd_lab.mini.motion import DIRECTIONAL, KINDS
+from svd_lab.mini.scenes import CELL, COLUMNS, World, catalogue
+from svd_lab.mini.varied import VariedWorld
+from svd_lab.mini.wild import WildWorld, bent, missing, redrawn
+
+HELD_OUT = next(t for t in catalogue() if t["held_out"] and t["kind"] == "run")
+LEFT_HALF = '<rect x="0" y="4" width="8" height="8" fill="#f00"/><rect x="8" y="4" width="8" height="8" fill="#00f"/>'
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """An icon set as iconify packs one: a rocket by another of its names, a snail, a thing that is held out."""
+    folder = tmp_path_factory.mktemp("package")
+    names = ["rocket-ship", "snail", HELD_OUT["en"].replace(" ", "-"), "person-surfing"]
+    icons = dict(
+        prefix="streamline-emojis",
+        width=16,
+        height=16,
+        icons={name: dict(body=LEFT_HALF) for name in names},
+        aliases=dict(rocket=dict(parent="rocket-ship"), ghost=dict(parent="not there")),
+    )
+    (folder / "icons.json").write_text(json.dumps(icons))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def designs(package, tmp_path_factory):
+    out = tmp_path_factory.mktemp("designs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["build_designs", str(out), str(package)])
+        build_designs.main()
+    return out
+
+
+def cell(atlas, name):
+    i = [t["en"] for t in catalogue()].index(name)
+    y, x = i // COLUMNS * CELL, i % COLUMNS * CELL
+    return np.asarray(atlas)[y : y + CELL, x : x + CELL].astype(int)
+
+
+def test_a_design_finds_things_by_what_it_calls_them(package):
+    design = Design(package)
+    find = lambda en: design.find(next(t for t in catalogue() if t["en"] == en))  # noqa: E731
+    assert find("rocket") == "rocket-ship" and find("snail") == "snail" and find("ghost") is None
+    design.by_code = {"1f680": "snail"}  # where a set says which character an icon is, that counts
+    assert find("rocket") == "snail" and find("snail") is None
+
+
+def test_an_atlas_has_the_known_things_of_a_design_facing_left_and_no_other(designs):
+    atlas = Image.open(designs / "streamline-emojis.webp").convert("RGBA")
+    rocket, snail = cell(atlas, "rocket"), cell(atlas, "snail")
+    middle = CELL // 2
+    assert rocket[middle, 20, 0] > 200 > 60 > rocket[middle, 20, 2], "red on its left, as it was drawn"
+    assert snail[middle, 20, 2] > 200 > 60 > snail[middle, 20, 0], "this design's snail looks the other way: mirrored"
+    assert not cell(atlas, HELD_OUT["en"])[..., 3].any() and not cell(atlas, "ghost")[..., 3].any()
+    assert not cell(atlas, "person surfing")[..., 3].any(), "the way it faces cannot be told"
+
+
+def test_every_exception_names_a_known_thing_that_faces_some_way():
+    directed = {t["en"] for t in catalogue() if t["kind"] in DIRECTIONAL and not t["held_out"]}
+    for design, names in (build_designs.MIRRORED | build_designs.UNLIKE).items():
+        assert set(names) <= directed, design
+
+
+def test_a_world_shows_a_design_where_it_has_the_thing(designs):
+    world = VariedWorld(designs=designs)
+    rocket, ghost = (world.keep.index([t["en"] for t in catalogue()].index(n)) for n in ("rocket", "ghost"))
+    theirs = world.atlas[0, 2 * world.rows :]
+    assert len(theirs) == world.rows and torch.equal(theirs[ghost], world.atlas[0, ghost]), "in 3D what it lacks"
+    assert not torch.equal(theirs[rocket], world.atlas[0, rocket])
+    assert world._shares() == pytest.approx([0.45, 0.3, 0.25]) and VariedWorld()._shares() == pytest.approx([0.6, 0.4])
+    styles = world._style(4000).div(world.rows, rounding_mode="floor").bincount() / 4000
+    assert styles.tolist() == pytest.approx([0.45, 0.3, 0.25], abs=0.03)
+
+
+def test_a_folder_without_designs_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no atlas \(\*.webp\) in .*build_designs"):
+        WildWorld(designs=tmp_path)
+
+
+def test_what_moves_how_and_which_way_stays_as_it_is():
+    """Mirrored after all that is done to it, a thing that faces right is one that faces left: 80 trains, both ways."""
+    world = WildWorld(seed=4)
+    train = next(i for i in world.keep if catalogue()[i]["en"] == "high-speed train")
+    clips = world.clips(80, two=0, nothing=0, only=[train] * 80, at=torch.zeros(80, 1))
+    assert clips.kind[:, 0].eq(list(KINDS).index("drive")).all() and set(clips.facing.tolist()) == {-1, 1}
+    # Its nose is low and its tail high: above its middle, most of it lies away from where it faces.
+    x = torch.linspace(-1, 1, clips.alpha.shape[-1])
+    shift = []
+    for alpha, facing in zip(clips.alpha[:, 0], clips.facing.tolist(), strict=True):
+        rows = alpha.sum(1)
+        top = alpha[: int((rows.cumsum(0) < 0.4 * rows.sum()).sum())]
+        centre = lambda a: (a * x).sum() / a.sum().clamp(min=1)  # noqa: E731
+        shift.append(facing * (centre(top) - centre(alpha)).item())
+    assert np.mean(np.array(shift) > 0) > 0.8
+
+
+@pytest.mark.parametrize("how", [bent, redrawn, missing])
+def test_a_share_of_the_things_changes_and_stays_a_cut_out(how, monkeypatch):
+    world = World(seed=2)
+    cut = world.atlas[0, :64].clone()
+    out = how(cut, world.draw)
+    changed = (out - cut).abs().amax((1, 2, 3)) > 0.05
+    assert out.shape == cut.shape and 0 < changed.float().mean() < 1 and torch.isfinite(out).all()
+    assert (out[:, :3] <= out[:, 3:] + 1e-3).all() and out.min() >= -1e-4 and out.max() <= 1 + 1e-3, "premultiplied"
+    for share in ("BENT", "GRADIENT", "TEXTURE", "WASHED", "OUTLINED", "CUT"):
+        monkeypatch.setattr(wild, share, 0)
+    assert torch.equal(how(cut, world.draw), cut)
+
+
+def test_pictures_without_a_thing_may_be_close_ups_and_others_never_are(monkeypatch):
+    world = VariedWorld(seed=8)
+    drawn = []
+    monkeypatch.setattr(world, "_close", lambda picture: drawn.append(len(picture)) or picture)
+    world.clips(60, nothing=1.0, at=torch.zeros(60, 1))
+    world.clips(60, nothing=0.0, at=torch.zeros(60, 1))
+    assert 10 < drawn[0] < 32 and drawn[1] == 0
+    monkeypatch.undo()
+    before = torch.full((6, 3, 128, 224), 0.5)
+    after = world._close(before)
+    assert after.shape == before.shape and ((after - before).abs().amax(1) > 0.02).float().mean() > 0.5, "they fill it"
+    assert 0 <= after.min() and after.max() <= 1
