@@ -258,8 +258,8 @@ print("vector of", len(mine), "numbers")
 show(grid(list(others.values()), [f"{name} {value:.2f}" for name, value in alike.items()], columns=4))
 
 # %% [markdown] lang="ko" id="unet-text"
-# 어둡게만 한 그림은 1에 가깝고, 다른 물건이 든 그림은 훨씬 낮아요. 뒤집은 그림은 그 사이예요. 미니의 CLIP은 무엇이 어느 쪽으로 움직일지 알아내려고 배워서,
-# 보는 방향까지 벡터에 담거든요. **유넷**은 이 벡터를 보고 무엇이 움직여야 하는지 알게 돼요. 유넷이 받는 것은 네 가지예요.
+# 어둡게만 한 그림은 1에 가깝고, 다른 물건이 든 그림은 훨씬 낮아요. 같은 로켓인데도 뒤집은 그림은 다른 물건만큼 낮아요. 미니의 CLIP은 무엇이 어느 쪽으로 움직일지만
+# 배웠거든요. 미니에게 반대로 날아갈 로켓은 다른 답이에요. **유넷**은 이 벡터를 보고 무엇이 움직여야 하는지 알게 돼요. 유넷이 받는 것은 네 가지예요.
 #
 # - 잡음 섞인 영상의 잠재값과, 그 옆에 나란히 놓은 **준 그림의 잠재값**(그래서 입력 채널이 두 배)
 # - CLIP 벡터
@@ -270,9 +270,9 @@ show(grid(list(others.values()), [f"{name} {value:.2f}" for name, value in alike
 # 하나씩 따로 그리는 모델이라면 가운데 말고는 0이어야 해요.
 
 # %% [markdown] lang="en" id="unet-text"
-# A darker picture of the same thing stays close to 1; pictures of other things score much lower. The mirror image lies between:
-# the mini's CLIP has learnt to tell what will move and which way, so its vector holds the direction, too. From this vector the
-# **UNet** learns what there is to move. The UNet is given four things:
+# A darker picture of the same thing stays close to 1; pictures of other things score much lower. The mirror image is the same rocket
+# and yet as low as another thing: all that the mini's CLIP has learnt is how something will move and which way, and a rocket that
+# will fly the other way is another answer. From this vector the **UNet** learns what there is to move. The UNet is given four things:
 #
 # - the latents of the noisy video, and beside them **the latents of the given picture** (hence twice the channels)
 # - CLIP's vector

@@ -388,12 +388,12 @@ together
 # | 그림 | 미니가 하는 일 | 왜 |
 # |---|---|---|
 # | 물건 하나, 움직일 자리가 있음 | 물건이 움직여요. 풀밭처럼 무늬가 잔 배경은 흐려져서 dB가 낮아요 | 이런 그림을 배웠어요 |
-# | 너무 가까움 | 모양은 잘 지켜요. 하지만 갈 자리가 없어요 | 배울 때 물건이 화면 안에 다 들어 있었어요 |
+# | 너무 가까움 | 모양은 잘 지켜요. 하지만 물건은 가만있고 카메라만 다가가요 | 배울 때 물건이 화면 안에 다 들어 있었어요 |
 # | 너무 작음 | 점처럼 흐려져요 | 잠재값 한 칸이 8×8픽셀이라 몇 칸밖에 안 돼요 |
 # | 물건 여럿 | 한꺼번에 움직이려다 뒤섞여요 | 하나만 움직이는 영상을 배웠어요 |
 # | 물건 없음 | 카메라만 조금 다가가요 | 풍경은 그렇게 배웠어요. 잘못이 아니에요 |
 # | 선으로 그린 그림 | 가는 선이 흐려져요 | VAE가 가는 무늬를 못 지켜요 |
-# | 사진 | 사진인 채로 일렁이기만 해요 | 사진은 한 장도 배우지 않았어요 |
+# | 사진 | 사진인 채로 조금 다가가거나 일렁이기만 해요 | 사진은 한 장도 배우지 않았어요 |
 # | 글자 | 첫 프레임부터 뭉개져요. dB가 아주 낮아요 | 글자도 가는 무늬예요. 배운 적도 없고요 |
 #
 # 첫 프레임의 dB는 거의 VAE가 정해요. 여기서 이미 무너진 그림은 아무리 단계를 늘려도 돌아오지 않아요. 그래서 영상을 만들기 전에 1강의 방법으로 줄였다가 펼쳐 보면
@@ -413,12 +413,12 @@ together
 # | picture | what the mini does | why |
 # |---|---|---|
 # | one thing with room to move | the thing moves; a fine-patterned background, such as a meadow, blurs and lowers the dB | it has learnt such pictures |
-# | too near | keeps its shape well, but has nowhere to go | in training a thing was whole and inside the frame |
+# | too near | keeps its shape well, but only the camera closes in | in training a thing was whole and inside the frame |
 # | too small | fades into a blot | one cell of latents is 8×8 pixels, so it has a few cells only |
 # | several things | wants to move all at once and mixes them up | it has learnt videos in which one thing moves |
 # | no thing | only the camera comes a little closer | that is how it learnt landscapes; it is no fault |
 # | a line drawing | thin lines blur | the VAE cannot keep thin patterns |
-# | a photograph | stays a photograph that wobbles | it has never learnt from one |
+# | a photograph | stays a photograph that comes a little nearer, or wobbles | it has never learnt from one |
 # | letters | smears from the first frame on; the dB are very low | letters are thin patterns, too, and it has learnt none |
 #
 # The dB of the first frame are mostly the VAE's doing. A picture that is in ruins there does not come back, however many steps you take.
