@@ -276,7 +276,7 @@ def test_the_varied_world_looks_different_but_moves_the_same(varied):
     assert len(clips) >= 4
     assert (moved[:, 0] + 0.042 * 6).abs().max() < 0.05, "a car drives 0.042 of its height a frame, the way it faces"
     assert set(clips.thing[:, 0].tolist()) == {CAR}
-    solid, flat = (varied.atlas[0, varied.keep.index(CAR) + style * varied.rows] for style in (0, 1))
+    solid, flat = (varied._cut(0, varied.keep.index(CAR) + style * varied.rows) for style in (0, 1))
     overlap = (solid[3] * flat[3]).sum() / torch.maximum(solid[3], flat[3]).sum()
     assert overlap > 0.8, "the two styles draw the same outline, facing the same way"
     assert (solid[:3] - flat[:3]).abs().mean() > 0.02, "but not the same picture"

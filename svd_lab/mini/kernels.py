@@ -397,9 +397,6 @@ class LinearFn(torch.autograd.Function):
         return (d @ w).view(x.shape), d.t() @ x.reshape(-1, x.shape[-1]), colsum(d, 1, *d.shape)[0].to(d.dtype)
 
 
-FORCE = os.environ.get("TRITON_INTERPRET") == "1"  # run the kernels' code on a CPU, to test it
-
-
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # runs the kernels' code on a CPU, to test it
 
 

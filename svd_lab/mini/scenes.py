@@ -132,7 +132,7 @@ class World:
         self.directional, self.tall = flags(DIRECTIONAL), flags(TALL)
 
     def on(self, device, seed: int) -> "World":
-        """This world on a device and with draws of its own; its tables (0.8 GB) are shared where they lie there already."""
+        """This world on a device and with draws of its own; its tables are shared where they lie there already."""
         other = copy.copy(self)
         for key, value in vars(self).items():
             if isinstance(value, torch.Tensor):
@@ -143,6 +143,10 @@ class World:
     def _cells(self) -> np.ndarray:
         """The rows of the atlas, uint8 [m,112,112,4]."""
         return np.stack([_cell(i) for i in self.keep])
+
+    def _cut(self, level, row) -> torch.Tensor:
+        """Cut-outs [n,4,112,112], 0..1, colours premultiplied; level: 1 for small sizes."""
+        return self.atlas[level, row]
 
     def _unknown(self, n: int) -> torch.Tensor:
         """Cut-outs [n,4,112,112] of random shape and texture: things without a natural motion."""
@@ -247,7 +251,7 @@ class World:
                 0.75 if j else 1.0
             )
             tall = torch.where(twins, tall.clamp(max=80) if j == 0 else height, tall)
-            cut = self._recolour(self.atlas[(tall < 60).long(), which[:, j] + self._style(n)])
+            cut = self._recolour(self._cut((tall < 60).long(), which[:, j] + self._style(n)))
             if j == 0:
                 cut, height = torch.where(empty[:, None, None, None], unknown, cut), tall
             else:

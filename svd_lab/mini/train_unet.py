@@ -147,7 +147,8 @@ def unseen_error(unet, clip, bank: Bank, n: int) -> float:
 def other_processes(args, world: World, rank: int, device: str, batch: int) -> Ahead | None:
     """Workers that draw batches of clips for a Bank; None if it has to draw its own."""
     workers = args.workers if args.workers >= 0 else spare_cores() if device != "cpu" else 0
-    need = 2**30 + workers * 2**26  # the world's tables, and four parts on their way from each
+    tables = sum(t.nbytes for t in vars(world).values() if isinstance(t, torch.Tensor))
+    need = 1.2 * tables + workers * 2**26  # these are shared, and four parts are on their way from each
     if workers and shared_memory() < need:
         print(
             f"rank {rank}: /dev/shm is too small for {workers} workers ({need / 2**30:.1f} GiB), so there are none",
