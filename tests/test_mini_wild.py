@@ -1,17 +1,18 @@
 """Things as other hands draw them: the icon sets of build_designs, and the world of the image encoder's stage."""
 
 import json
+from random import Random
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from svd_lab.mini import build_designs, wild
+from svd_lab.mini import build_designs, invented, wild
 from svd_lab.mini.build_designs import Design
 from svd_lab.mini.motion import DIRECTIONAL, KINDS
 from svd_lab.mini.scenes import CELL, COLUMNS, World, catalogue
-from svd_lab.mini.varied import VariedWorld
+from svd_lab.mini.varied import INVENTED, VariedWorld
 from svd_lab.mini.wild import WildWorld, bent, missing, redrawn
 
 HELD_OUT = next(t for t in catalogue() if t["held_out"] and t["kind"] == "run")
@@ -131,3 +132,51 @@ def test_pictures_without_a_thing_may_be_close_ups_and_others_never_are(monkeypa
     after = world._close(before)
     assert after.shape == before.shape and ((after - before).abs().amax(1) > 0.02).float().mean() > 0.5, "they fill it"
     assert 0 <= after.min() and after.max() <= 1
+
+
+def where(page, colour):
+    """Mean place, in shares of the page, of the pixels of a colour."""
+    rows, columns = np.nonzero(
+        (np.abs(np.asarray(page)[..., :3].astype(int) - colour).max(-1) < 6) & (np.asarray(page)[..., 3] > 200)
+    )
+    return columns.mean() / page.width, rows.mean() / page.height
+
+
+@pytest.mark.parametrize("family", invented.FAMILIES, ids=lambda f: f.__name__)
+def test_invented_things_are_whole_pictures_of_a_known_kind_and_never_the_same(family):
+    thing = next(t for t in catalogue() if t["en"] == invented.FAMILIES[family])
+    assert not thing["held_out"]
+    pages = [invented.invent(family, Random(seed)) for seed in range(6)]
+    assert (
+        len({page.tobytes() for page in pages}) == 6
+        and pages[0].tobytes() == invented.invent(family, Random(0)).tobytes()
+    )
+    for page in pages:
+        alpha = np.asarray(page)[..., 3] > 128
+        assert 0.04 < alpha.mean() < 0.6
+        rim = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])
+        assert rim.mean() < 0.1, "cut off by the page's edge"
+
+
+def test_invented_things_face_left_and_rockets_up_to_the_right():
+    for seed in range(12):
+        for family in (invented.car, invented.truck, invented.bus):
+            pen = invented.Pen(Random(seed))
+            family(pen)
+            assert where(pen.page, (255, 235, 150))[0] < 0.2, "headlights"
+        pen = invented.Pen(Random(seed))
+        invented.rocket(pen)
+        x, y = where(pen.page, (255, 165, 45))
+        assert x < 0.42 and y > 0.58, "the flame is down on the left"
+
+
+def test_a_share_of_the_varied_world_is_invented_and_moves_as_its_kind_does():
+    world = VariedWorld(seed=3)
+    cells, like = invented.cells(INVENTED, 2)
+    assert cells.shape == (2, INVENTED, CELL, CELL, 4) and not np.array_equal(cells[0], cells[1])
+    theirs = slice(world.rows - INVENTED, world.rows)
+    assert world.ids[theirs].tolist() == list(like)
+    assert world.kinds[theirs].tolist() == [list(KINDS).index(catalogue()[i]["kind"]) for i in like]
+    assert (world.weights[theirs].sum() / world.weights.sum()).item() == pytest.approx(VariedWorld.invented)
+    shown = (world._cut(0, torch.arange(world.rows)[theirs])[:, 3] > 0.5).float().mean((1, 2))
+    assert shown.min() > 0.05

@@ -10,6 +10,7 @@ What moves how stays exactly as it is there; only what is to be seen changes, so
 - camouflage: a seventh of the things that move are drawn towards the colour of the background under them. Version 2 of the
   weights took such pictures for ones without a thing, and closed in with the camera (docs/mini.md);
 - softness: a third of the clips are slightly blurred as a whole, as the text mini's pictures are, frame 0 like all others;
+- invented things: 8% are animals, vehicles, boats and plants of chance shapes (invented.py), which move as their kind does;
 - riders: 4% of the clips show someone on a mount, which moves as the mount does, the way the mount faces;
 - twins: a third of the clips with two things show the same thing twice, side by side, each facing a way of its own;
 - what version 2 took the wrong way (HARD) comes twice as often.
@@ -28,6 +29,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch.utils.data import IterableDataset, get_worker_info
 
+from . import invented
 from .backgrounds import HEIGHT, PALETTES, WIDTH, backgrounds
 from .motion import INDEX
 from .places import PAINTERS
@@ -43,6 +45,7 @@ CLOSE, NEAR, CLOSE_THINGS = (
     4,
 )  # share of empty pictures; their things' size in heights of the picture; how many
 RIDERS = 150  # pairs of a rider and a mount, each in both styles
+INVENTED = 308  # things, and others in each style
 KEYS = list(PAINTERS)
 # Fine lights are what version 2 smears; plain colours are easy and many.
 PLACE_WEIGHTS = [3.0 if k in ("aerial", "city night") else 0.35 if k.startswith("plain") else 1.0 for k in KEYS]
@@ -145,37 +148,39 @@ class VariedWorld(World):
 
     stretch = 0.25
     by_others = 0.25  # share of the things, where there are designs
+    invented = 0.08  # share of the things
 
     def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0, designs: str | Path = ""):
         self.designs = sorted(Path(designs).resolve().glob("*.webp")) if designs else []
         if designs and not self.designs:
             raise FileNotFoundError(f"no atlas (*.webp) in {designs}: python -m svd_lab.mini.build_designs makes them")
-        self.mounted, mounts = mounted_cells()
-        if things == "held_out":  # riders and mounts are known things
-            self.mounted, mounts = self.mounted[:, :0], ()
+        # Rows behind the catalogue's: cells [styles,n,112,112,4], the catalogue's index of what moves so, their share.
+        riders, made = mounted_cells(), invented.cells(INVENTED, len(FILES) + len(self.designs))
+        self.extra = [(*riders, RIDING), (*made, self.invented)]
+        if things == "held_out":  # riders and mounts are known things, and so are those that others stand for
+            self.extra = []
         super().__init__(device, things, seed)
-        del self.mounted  # in the atlas by now; 25 MB less to send to each process that renders
-        self.atlas = (self.atlas * 255).round().to(torch.uint8)  # 0.2 GB instead of 0.8, and 0.1 for each design
-        self.rows = len(self.keep) + len(mounts)  # of one style
+        self.atlas = (self.atlas * 255).round().to(torch.uint8)  # 0.3 GB instead of 1.1, and 0.1 for each design
         hard = torch.tensor([catalogue()[i]["en"] in HARD for i in self.keep], device=device)
         self.weights = torch.where(hard, 2.0, 1.0) * self.weights
-        if mounts:
-            one = RIDING / (1 - RIDING) * self.weights.sum() / len(mounts)
-            self.weights = torch.cat([self.weights, one.expand(len(mounts))])
-            ids = torch.tensor(mounts, device=device)
-            kinds = torch.tensor([INDEX[catalogue()[i]["kind"]] for i in mounts], device=device)
-            self.ids, self.kinds = torch.cat([self.ids, ids]), torch.cat([self.kinds, kinds])
+        alone = self.weights.sum() / (1 - sum(share for *_, share in self.extra))
+        for _, like, share in self.extra:
+            self.weights = torch.cat([self.weights, (share * alone / len(like)).expand(len(like))])
+            self.ids = torch.cat([self.ids, torch.tensor(like, device=device)])
+            kinds = [INDEX[catalogue()[i]["kind"]] for i in like]
+            self.kinds = torch.cat([self.kinds, torch.tensor(kinds, device=device)])
+        self.rows = len(self.kinds)  # of one style
+        del self.extra  # in the atlas by now; less to send to each process that renders
 
     def _cells(self) -> np.ndarray:
-        alone = [[np.asarray(cutout(i, file)) for i in self.keep] for file in FILES]
-        styles = [np.concatenate(both) for both in zip(alone, self.mounted, strict=True)]
-        self.drawn = []  # how many things each design has
-        for file in self.designs:
+        styles, self.drawn = [], []  # drawn: how many things each style has
+        for k, file in enumerate((*FILES, *self.designs)):
             theirs = np.array([np.asarray(cutout(i, file)) for i in self.keep])
             there = theirs[..., 3].any((1, 2))
-            styles.append(styles[0].copy())  # in 3D what it lacks, and riders
-            styles[-1][: len(there)][there] = theirs[there]
+            if k:
+                theirs[~there] = styles[0][: len(theirs)][~there]  # in 3D what it lacks
             self.drawn.append(int(there.sum()))
+            styles.append(np.concatenate([theirs, *(cells[k % len(cells)] for cells, *_ in self.extra)]))
         return np.concatenate(styles)
 
     def _cut(self, level, row) -> torch.Tensor:
@@ -219,8 +224,9 @@ class VariedWorld(World):
 
     def _shares(self) -> list[float]:
         """How often each style is drawn: 3D, flat, and each design as often as it has things to show."""
-        own, every = 1 - self.by_others * bool(self.designs), sum(self.drawn)
-        return [own * (1 - FLAT), own * FLAT, *((1 - own) * drawn / every for drawn in self.drawn)]
+        theirs = self.drawn[len(FILES) :]
+        own = 1 - self.by_others * bool(theirs)
+        return [own * (1 - FLAT), own * FLAT, *((1 - own) * drawn / sum(theirs) for drawn in theirs)]
 
     def _recolour(self, cut: torch.Tensor) -> torch.Tensor:
         """A third of them with their channels shuffled besides."""

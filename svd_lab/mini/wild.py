@@ -22,6 +22,7 @@ BENT, GRADIENT, TEXTURE, WASHED, OUTLINED, CUT = 0.7, 0.12, 0.08, 0.12, 0.12, 0.
 
 class WildWorld(VariedWorld):
     by_others = 0.5
+    invented = 0.2
 
     def _recolour(self, cut: torch.Tensor) -> torch.Tensor:
         cut = redrawn(super()._recolour(cut), self.draw)
