@@ -387,6 +387,7 @@ def test_a_finished_run_is_not_run_again_when_a_scheduler_asks_twice(tmp_path, m
         "version": svd_lab.__version__,
         "threads": 1,
         "gpus": None,
+        "attempt": "first",
     }
     made = tmp_path / "made"
     made.mkdir()
@@ -395,6 +396,14 @@ def test_a_finished_run_is_not_run_again_when_a_scheduler_asks_twice(tmp_path, m
     monkeypatch.setattr(work, "_run", lambda *_: pytest.fail("it ran again"))
     assert work.carry_out(task) == done
     assert read_finished(store, [task["folder"]]) == {task["folder"]: done}
+    failed = work.failure(task, "no luck")
+    publish(store, task["folder"], made, failed)
+    assert work.carry_out(task) == failed, (
+        "its record was lost with the worker that had it, before anyone had fetched it"
+    )
+    again = []
+    monkeypatch.setattr(work, "_run", lambda *_: again.append(1) or (made, {"status": "done"}))
+    assert work.carry_out(task | {"attempt": "second"})["status"] == "done" and again, "--resume tries it again"
     monkeypatch.undo()
     assert "install it" in work.carry_out(task | {"key": "other", "version": "0"})["message"]
     gone = work.carry_out(task | {"key": "other", "notebook": "none"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -80,6 +81,7 @@ def _run(
     missing = [run for run in plan.runs if run.folder not in records]
     progress = Progress(Counter(run.lesson for run in missing), len(records))
     common = {"out": store.address, "timeout": timeout, "version": svd_lab.__version__, "threads": None, "gpus": None}
+    common["attempt"] = uuid.uuid4().hex  # what fails in this one is not tried again before the next one
     tasks = [asdict(run) | common for run in missing]
     written = time.monotonic()
     slots = 0

@@ -38,14 +38,17 @@ def carry_out(task: dict[str, Any]) -> dict[str, Any]:
     """Carry out a run and return its record, which also lies in the store.
 
     task: a Run's fields, and "out" (the store's address), "timeout" (seconds), "threads" (of the run, None: as the worker's
-    environment says), "gpus" (of this machine, one is the worker's; None: as the environment says), "version" (of svd_lab).
-    A run that has ended well before is not run again. Never raises for what goes wrong in a run: that is a record, too.
+    environment says), "gpus" (of this machine, one is the worker's; None: as the environment says), "version" (of svd_lab),
+    "attempt" (the same for all runs that one command started).
+    A run that has ended well before is not run again, nor one that has failed in this attempt: Dask asks again for a record that
+    was lost with its worker. Never raises for what goes wrong in a run: that is a record, too.
     """
     try:
         store = open_store(task["out"])
         record = read_record(store, task["folder"])
-        if record and record["key"] == task["key"] and record["status"] == "done":
-            return record
+        if record and record["key"] == task["key"]:
+            if record["status"] == "done" or record.get("attempt") == task["attempt"]:
+                return record
         return _run_and_publish(task, store)
     except Stopped:
         raise
@@ -61,7 +64,7 @@ def failure(task: dict[str, Any], message: str, cell: str | None = None) -> dict
 def _record(task: dict[str, Any], **more: Any) -> dict[str, Any]:
     more["message"] = (more.get("message") or "")[:_MESSAGE]
     return {
-        **{name: task[name] for name in ("key", "student", "lesson", "folder", "parameters")},
+        **{name: task[name] for name in ("key", "student", "lesson", "folder", "parameters", "attempt")},
         "files": {},
         "clips": [],
         "cell": None,
