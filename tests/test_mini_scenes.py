@@ -335,12 +335,12 @@ def test_softness_blurs_whole_clips_alike(varied, shares):
         bucket=127, fps=7, two=0, nothing=0, only=[CAR, BALLOON] * 3, at=torch.tensor([0, 5, 9]).expand(6, 3)
     )
     shares()
-    sharp = render(varied, 7, 6, **settings)
+    sharp = render(varied, 8, 6, **settings)
     shares(SOFT=1.0)
-    soft = render(varied, 7, 6, **settings)
+    soft = render(varied, 8, 6, **settings)
     edges = lambda v: v.diff(dim=-1).square().mean((2, 3, 4))  # noqa: E731
     ratio = edges(soft.video) / edges(sharp.video)
-    assert (ratio < 0.97).all() and (ratio > 0.15).all()
+    assert (ratio < 0.97).all() and (ratio > 0.2).all()
     assert (ratio.std(1) < 0.05).all(), "the first frame like the rest"
     bare = (soft.alpha == 0)[:, :, None]
     assert ((soft.video - soft.background[:, None]).abs() * bare).max() < 1e-3, "the background too"

@@ -18,12 +18,13 @@ import torch.nn.functional as F
 from svd_lab.mini import train_unet
 from svd_lab.mini.models import LATENT, make_unet, make_vae
 from svd_lab.mini.optim import Optimiser, orthogonal
+from svd_lab.mini.renderer import Rendered, Renderer, render
 from svd_lab.mini.rewrites import rewrite
 from svd_lab.mini.scenes import FRAMES, World
 from svd_lab.mini.stretch import Ahead, load_parts, shared_memory
 from svd_lab.mini.train import COMMON, UNET
 from svd_lab.mini.train_unet import Bank, sigmas
-from svd_lab.mini.varied import Rendered, Renderer, VariedWorld, render
+from svd_lab.mini.varied import VariedWorld
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -240,6 +241,8 @@ def test_a_frozen_encoder_stays_to_the_bit_and_a_confused_unet_sees_the_embeddin
     before, after = load_parts(weights), load_parts(tmp_path / "unet.pt")
     assert all(torch.equal(v, after["clip"][k]) for k, v in before["clip"].items())
     assert any(not torch.equal(v, after["unet"][k]) for k, v in before["unet"].items())
+    with pytest.raises(SystemExit, match="give --weights"):
+        train_unet.train(unet_settings(tmp_path, freeze=1))
 
 
 def test_a_worker_that_fails_ends_training_and_says_why(world, tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ Noto is left out as a whole: it is the other hand that outside.py measures with.
 """
 
 import argparse
-import io
 import json
 import re
 import unicodedata
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from .build_things import CELL, COLUMNS, fit
+from .build_things import drawn, fit, save_atlas
 from .scenes import catalogue
 
 # Of things whose motion has a direction: drawn to face the other way than Fluent's; and not from the side, or so that the way
@@ -80,8 +79,6 @@ class Design:
         return next((n for n in names if n), None)
 
     def draw(self, thing: dict) -> Image.Image | None:
-        import resvg_py
-
         name = self.find(thing)
         if name is None or thing["en"] in UNLIKE.get(self.name, ()):
             return None
@@ -89,7 +86,7 @@ class Design:
         width, height = icon.get("width", self.size[0]), icon.get("height", self.size[1])
         view = f"{icon.get('left', 0)} {icon.get('top', 0)} {width} {height}"
         svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{view}" width="256" height="256">{icon["body"]}</svg>'
-        picture = fit(Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=256, height=256)))))
+        picture = fit(drawn(svg))
         return ImageOps.mirror(picture) if thing["en"] in MIRRORED.get(self.name, ()) else picture
 
 
@@ -99,16 +96,11 @@ def main() -> None:
     parser.add_argument("packages", type=Path, nargs="+", help="unpacked iconify packages")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    things = catalogue()
     for package in args.packages:
-        design, drawn = Design(package), 0
-        atlas = Image.new("RGBA", (COLUMNS * CELL, -(-len(things) // COLUMNS) * CELL))
-        for i, thing in enumerate(things):
-            if not thing["held_out"] and (picture := design.draw(thing)) is not None:
-                atlas.paste(picture, (i % COLUMNS * CELL, i // COLUMNS * CELL))
-                drawn += 1
-        atlas.save(args.out / f"{design.name}.webp", quality=75, method=6)
-        print(design.name, drawn, "of", sum(not t["held_out"] for t in things), "known things")
+        design = Design(package)
+        cells = [None if thing["held_out"] else design.draw(thing) for thing in catalogue()]
+        save_atlas(cells, args.out / f"{design.name}.webp", quality=75)
+        print(design.name, sum(cell is not None for cell in cells), "of", len(cells), "things")
 
 
 if __name__ == "__main__":

@@ -106,16 +106,30 @@ def fit(picture: Image.Image) -> Image.Image:
     return cell
 
 
+def drawn(svg: str) -> Image.Image:
+    """An SVG as a picture of 256 pixels."""
+    import resvg_py
+
+    return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=256, height=256))))
+
+
+def save_atlas(cells: list[Image.Image | None], file: Path, quality: int) -> None:
+    """Cells side by side, COLUMNS in a row, as WebP; None leaves one empty."""
+    atlas = Image.new("RGBA", (COLUMNS * CELL, -(-len(cells) // COLUMNS) * CELL))
+    for i, cell in enumerate(cells):
+        if cell is not None:
+            atlas.paste(cell, (i % COLUMNS * CELL, i // COLUMNS * CELL))
+    atlas.save(file, quality=quality, method=6)
+
+
 def flat(folder: Path, otherwise: Path):
     """-> code -> the flat picture of it, 256 pixels, or the 3D one where there is none."""
-    import resvg_py
 
     def draw(code: str) -> Image.Image:
         file = folder / f"{code}.svg"
         if not file.exists():
             return Image.open(otherwise / f"{code}.webp")
-        svg = file.read_text(encoding="utf-8")
-        return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=256, height=256))))
+        return drawn(file.read_text(encoding="utf-8"))
 
     return draw
 
@@ -151,10 +165,7 @@ def main() -> None:
         ("things.webp", lambda code: Image.open(args.assets / f"{code}.webp")),
         ("flat.webp", flat(args.flat, args.assets)),
     ):
-        atlas = Image.new("RGBA", (COLUMNS * CELL, -(-len(rows) // COLUMNS) * CELL))
-        for i, r in enumerate(rows):
-            atlas.paste(fit(draw(r["code"])), (i % COLUMNS * CELL, i // COLUMNS * CELL))
-        atlas.save(args.out / file, quality=88, method=6)
+        save_atlas([fit(draw(r["code"])) for r in rows], args.out / file, quality=88)
     lines = ",\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
     (args.out / "things.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     counts = {k: sum(r["kind"] == k for r in rows) for k in (*KINDS, "still")}

@@ -125,7 +125,7 @@ class World:
         self.draw = Draw(device, seed)
         self.kinds = torch.tensor([INDEX[catalogue()[i]["kind"]] for i in self.keep], device=device)
         self.ids = torch.tensor(self.keep, device=device)
-        self.atlas = as_atlas(self._cells(), device)
+        self.atlas = self._tables(self._cells(), device)
         members = torch.bincount(self.kinds, minlength=len(KINDS)).clamp(min=1)
         self.weights = (torch.tensor(list(KINDS.values()), device=device) / members)[self.kinds]
         flags = lambda names: torch.tensor([k in names for k in KINDS], device=device)  # noqa: E731
@@ -143,6 +143,10 @@ class World:
     def _cells(self) -> np.ndarray:
         """The rows of the atlas, uint8 [m,112,112,4]."""
         return np.stack([_cell(i) for i in self.keep])
+
+    def _tables(self, cells: np.ndarray, device) -> torch.Tensor:
+        """The atlas [2,m,4,112,112]: as_atlas."""
+        return as_atlas(cells, device)
 
     def _cut(self, level, row) -> torch.Tensor:
         """Cut-outs [n,4,112,112], 0..1, colours premultiplied; level: 1 for small sizes."""

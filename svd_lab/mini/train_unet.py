@@ -26,6 +26,7 @@ from torch import nn
 from .models import CLIP_MEAN, CLIP_STD, LATENT, clip_of, make_clip, make_unet, make_vae, zero_residuals
 from .motion import KINDS
 from .optim import Optimiser
+from .renderer import Rendered, Renderer, render
 from .rewrites import rewrite
 from .scenes import FRAMES, World
 from .stretch import (
@@ -41,7 +42,7 @@ from .stretch import (
     spare_cores,
     start,
 )
-from .varied import Rendered, Renderer, VariedWorld, render
+from .varied import VariedWorld
 
 H, W = 16, 28  # latent cells
 AT_ONCE = 8  # clips a worker draws at once: 29 a second on one core, where 64 at once need 5 GB and come at 19
@@ -165,6 +166,10 @@ def other_processes(args, world: World, rank: int, device: str, batch: int) -> A
 
 
 def train(args) -> None:
+    if args.freeze and not args.weights:
+        raise SystemExit(
+            "--freeze 1 keeps the image encoder of --weights, and there are none: give --weights, or leave it out"
+        )
     rank, _, device = start()
     began, batch = time.time(), min(64, args.prefill)
     world = VariedWorld(designs=args.designs)

@@ -16,34 +16,27 @@ What moves how stays exactly as it is there; only what is to be seen changes, so
 - what version 2 took the wrong way (HARD) comes twice as often.
 """
 
-import copy
-import ctypes
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch.utils.data import IterableDataset, get_worker_info
 
 from . import invented
 from .backgrounds import HEIGHT, PALETTES, WIDTH, backgrounds
 from .motion import INDEX
 from .places import PAINTERS
-from .scenes import CELL, Clips, World, catalogue, cutout
+from .scenes import CELL, Clips, World, as_atlas, catalogue, cutout
 from .text_scenes import INSIDE, SEAT, rider
 from .text_world import things
 
 FILES = ("things.webp", "flat.webp")
 FLAT, PAINTED, HIDDEN, SOFT, RIDING, TWINS = 0.4, 0.25, 1 / 7, 1 / 3, 0.04, 1 / 3  # shares, by the list above
-CLOSE, NEAR, CLOSE_THINGS = (
-    1 / 3,
-    (1.3, 4.0),
-    4,
-)  # share of empty pictures; their things' size in heights of the picture; how many
+CLOSE = 1 / 3  # share of the pictures without a thing
+NEAR, CLOSE_THINGS = (1.3, 4.0), 4  # the size of what is in them, in heights of the picture; how many
 RIDERS = 150  # pairs of a rider and a mount, each in both styles
 INVENTED = 308  # things, and others in each style
 KEYS = list(PAINTERS)
@@ -155,12 +148,11 @@ class VariedWorld(World):
         if designs and not self.designs:
             raise FileNotFoundError(f"no atlas (*.webp) in {designs}: python -m svd_lab.mini.build_designs makes them")
         # Rows behind the catalogue's: cells [styles,n,112,112,4], the catalogue's index of what moves so, their share.
-        riders, made = mounted_cells(), invented.cells(INVENTED, len(FILES) + len(self.designs))
-        self.extra = [(*riders, RIDING), (*made, self.invented)]
-        if things == "held_out":  # riders and mounts are known things, and so are those that others stand for
-            self.extra = []
+        self.extra = []
+        if things != "held_out":  # riders, mounts and what others stand for are known things
+            made = invented.cells(INVENTED, len(FILES) + len(self.designs))
+            self.extra = [(*mounted_cells(), RIDING), (*made, self.invented)]
         super().__init__(device, things, seed)
-        self.atlas = (self.atlas * 255).round().to(torch.uint8)  # 0.3 GB instead of 1.1, and 0.1 for each design
         hard = torch.tensor([catalogue()[i]["en"] in HARD for i in self.keep], device=device)
         self.weights = torch.where(hard, 2.0, 1.0) * self.weights
         alone = self.weights.sum() / (1 - sum(share for *_, share in self.extra))
@@ -182,6 +174,11 @@ class VariedWorld(World):
             self.drawn.append(int(there.sum()))
             styles.append(np.concatenate([theirs, *(cells[k % len(cells)] for cells, *_ in self.extra)]))
         return np.concatenate(styles)
+
+    def _tables(self, cells: np.ndarray, device) -> torch.Tensor:
+        """As bytes: 0.3 GB instead of 1.1, and 0.1 for each design; made piece by piece, so that it never takes more."""
+        pieces = (as_atlas(part, device) for part in np.array_split(cells, 16))
+        return torch.cat([(piece * 255).round().to(torch.uint8) for piece in pieces], 1)
 
     def _cut(self, level, row) -> torch.Tensor:
         return super()._cut(level, row).float() / 255
@@ -259,57 +256,6 @@ class VariedWorld(World):
             clips.alpha[rows] = softened(clips.alpha[rows], sigma)
             clips.background[rows] = softened(clips.background[rows], sigma)
         return clips
-
-
-class Rendered(NamedTuple):
-    """Clips as train_unet.Bank wants them, and small enough to travel from one process to another."""
-
-    video: torch.Tensor  # uint8 [n,T,3,128,224]
-    numbers: torch.Tensor  # [n,2]: fps - 1, motion_bucket_id
-    mask: torch.Tensor  # fp16 [n,1,1,16,28], by latent cell: where a thing is at any time
-    what: torch.Tensor  # [n,2]: index into KINDS (-1: none), facing
-
-
-@torch.no_grad()
-def render(world: World, n: int, **settings) -> Rendered:
-    """n clips of `world.clips(n, **settings)`."""
-    c = world.clips(n, **settings)
-    # one cell more all round; a moving camera counts a little everywhere
-    mask = F.max_pool2d(F.max_pool2d(c.alpha.amax(1, keepdim=True), 8), 3, 1, 1)
-    mask = torch.maximum(mask, c.camera.float()[:, None, None, None] * 0.35)[:, None]
-    return Rendered(
-        (c.video * 255).round().to(torch.uint8), torch.stack([c.fps - 1, c.bucket], 1), mask.half(),
-        torch.stack([c.kind[:, 0].clamp(min=-1), c.facing], 1),
-    )  # fmt: skip
-
-
-def keep_memory() -> None:
-    """Let this process keep what memory it frees, in large blocks too (glibc; elsewhere nothing happens).
-
-    Otherwise each large tensor is given back to the system and the next one comes from there again, page by page: half of the
-    time that drawing clips took (16 a second on one core, 29 with this).
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    mallopt(-4, 0)  # M_MMAP_MAX: no block of its own for a large tensor
-    mallopt(-1, 2**29)  # M_TRIM_THRESHOLD: what is free at the end stays, up to this (a worker then takes 1 to 2 GB)
-
-
-class Renderer(IterableDataset):
-    """Without end: n clips, drawn with a seed for each worker of a DataLoader. `world`: on the CPU; its own draws are not used."""
-
-    def __init__(self, world: World, n: int, seed: int, **settings):
-        self.world, self.n, self.seed, self.settings = copy.copy(world), n, seed, settings
-        self.world.draw = None  # what is left travels to each worker in some kB, since they share the tables' memory
-
-    def __iter__(self):
-        keep_memory()
-        world = self.world.on("cpu", self.seed + get_worker_info().id)
-        while True:
-            # Where it will travel anyhow: left in this process's memory for a while, it would break that into pieces.
-            yield Rendered(*(t.share_memory_() for t in render(world, self.n, **self.settings)))
 
 
 if __name__ == "__main__":

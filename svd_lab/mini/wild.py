@@ -37,10 +37,8 @@ def bent(cut: torch.Tensor, draw) -> torch.Tensor:
     """Cut-outs [n,4,h,w] turned by up to 15 degrees, sheared, stretched, shifted a little, and bent by a smooth field."""
     n = len(cut)
     angle, shear = draw.uniform(n, lo=-0.26, hi=0.26), draw.uniform(n, lo=-0.2, hi=0.2)
-    wide, tall = (
-        draw.uniform(n, lo=0.9, hi=1.3),
-        draw.uniform(n, lo=0.9, hi=1.3),
-    )  # what is looked at: larger is smaller
+    # How much of the cell is looked at: with more the thing is smaller.
+    wide, tall = draw.uniform(n, lo=0.9, hi=1.3), draw.uniform(n, lo=0.9, hi=1.3)
     c, s = angle.cos(), angle.sin()
     rows = torch.stack([torch.stack([c * wide, (shear - s) * tall], 1), torch.stack([s * wide, c * tall], 1)], 1)
     shift = draw.uniform(n, 2, 1, lo=-0.06, hi=0.06)
@@ -82,8 +80,7 @@ if __name__ == "__main__":
 
     from .scenes import sheet
 
-    world = WildWorld(
-        seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0, designs=sys.argv[3] if len(sys.argv) > 3 else None
-    )
+    file, seed, *designs = sys.argv[1:]  # python -m svd_lab.mini.wild SHEET.png SEED [DESIGNS]
+    world = WildWorld(seed=int(seed), designs=designs[0] if designs else "")
     drawn = world.clips(60, two=0, nothing=0, at=torch.zeros(60, 1))
-    sheet([torch.cat(list(part.video)) for part in (drawn[k : k + 5] for k in range(0, 60, 5))], sys.argv[1], range(5))
+    sheet([torch.cat(list(part.video)) for part in (drawn[k : k + 5] for k in range(0, 60, 5))], file, range(5))
