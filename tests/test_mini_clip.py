@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from svd_lab.mini import train_clip
+from svd_lab.mini.catalogue import catalogue
 from svd_lab.mini.motion import INDEX, KINDS
-from svd_lab.mini.scenes import World, catalogue
+from svd_lab.mini.scenes import World
 from svd_lab.mini.stretch import Ring
 from svd_lab.mini.train_clip import Centres, embed, first_frames, loss, on_plain
 

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 from svd_lab.mini import cost, evaluate, outside, report
+from svd_lab.mini.catalogue import catalogue
 from svd_lab.mini.measures import bucket_response, energy, grow, measure, psnr, spearman, summary, thing_pixels
-from svd_lab.mini.scenes import FRAMES, World, catalogue
+from svd_lab.mini.scenes import FRAMES, World
 
 ROCKET = next(i for i, t in enumerate(catalogue()) if t["code"] == "1f680")
 BALLOON = next(i for i, t in enumerate(catalogue()) if t["code"] == "1f388")

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from svd_lab.mini.backgrounds import PALETTES, SHAPES, Draw, backgrounds, painted_names
+from svd_lab.mini.catalogue import catalogue, cutout
 from svd_lab.mini.measures import centroid, energy, grow, travel
 from svd_lab.mini.motion import DIRECTIONAL, INDEX, KINDS
 from svd_lab.mini.places import PAINTERS
-from svd_lab.mini.scenes import FRAMES, World, catalogue, cutout
+from svd_lab.mini.scenes import FRAMES, World
 from svd_lab.mini.text_world import things
 from svd_lab.mini.varied import FILES, HARD, KEYS, RIDERS, RIDING, VariedWorld, camouflaged, mounted_cells, softened
 

@@ -10,8 +10,8 @@ import torch
 
 from svd_lab.mini import evaluate_text, words
 from svd_lab.mini.captions import CLASS_PROMPTS, caption, particle, plural
+from svd_lab.mini.catalogue import catalogue
 from svd_lab.mini.judge import Judge, judge_loss, look
-from svd_lab.mini.scenes import catalogue
 from svd_lab.mini.text_models import (
     encode_prompts,
     encode_text,

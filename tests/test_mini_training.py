@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from svd_lab.mini import train_unet
-from svd_lab.mini.models import LATENT, make_unet, make_vae
+from svd_lab.mini.models import LATENT, make_clip, make_unet, make_vae
 from svd_lab.mini.optim import Optimiser, orthogonal
 from svd_lab.mini.renderer import Rendered, Renderer, render
 from svd_lab.mini.rewrites import rewrite
@@ -218,31 +218,44 @@ def test_training_takes_the_clips_of_two_workers_and_leaves_no_process(world, tm
     assert "nan" not in "".join(steps) and nothing_left()
 
 
-def test_a_frozen_encoder_stays_to_the_bit_and_a_confused_unet_sees_the_embeddings_of_others(
-    world, tmp_path, monkeypatch
-):
-    """One step with each share of confused clips: the second clip of the batch sees the first one's embedding, or its own."""
+def test_a_frozen_encoder_stays_to_the_bit_and_where_it_is_doubted_another_one_answers(world, tmp_path, monkeypatch):
+    """One step without doubt, and one where all is doubted: the UNet sees what the one encoder answers, and the other."""
     monkeypatch.setattr(train_unet, "VariedWorld", lambda **_: world)
     monkeypatch.setattr(train_unet, "unseen_error", lambda *_: 0.0)
-    seen, real = [], train_unet.v_loss
+    seen, real, pictures, pixels = [], train_unet.v_loss, [], train_unet.clip_pixels
     monkeypatch.setattr(
         train_unet, "v_loss", lambda unet, x0, cond, e, *rest: seen.append(e.detach()) or real(unet, x0, cond, e, *rest)
     )
+    monkeypatch.setattr(train_unet, "clip_pixels", lambda p: pictures.append(p.clone()) or pixels(p))
     weights = str(Path(train_unet.__file__).parent / "weights")
-    settings = dict(weights=weights, workers=0, batch=2, bank=2, prefill=2, steps=1, blind=0.0, warm=1)
-    for confuse in (0.0, 1.0):
+    torch.manual_seed(1)
+    doubter, path = make_clip(), str(tmp_path / "doubter.pt")
+    torch.save(dict(clip=doubter.state_dict()), path)
+    settings = dict(weights=weights, workers=0, batch=2, bank=2, prefill=2, steps=1, blind=0.0, warm=1, freeze=1)
+    for doubt in (0.0, 1.0):
         torch.manual_seed(0)
-        train_unet.train(unet_settings(tmp_path, freeze=1, confuse=confuse, **settings))
+        train_unet.train(unet_settings(tmp_path, doubt=doubt, doubter=path if doubt else "", **settings))
     own, others = seen
-    given = own.abs().sum(1) > 0  # not dropped
-    assert (
-        given.all() and torch.allclose(others, own.roll(1, 0), atol=1e-4) and not torch.allclose(others, own, atol=0.1)
-    )
+    assert (own.abs().sum(1) > 0).all(), "none is dropped with these seeds"
+    with torch.no_grad():
+        theirs = doubter(pixel_values=pixels(pictures[-1])).image_embeds
+    assert torch.allclose(others, theirs, atol=1e-4) and not torch.allclose(own, theirs, atol=0.1)
     before, after = load_parts(weights), load_parts(tmp_path / "unet.pt")
     assert all(torch.equal(v, after["clip"][k]) for k, v in before["clip"].items())
     assert any(not torch.equal(v, after["unet"][k]) for k, v in before["unet"].items())
-    with pytest.raises(SystemExit, match="give --weights"):
-        train_unet.train(unet_settings(tmp_path, freeze=1))
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        (dict(freeze=1), "give --weights"),
+        (dict(doubt=0.3), "--doubt 0.3 and --doubter '' belong together"),
+        (dict(doubter="teacher.pt"), "--doubt 0 and --doubter 'teacher.pt' belong together"),
+    ],
+)
+def test_settings_that_need_each_other_are_refused_before_any_work(tmp_path, settings, words):
+    with pytest.raises(SystemExit, match=words):
+        train_unet.train(unet_settings(tmp_path, **settings))
 
 
 def test_a_worker_that_fails_ends_training_and_says_why(world, tmp_path, monkeypatch):

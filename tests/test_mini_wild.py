@@ -10,8 +10,9 @@ from PIL import Image
 
 from svd_lab.mini import build_designs, invented, wild
 from svd_lab.mini.build_designs import Design
+from svd_lab.mini.catalogue import CELL, COLUMNS, catalogue
 from svd_lab.mini.motion import DIRECTIONAL, KINDS
-from svd_lab.mini.scenes import CELL, COLUMNS, World, catalogue
+from svd_lab.mini.scenes import World
 from svd_lab.mini.varied import INVENTED, VariedWorld
 from svd_lab.mini.wild import WildWorld, bent, missing, redrawn
 

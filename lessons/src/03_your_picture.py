@@ -281,7 +281,7 @@ together
 # %% id="alpha"
 # ko| 미니가 배운 물건들이에요. 배경이 투명해요.
 # en| The things that the mini has learnt; nothing lies behind them.
-from svd_lab.mini.scenes import catalogue, cutout
+from svd_lab.mini.catalogue import catalogue, cutout
 
 names = [thing["en"] for thing in catalogue()]
 sky = ImageOps.colorize(Image.linear_gradient("L"), "#6fb1ee", "#6aa84f", mid="#e6f3f4")

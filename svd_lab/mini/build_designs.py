@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from .build_things import drawn, fit, save_atlas
-from .scenes import catalogue
+from .catalogue import catalogue
 
 # Of things whose motion has a direction: drawn to face the other way than Fluent's; and not from the side, or so that the way
 # cannot be told at a glance. Found by looking at all of them.

@@ -24,11 +24,11 @@ import torch
 from . import cost, report
 from .backgrounds import Draw
 from .measures import bucket_response, energy, measure, psnr, summary
-from .scenes import FRAMES, HEIGHT, WIDTH, Clips, World, sheet
+from .scenes import FRAMES, HEIGHT, WIDTH, Clips, World
+from .sheets import write_sheets
 
 BUCKETS = (20, 60, 127, 190, 240)
 GROUPS = ("known", "held_out")
-SHEET_BYTES = 300_000
 
 
 def load(folder: str | Path = "mini", device: str | None = None):
@@ -103,18 +103,6 @@ def ceiling(pipe, truth: Clips) -> tuple[torch.Tensor, dict[str, float]]:
     again = torch.stack(out)
     error, weight = (again - truth.video).square(), truth.alpha[:, :, None]
     return again, dict(vae_all=psnr(error.mean()), vae_thing=psnr((error * weight).sum() / (3 * weight.sum())))
-
-
-def write_sheets(rows: list[torch.Tensor], path: Path, rows_a_sheet: int = 16) -> list[Path]:
-    """Rows of videos as PATH-0.png, PATH-1.png, …, each under 300 kB."""
-    paths = []
-    for i in range(0, len(rows), rows_a_sheet):
-        paths.append(path.with_name(f"{path.name}-{i // rows_a_sheet}.png"))
-        for width in (150, 120, 96, 72, 56):
-            sheet(rows[i : i + rows_a_sheet], paths[-1], width=width)
-            if paths[-1].stat().st_size < SHEET_BYTES:
-                break
-    return paths
 
 
 def evaluate_group(pipe, things: str, args) -> dict:

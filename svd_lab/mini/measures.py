@@ -15,8 +15,9 @@ import math
 import torch
 import torch.nn.functional as F
 
+from .catalogue import catalogue
 from .motion import KINDS
-from .scenes import Clips, catalogue
+from .scenes import Clips
 
 THRESHOLD = 40 / 255  # of a thing's pixel, in the channel that differs most
 SEEN = 60  # pixels; a thing of fewer is hidden or has left, and has no shape to compare

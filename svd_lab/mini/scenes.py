@@ -9,10 +9,7 @@ Frame 0 is the given picture, nothing enters the picture late, and pictures with
 """
 
 import copy
-import json
 from dataclasses import dataclass, fields
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,42 +17,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 from .backgrounds import HEIGHT, WIDTH, Draw, backgrounds, fills, name
+from .catalogue import CELL, as_atlas, catalogue, cell_of
 from .motion import DIRECTIONAL, INDEX, KINDS, TALL, motion
 
 FRAMES = 14
-THINGS = Path(__file__).parent / "things"
-CELL, COLUMNS = 112, 32
-
-
-@cache
-def catalogue() -> list[dict]:
-    """All things: code, kind, en, ko (names), held_out (kept out of training)."""
-    return json.loads((THINGS / "things.json").read_text(encoding="utf-8"))
-
-
-@cache
-def _sheet_of_things(file: str) -> np.ndarray:
-    """A whole atlas, RGBA uint8; 0.3 s to decode."""
-    with Image.open(THINGS / file) as atlas:
-        return np.asarray(atlas.convert("RGBA"))
-
-
-def _cell(index: int, file: str = "things.webp") -> np.ndarray:
-    y, x = index // COLUMNS * CELL, index % COLUMNS * CELL
-    return _sheet_of_things(file)[y : y + CELL, x : x + CELL]
-
-
-def cutout(index: int, file: str = "things.webp") -> Image.Image:
-    """One thing as an RGBA picture, 112 x 112 pixels; file: "flat.webp" for Fluent's flat style."""
-    return Image.fromarray(_cell(index, file))
-
-
-def as_atlas(cells: np.ndarray, device) -> torch.Tensor:
-    """Cells uint8 [n,112,112,4] -> [2,n,4,112,112] with premultiplied alpha: as they are, and blurred for small sizes."""
-    a = torch.from_numpy(cells).to(device).permute(0, 3, 1, 2).float() / 255
-    a[:, :3] *= a[:, 3:]
-    small = F.interpolate(F.avg_pool2d(a, 2), size=a.shape[-2:], mode="bilinear", align_corners=False)
-    return torch.stack([a, small])
 
 
 @dataclass
@@ -142,7 +107,7 @@ class World:
 
     def _cells(self) -> np.ndarray:
         """The rows of the atlas, uint8 [m,112,112,4]."""
-        return np.stack([_cell(i) for i in self.keep])
+        return np.stack([cell_of(i) for i in self.keep])
 
     def _tables(self, cells: np.ndarray, device) -> torch.Tensor:
         """The atlas [2,m,4,112,112]: as_atlas."""
@@ -320,21 +285,10 @@ def _placed(m, x, y, half, way, flip, aspect, zoom, gx, gy):
     return torch.stack(u, -1) / cell
 
 
-def sheet(rows, path, columns=(0, 3, 6, 9, 13), width: int = 150) -> None:
-    """Write rows of clips, each [T,3,H,W] in 0..1, as one PNG: a row a clip, a column a frame."""
-    h = round(width * HEIGHT / WIDTH)
-    page = Image.new("RGB", (len(columns) * (width + 2), len(rows) * (h + 2)))
-    for y, video in enumerate(rows):
-        for x, t in enumerate(columns):
-            frame = (video[min(t, len(video) - 1)].permute(1, 2, 0).clamp(0, 1) * 255).round().byte().cpu().numpy()
-            page.paste(
-                Image.fromarray(frame).resize((width, h), Image.Resampling.LANCZOS), (x * (width + 2), y * (h + 2))
-            )
-    page.quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
-
-
 if __name__ == "__main__":
     import sys
+
+    from .sheets import sheet
 
     clips = World(seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0).clips(12, bucket=127, fps=7)
     sheet(list(clips.video), sys.argv[1])

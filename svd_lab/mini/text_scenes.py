@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 
 from .backgrounds import HEIGHT, WIDTH, Draw, hsv
 from .captions import caption
+from .catalogue import CELL, catalogue, cutout
 from .places import PAINTERS
-from .scenes import CELL, catalogue, cutout
 from .text_world import RELATIONS, Item, Scene, colours_of, draw_scene, place_words, things
 from .words import COLOURS, VARIANTS
 

@@ -10,7 +10,7 @@ from random import Random
 from zlib import crc32
 
 from . import words
-from .scenes import catalogue
+from .catalogue import catalogue
 
 RELATIONS = ("alone", "two", "beside", "on", "above", "riding")
 UNCOUNTED = (

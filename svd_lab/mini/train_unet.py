@@ -7,8 +7,9 @@ picture latents. [diffusers StableVideoDiffusionPipeline; sigma and precondition
 
 While it trains, a small head (dropped afterwards) asks the CLIP embedding what moves and which way it faces. With `--freeze 1` the
 encoder stays as it came (from its own stage, train_clip.py), the head only listens, and the UNet learns to live with its answers.
-With `--confuse` some clips come with the embedding of another one: of things held out the encoder says the wrong thing at times, so
-the UNet should weigh what it says against what is to be seen.
+A UNet whose encoder is always right about known things forgets to look at the picture, and follows it where it is wrong or unsure:
+with things held out. So with `--doubt p` a share p of the clips comes with the answer of `--doubter` instead, an earlier, less able
+encoder whose answers lie in the same space: what it is unsure of, the UNet has to see for itself.
 
 New clips come from `--workers` other processes, which draw them on the CPU (-1: as many as there are cores to spare, none where
 training itself is on the CPU; 0: this process draws them, on its device). The GPU only encodes them, 64 at a time, whenever so
@@ -170,6 +171,11 @@ def train(args) -> None:
         raise SystemExit(
             "--freeze 1 keeps the image encoder of --weights, and there are none: give --weights, or leave it out"
         )
+    if (args.doubt > 0) != bool(args.doubter):
+        raise SystemExit(
+            f"--doubt {args.doubt:g} and --doubter '{args.doubter}' belong together: a share of the clips above 0, and the "
+            "checkpoint with the encoder that answers for them. Give both, or leave both out"
+        )
     rank, _, device = start()
     began, batch = time.time(), min(64, args.prefill)
     world = VariedWorld(designs=args.designs)
@@ -189,6 +195,9 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
     unet = rewrite(zero_residuals(make_unet()).to(device, dtype)).train()
     saved = load_parts(args.weights) if args.weights else {}
     clip = (clip_of(saved["clip"]) if saved else make_clip()).to(device, dtype).train().requires_grad_(not args.freeze)
+    doubter = (
+        clip_of(load_parts(args.doubter)["clip"]).to(device, dtype).requires_grad_(False) if args.doubter else None
+    )
     head = nn.Linear(clip.config.projection_dim, len(KINDS) + 1).to(device, dtype)
     named = [
         (f"{k}.{n}", p) for k, m in (("unet", unet), ("clip", clip), ("head", head)) for n, p in m.named_parameters()
@@ -214,7 +223,7 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
             flush=True,
         )
 
-    def work(x0, cond, picture, ids, mask, what, sigma, noise, keep_picture, keep_embedding, confused):
+    def work(x0, cond, picture, ids, mask, what, sigma, noise, keep_picture, keep_embedding, doubted):
         embedding = clip(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
         guess = head(embedding).float()
         known = (what[:, 0] >= 0).float()
@@ -223,7 +232,10 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
         facing = F.binary_cross_entropy_with_logits(guess[:, -1], (side > 0).float(), reduction="none") * side.abs()
         right = ((guess[:, :-1].argmax(1) == what[:, 0]).float() * known).sum() / known.sum().clamp(min=1)
         cond = cond.float() * keep_picture[:, None, None, None]
-        embedding = torch.where(confused[:, None], embedding.roll(1, 0), embedding) * keep_embedding[:, None].to(dtype)
+        if doubter is not None:
+            other = doubter(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
+            embedding = torch.where(doubted[:, None], other, embedding)
+        embedding = embedding * keep_embedding[:, None].to(dtype)
         loss, each, inside = v_loss(unet, x0, cond, embedding, ids, mask.float(), sigma, noise, args.inside)
         (loss + args.ask * (kind + facing).mean()).backward()
         return each, inside, right.detach(), facing.detach().sum() / side.abs().sum().clamp(min=1)
@@ -250,10 +262,10 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
         drop = torch.rand(n, device=device)  # 8% neither, 4% no picture latents, `blind` no embedding
         keep_picture = (drop > 0.12).float()
         keep_embedding = ((drop > 0.08) & ~((drop > 0.12) & (drop <= 0.12 + args.blind))).float()
-        confused = torch.rand(n, device=device) < args.confuse
+        doubted = torch.rand(n, device=device) < args.doubt
         x0, *rest = bank.draw(n, frames)
         each, inside, right, facing = step(
-            x0, *rest, sigma, torch.randn_like(x0), keep_picture, keep_embedding, confused
+            x0, *rest, sigma, torch.randn_like(x0), keep_picture, keep_embedding, doubted
         )
         rate = min(1.0, (optimiser.n - fresh + 1) / args.warm) * min(1.0, (1 - progress) / args.decay + 0.003)
         norm = optimiser.step(rate)

@@ -15,9 +15,10 @@ import torch
 
 from svd_lab import turbo
 
-from .evaluate import BUCKETS, GROUPS, load, make, plain, scenes, write_sheets
+from .evaluate import BUCKETS, GROUPS, load, make, plain, scenes
 from .measures import bucket_response, energy, measure, summary
 from .scenes import Clips
+from .sheets import write_sheets
 
 #: +1: more is better, -1: less is better, 0: 1 is best.
 MEASURES = dict(

@@ -27,9 +27,10 @@ from PIL import Image
 
 from . import invented
 from .backgrounds import HEIGHT, PALETTES, WIDTH, backgrounds
+from .catalogue import CELL, as_atlas, catalogue, cutout
 from .motion import INDEX
 from .places import PAINTERS
-from .scenes import CELL, Clips, World, as_atlas, catalogue, cutout
+from .scenes import Clips, World
 from .text_scenes import INSIDE, SEAT, rider
 from .text_world import things
 
@@ -261,7 +262,7 @@ class VariedWorld(World):
 if __name__ == "__main__":
     import sys
 
-    from .scenes import sheet
+    from .sheets import sheet
 
     drawn = VariedWorld(seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0).clips(24, bucket=127, fps=7)
     sheet(list(drawn.video), sys.argv[1])

@@ -78,7 +78,7 @@ def missing(cut: torch.Tensor, draw) -> torch.Tensor:
 if __name__ == "__main__":
     import sys
 
-    from .scenes import sheet
+    from .sheets import sheet
 
     file, seed, *designs = sys.argv[1:]  # python -m svd_lab.mini.wild SHEET.png SEED [DESIGNS]
     world = WildWorld(seed=int(seed), designs=designs[0] if designs else "")

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ..build_things import fit
-from ..scenes import catalogue
+from ..catalogue import catalogue
 from .animals import bird, fish, hopper, quadruped, whale
 from .others import balloon, leaf, plant
 from .pen import Pen, shaded
