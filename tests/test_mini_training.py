@@ -30,7 +30,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 KERNELS = """
 import torch, torch.nn.functional as F
-from svd_lab.mini.kernels import AddVec, GEGLUFn, GNAct, LinearFn, LNFn, ShortAttention
+from svd_lab.mini.group_norm import GNAct
+from svd_lab.mini.kernels import AddVec, GEGLUFn, LinearFn, LNFn, ShortAttention
 torch.manual_seed(0)
 
 def same(name, ours, theirs, inputs):

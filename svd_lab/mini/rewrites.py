@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .kernels import AddVec, GEGLUFn, GNAct, LinearFn, LNFn, ShortAttention, fused
+from .group_norm import GNAct
+from .kernels import AddVec, GEGLUFn, LinearFn, LNFn, ShortAttention, fused
 
 
 def linear(m, x):
