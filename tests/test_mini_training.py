@@ -15,16 +15,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from svd_lab.mini import train_unet
+from svd_lab.mini import train_unet, visits
+from svd_lab.mini.bank import Bank
 from svd_lab.mini.models import LATENT, make_clip, make_unet, make_vae
 from svd_lab.mini.optim import Optimiser, orthogonal
 from svd_lab.mini.renderer import Rendered, Renderer, render
 from svd_lab.mini.rewrites import rewrite
+from svd_lab.mini.rollouts import denoised, distance, rollout
 from svd_lab.mini.scenes import FRAMES, World
 from svd_lab.mini.stretch import Ahead, load_parts, shared_memory
 from svd_lab.mini.train import COMMON, UNET
-from svd_lab.mini.train_unet import Bank, sigmas
+from svd_lab.mini.train_unet import sigmas
 from svd_lab.mini.varied import VariedWorld
+from svd_lab.mini.visits import Visits, guided_distance
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -244,6 +247,46 @@ def test_a_frozen_encoder_stays_to_the_bit_and_where_it_is_doubted_another_one_a
     before, after = load_parts(weights), load_parts(tmp_path / "unet.pt")
     assert all(torch.equal(v, after["clip"][k]) for k, v in before["clip"].items())
     assert any(not torch.equal(v, after["unet"][k]) for k, v in before["unet"].items())
+
+
+def test_guided_steps_go_on_from_where_sampling_comes_by_and_lead_it_to_the_truth(tiny_folder):
+    """A visit's guess is the rollout's at that step; training on visits of one clip brings the clip itself nearer to the truth."""
+    from diffusers import UNetSpatioTemporalConditionModel
+
+    unet = rewrite(UNetSpatioTemporalConditionModel.from_pretrained(tiny_folder, subfolder="unet")).train()
+    optimiser = Optimiser(unet.named_parameters(), muon=2e-3, adam=2e-4)
+    places = Visits(unet, optimiser, 6, 1, False)
+    torch.manual_seed(0)
+    truth, cond, embedding = torch.randn(1, 3, 4, 8, 12), torch.randn(1, 4, 8, 12), torch.randn(1, 32)
+    ids, mask = torch.tensor([[6.0, 127, 0.02]]), torch.ones(1, 1, 1, 8, 12)
+    clip = lambda: rollout(unet, noise, cond, embedding, ids, places.sigmas, (1.0, 3.0))  # noqa: E731
+    torch.manual_seed(1)
+    noise = torch.randn_like(truth)
+    torch.manual_seed(1)  # add_clips draws the same
+    places.add_clips(truth, cond, embedding, ids, mask)
+    assert places.n == 6 and places.parts[1].tolist() == pytest.approx(places.sigmas[4:-1])  # 6.05 … 0.02
+    with torch.no_grad():
+        guesses = clip()
+        for step, guess in enumerate(guesses[4:]):
+            x, sigma, *rest = (part[step : step + 1].float() for part in places.parts)
+            ours = denoised(unet, x, sigma, *rest[1:4], (1.0, 3.0))
+            assert torch.allclose(ours, guess, atol=2e-2), step  # places are kept in float16
+        before = distance(guesses[-1], truth, mask, 3.0).item()
+    for _ in range(12):
+        guided_distance(unet, 3.0, *places.draw(6)).mean().backward()
+        optimiser.step(1.0)
+        places.add_clips(truth, cond, embedding, ids, mask)
+    with torch.no_grad():
+        assert distance(clip()[-1], truth, mask, 3.0).item() < 0.9 * before
+
+
+def test_a_stretch_with_guided_steps_runs_on_a_cpu(world, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train_unet, "VariedWorld", lambda **_: world)
+    monkeypatch.setattr(visits, "STEPS", 2)
+    train_unet.train(unet_settings(tmp_path, steps=2, every=1, workers=0, guided=0.3, visited=2, places=4))
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("unet 2 ") and "nan" not in last
+    assert float(last.split(" guided ")[1].split()[0]) > 0
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from svd_lab.mini import turbo_compare
 from svd_lab.mini.models import make_unet
 from svd_lab.mini.optim import Optimiser
 from svd_lab.mini.rewrites import rewrite
+from svd_lab.mini.rollouts import levels, rollout
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +159,7 @@ def test_a_rollout_makes_the_latents_of_the_pipeline(tiny_pipe, picture_file, gu
         hook.remove()
     (inputs, _), given = seen["first"]
     with torch.no_grad():
-        ours = training.rollout(
+        ours = rollout(
             tiny_pipe.unet, noise, inputs[-1:, 0, 4:], given["encoder_hidden_states"][-1:, 0], given["added_time_ids"][-1:],
             tiny_pipe.scheduler.sigmas.tolist(), guidance,
         )  # fmt: skip
@@ -176,12 +177,12 @@ def test_three_steps_bring_one_batch_nearer_to_the_teacher(unet):
     noise, cond = torch.randn(2, 3, 4, 8, 12), torch.randn(2, 4, 8, 12)
     rest = torch.randn(2, 32), torch.tensor([[6.0, 127, 0.02]]).repeat(2, 1)
     with torch.no_grad():
-        target = training.rollout(mine, noise, cond, *rest, training.levels(10), (1.0, 3.0))[-1]
+        target = rollout(mine, noise, cond, *rest, levels(10), (1.0, 3.0))[-1]
     batch = (noise, cond, *rest, torch.ones(2, 1, 1, 8, 12), target, target)
     course = []
     for _ in range(4):
         student.use(flat)
-        near, _, way = training.losses(student, training.levels(4, 0.3), 3.0, *batch)
+        near, _, way = training.losses(student, levels(4, 0.3), 3.0, *batch)
         (near + 0.1 * way).mean().backward()
         course.append(near.mean().item())
         optimiser.step(1.0)

@@ -1,4 +1,4 @@
-"""Clips drawn in other processes, in a form that travels: what train_unet.Bank encodes."""
+"""Clips drawn in other processes, in a form that travels: what bank.Bank encodes."""
 
 import copy
 import ctypes
@@ -12,7 +12,7 @@ from .scenes import World
 
 
 class Rendered(NamedTuple):
-    """Clips as train_unet.Bank wants them, and small enough to travel from one process to another."""
+    """Clips as bank.Bank wants them, and small enough to travel from one process to another."""
 
     video: torch.Tensor  # uint8 [n,T,3,128,224]
     numbers: torch.Tensor  # [n,2]: fps - 1, motion_bucket_id

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import torch
 
+from .bank import clip_pixels
 from .models import clip_of, make_clip
 from .motion import KINDS
 from .optim import Optimiser
 from .scenes import Clips, World
 from .stretch import Clock, Graphed, Ring, half, load_parts, save_parts, start
-from .train_unet import clip_pixels
 from .wild import WildWorld
 
 PLAIN = (0.62, 0.8, 0.95), (0.95, 0.95, 0.95), (0.3, 0.35, 0.4)  # a light blue, nearly white, a dark grey

@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from .bank import H, W, load_vae
 from .models import LATENT
 from .optim import Optimiser
 from .rewrites import rewrite
 from .stretch import Clock, Graphed, finish, half, load_parts, save_parts, start
 from .text_models import from_video_vae, make_text_vae, tokenizer_files
 from .text_scenes import Stills
-from .train_unet import H, W, load_vae
 from .train_vae import shifts, warp
 
 

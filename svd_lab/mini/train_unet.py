@@ -9,7 +9,8 @@ While it trains, a small head (dropped afterwards) asks the CLIP embedding what 
 encoder stays as it came (from its own stage, train_clip.py), the head only listens, and the UNet learns to live with its answers.
 A UNet whose encoder is always right about known things forgets to look at the picture, and follows it where it is wrong or unsure:
 with things held out. So with `--doubt p` a share p of the clips comes with the answer of `--doubter` instead, an earlier, less able
-encoder whose answers lie in the same space: what it is unsure of, the UNet has to see for itself.
+encoder whose answers lie in the same space: what it is unsure of, the UNet has to see for itself. And with `--guided w` its own
+sampling, guidance and all, is led towards the truth (visits.py): w times that loss, on `--visited` of the newest `--places`.
 
 New clips come from `--workers` other processes, which draw them on the CPU (-1: as many as there are cores to spare, none where
 training itself is on the CPU; 0: this process draws them, on its device). The GPU only encodes them, 64 at a time, whenever so
@@ -24,17 +25,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .models import CLIP_MEAN, CLIP_STD, LATENT, clip_of, make_clip, make_unet, make_vae, zero_residuals
+from .bank import Bank, clip_pixels, load_vae
+from .models import clip_of, make_clip, make_unet, zero_residuals
 from .motion import KINDS
 from .optim import Optimiser
-from .renderer import Rendered, Renderer, render
+from .renderer import Renderer
 from .rewrites import rewrite
 from .scenes import FRAMES, World
 from .stretch import (
     Ahead,
     Clock,
     Graphed,
-    Ring,
     finish,
     half,
     load_parts,
@@ -44,68 +45,9 @@ from .stretch import (
     start,
 )
 from .varied import VariedWorld
+from .visits import Visits, guided_distance
 
-H, W = 16, 28  # latent cells
 AT_ONCE = 8  # clips a worker draws at once: 29 a second on one core, where 64 at once need 5 GB and come at 19
-
-
-def load_vae(path: str, device: str):
-    """The VAE of a checkpoint (or an untrained one for "none": dry runs), frozen."""
-    vae = make_vae()
-    if path != "none":
-        saved = load_parts(path)
-        vae.load_state_dict({k: v.float() for k, v in saved["vae"].items()})
-        vae.register_to_config(scaling_factor=saved["scaling_factor"])
-    return vae.to(device).eval().requires_grad_(False)
-
-
-def clip_pixels(picture: torch.Tensor) -> torch.Tensor:
-    """uint8 [n,3,128,224] -> what the pipeline feeds CLIP [n,3,224,224]; its anti-alias blur is the identity at this size."""
-    x = F.interpolate(picture.float() / 127.5 - 1, size=(224, 224), mode="bicubic", align_corners=True) * 0.5 + 0.5
-    # numbers, not tensors: nothing may be copied to the GPU while a CUDA graph is captured
-    return torch.stack([(x[:, i] - m) / s for i, (m, s) in enumerate(zip(CLIP_MEAN, CLIP_STD, strict=True))], 1)
-
-
-class Bank(Ring):
-    """Clips already encoded: video latents, picture latents, the picture, the three numbers, where things are, what they are."""
-
-    def __init__(self, vae, world: World, size: int, batch: int, **settings):
-        super().__init__(size, batch)
-        self.vae, self.world, self.settings, self.seen = vae, world, settings, 0
-
-    def render(self) -> list[Rendered]:
-        """A batch to put, drawn here and now."""
-        return [render(self.world, self.batch, **self.settings)]
-
-    def fill(self) -> None:
-        self.put(self.render())
-
-    @torch.no_grad()
-    def put(self, parts: list[Rendered]) -> None:
-        """Encode and keep clips, `batch` of them together; where the bank is full they replace the oldest."""
-        device = self.world.draw.device
-        there = zip(*([t.to(device, non_blocking=True) for t in part] for part in parts), strict=True)
-        frames, numbers, m, what = (torch.cat(t) for t in there)
-        n, first = len(frames), frames[:, 0]
-        picture = first.float() / 127.5 - 1
-        aug = torch.where(torch.rand(n, device=device) < 0.6, 0.02, torch.rand(n, device=device) * 0.1)
-        noisy = picture + aug[:, None, None, None] * torch.randn_like(picture)
-        x = torch.cat([frames.flatten(0, 1).float() / 127.5 - 1, noisy])
-        x = x.to(next(self.vae.parameters()).dtype)
-        encode = lambda q: self.vae.quant_conv(self.vae.encoder(q.contiguous(memory_format=torch.channels_last)))  # noqa: E731
-        z = torch.cat([encode(q)[:, :LATENT].float() for q in x.split(max(1, n * 5))])
-        video = (z[: n * FRAMES] * self.vae.config.scaling_factor).view(n, FRAMES, LATENT, H, W)
-        ids = torch.cat([numbers, aug[:, None]], 1)
-        self.add(video.half(), z[n * FRAMES :].half(), first, ids, m.half(), what)
-        self.seen += n
-
-    def draw(self, n: int, frames: int) -> list[torch.Tensor]:
-        x, *rest = self.any(n)
-        return [x[:, :frames].float(), *rest]
-
-    def newest(self, n: int) -> list[torch.Tensor]:
-        x, *rest = super().newest(n)
-        return [x.float(), *rest]
 
 
 def sigmas(n: int, device, mean: float, spread: float, wide: float, top: float = 700.0) -> torch.Tensor:
@@ -223,7 +165,22 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
             flush=True,
         )
 
-    def work(x0, cond, picture, ids, mask, what, sigma, noise, keep_picture, keep_embedding, doubted):
+    def doubts(picture, embedding, doubted):
+        if doubter is None:
+            return embedding
+        other = doubter(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
+        return torch.where(doubted[:, None], other, embedding)
+
+    visits = Visits(unet, optimiser, args.places, batch, gpu) if args.guided else None
+
+    @torch.no_grad()
+    def sample_newest():
+        x0, cond, picture, ids, mask, _ = bank.newest(batch)
+        embedding = clip(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
+        embedding = doubts(picture, embedding, torch.rand(batch, device=device) < args.doubt)
+        visits.add_clips(x0, cond.float(), embedding, ids, mask)
+
+    def work(x0, cond, picture, ids, mask, what, sigma, noise, keep_picture, keep_embedding, doubted, *visited):
         embedding = clip(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
         guess = head(embedding).float()
         known = (what[:, 0] >= 0).float()
@@ -232,16 +189,19 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
         facing = F.binary_cross_entropy_with_logits(guess[:, -1], (side > 0).float(), reduction="none") * side.abs()
         right = ((guess[:, :-1].argmax(1) == what[:, 0]).float() * known).sum() / known.sum().clamp(min=1)
         cond = cond.float() * keep_picture[:, None, None, None]
-        if doubter is not None:
-            other = doubter(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
-            embedding = torch.where(doubted[:, None], other, embedding)
-        embedding = embedding * keep_embedding[:, None].to(dtype)
+        embedding = doubts(picture, embedding, doubted) * keep_embedding[:, None].to(dtype)
         loss, each, inside = v_loss(unet, x0, cond, embedding, ids, mask.float(), sigma, noise, args.inside)
         (loss + args.ask * (kind + facing).mean()).backward()
-        return each, inside, right.detach(), facing.detach().sum() / side.abs().sum().clamp(min=1)
+        near = torch.zeros_like(loss)
+        if visited:
+            near = guided_distance(unet, args.inside, *visited).mean()
+            (args.guided * near).backward()
+        return each, inside, right.detach(), facing.detach().sum() / side.abs().sum().clamp(min=1), near.detach()
 
     step = Graphed(work, optimiser, gpu)
     edges, names = torch.tensor([0.3, 1, 3, 10, 40], device=device), ["<.3", ".3-1", "1-3", "3-10", "10-40", ">40"]
+    if visits:
+        sample_newest()
     sums, count = torch.zeros(2, 6, device=device), torch.zeros(6, device=device)
     profile = torch.profiler.profile() if args.profile and rank == 0 else None
     clock, last, before = Clock(args.seconds, args.begin, args.end, args.steps, device), time.time(), 0
@@ -256,6 +216,8 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
         if clock.n >= due and (made := ahead.ready() if ahead else bank.render()):
             bank.put(made)
             due = clock.n + args.every
+            if visits:
+                sample_newest()
         n, frames = args.batch, 10 if clock.n % 5 == 0 else FRAMES
         late = max(0.0, (progress - 0.8) / 0.2)  # details last
         sigma = sigmas(n, device, args.mean - 0.8 * late, 1.6, args.wide * (1 - 0.3 * late), args.top)
@@ -264,8 +226,9 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
         keep_embedding = ((drop > 0.08) & ~((drop > 0.12) & (drop <= 0.12 + args.blind))).float()
         doubted = torch.rand(n, device=device) < args.doubt
         x0, *rest = bank.draw(n, frames)
-        each, inside, right, facing = step(
-            x0, *rest, sigma, torch.randn_like(x0), keep_picture, keep_embedding, doubted
+        visited = visits.draw(args.visited) if visits else []
+        each, inside, right, facing, near = step(
+            x0, *rest, sigma, torch.randn_like(x0), keep_picture, keep_embedding, doubted, *visited
         )
         rate = min(1.0, (optimiser.n - fresh + 1) / args.warm) * min(1.0, (1 - progress) / args.decay + 0.003)
         norm = optimiser.step(rate)
@@ -280,7 +243,7 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
             print(
                 f"unet {optimiser.n} t {time.time() - clock.started:.0f}s {(time.time() - last) / (clock.n - before) * 1e3:.1f} ms "
                 f"prog {progress:.3f} rate {rate:.3f} norm {norm.item():.2f} bank {bank.n} "
-                f"new {bank.seen - seen} kind {right.item():.2f} facing {facing.item():.2f} | "
+                f"new {bank.seen - seen} kind {right.item():.2f} facing {facing.item():.2f} guided {near.item():.3f} | "
                 f"v {' '.join(f'{a}:{b:.3f}' for a, b in zip(names, v, strict=True))}"
                 f" | x0 inside {' '.join(f'{b:.3f}' for b in x)}{unseen}",
                 flush=True,

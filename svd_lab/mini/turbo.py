@@ -19,7 +19,6 @@ to the true clip, which the training world knows: guidance also overshoots. Clip
 import argparse
 import json
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -28,57 +27,17 @@ from torch.func import functional_call
 
 from svd_lab import turbo
 
-from .models import clip_of, make_scheduler, make_unet
+from .bank import Bank, clip_pixels, load_vae
+from .models import clip_of, make_unet
 from .optim import Optimiser
 from .rewrites import rewrite
+from .rollouts import distance, levels, rollout
 from .scenes import FRAMES
 from .stretch import Clock, Graphed, Ring, finish, load_parts, start
-from .train_unet import Bank, clip_pixels, load_vae
 from .varied import VariedWorld
 
 FEWER = 10  # frames of the class's call; every fourth step and clip has so many, the others FRAMES
 SIGMA_MIN = 0.3  # where the last of the 4 steps starts; undistilled, 0.02 to 1 made no difference (docs/mini.md)
-SOFT = 0.05  # c of the loss, of latents whose standard deviation is about 1
-
-
-def levels(steps: int, sigma_min: float | None = None) -> list[float]:
-    """The noise levels of the mini's scheduler for so many steps, the last one 0. sigma_min: in place of its own."""
-    scheduler = make_scheduler()
-    if sigma_min is not None:
-        scheduler.register_to_config(sigma_min=sigma_min)
-    scheduler.set_timesteps(steps)
-    return scheduler.sigmas.tolist()
-
-
-def rollout(unet, noise, cond, embedding, ids, sigmas: list[float], guidance: tuple[float, float] | None = None):
-    """What StableVideoDiffusionPipeline makes with an EulerDiscreteScheduler: -> [x0 after step 1, ..., the latents].
-
-    unet: called as diffusers' is. noise [n,T,C,h,w] of variance 1, cond [n,C,h,w] the picture's latents, embedding [n,E],
-    ids [n,3]. guidance: of the first and of the last frame; None: without, half the work. Latents and sums are float32.
-    """
-    steps, x, t = [], noise * (sigmas[0] ** 2 + 1) ** 0.5, noise.shape[1]
-    cond, tokens = cond[:, None].expand(-1, t, -1, -1, -1).float(), embedding[:, None]
-    if guidance:  # without the picture first, as the pipeline does
-        cond, tokens, ids = torch.cat([0 * cond, cond]), torch.cat([0 * tokens, tokens]), torch.cat([ids, ids])
-        scale = torch.linspace(*guidance, t, device=x.device).view(1, t, 1, 1, 1)
-    for sigma, after in pairwise(sigmas):
-        root = (sigma**2 + 1) ** 0.5
-        inputs = torch.cat([torch.cat([x, x]) / root if guidance else x / root, cond], 2)
-        time_step = torch.full((len(inputs),), sigma, device=x.device).log() / 4
-        v = unet(inputs.to(tokens.dtype), time_step, tokens, ids, return_dict=False)[0].float()
-        if guidance:
-            without, given = v.chunk(2)
-            v = without + scale * (given - without)
-        steps.append(x / root**2 - v * (sigma / root))
-        x = steps[-1] + (x - steps[-1]) * (after / sigma)
-    return steps
-
-
-def distance(made: torch.Tensor, wanted: torch.Tensor, mask: torch.Tensor, inside: float) -> torch.Tensor:
-    """[n] robust distances of latents [n,T,C,h,w]; cells of `mask` [n,1,1,h,w] (0..1) count up to 1 + inside times."""
-    cells = ((made - wanted).square().mean(2, keepdim=True) + SOFT**2).sqrt() - SOFT
-    weight = 1 + inside * mask
-    return (cells * weight).mean((1, 2, 3, 4)) / weight.mean((1, 2, 3, 4))
 
 
 class Student:
