@@ -10,7 +10,8 @@ encoder stays as it came (from its own stage, train_clip.py), the head only list
 A UNet whose encoder is always right about known things forgets to look at the picture, and follows it where it is wrong or unsure:
 with things held out. So with `--doubt p` a share p of the clips comes with the answer of `--doubter` instead, an earlier, less able
 encoder whose answers lie in the same space: what it is unsure of, the UNet has to see for itself. And with `--guided w` its own
-sampling, guidance and all, is led towards the truth (visits.py): w times that loss, on `--visited` of the newest `--places`.
+sampling, guidance and all, is led towards the truth (visits.py): w times that loss, on `--visited` of the newest `--places`,
+which come, six each, from `--sampled` clips of each refill.
 
 New clips come from `--workers` other processes, which draw them on the CPU (-1: as many as there are cores to spare, none where
 training itself is on the CPU; 0: this process draws them, on its device). The GPU only encodes them, 64 at a time, whenever so
@@ -171,13 +172,14 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
         other = doubter(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
         return torch.where(doubted[:, None], other, embedding)
 
-    visits = Visits(unet, optimiser, args.places, batch, gpu) if args.guided else None
+    sampled = min(args.sampled, batch)
+    visits = Visits(unet, optimiser, args.places, sampled, gpu) if args.guided else None
 
     @torch.no_grad()
     def sample_newest():
-        x0, cond, picture, ids, mask, _ = bank.newest(batch)
+        x0, cond, picture, ids, mask, _ = bank.newest(sampled)
         embedding = clip(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
-        embedding = doubts(picture, embedding, torch.rand(batch, device=device) < args.doubt)
+        embedding = doubts(picture, embedding, torch.rand(sampled, device=device) < args.doubt)
         visits.add_clips(x0, cond.float(), embedding, ids, mask)
 
     def work(x0, cond, picture, ids, mask, what, sigma, noise, keep_picture, keep_embedding, doubted, *visited):

@@ -11,14 +11,14 @@ from .rollouts import course, denoised, distance, levels
 from .stretch import Graphed, Ring
 
 STEPS, GUIDANCE = 10, (1.0, 3.0)  # the class's call
-# Only places below this noise level are kept. In the first four steps the guess without the picture knows nothing yet, so three times
-# the difference is far out (distance 0.9 at sigma 80, where the plain guess has 0.09), and only a spoilt plain guess could mend that.
+# Only places below this noise level are kept. In the first four steps the guess without the picture knows nothing yet, so three
+# times the difference is far out (distance 0.9 at sigma 80, where the plain guess has 0.09): only a spoilt plain guess could mend it.
 BELOW = 7.0
 
 
 class Visits(Ring):
     """The newest `size` places: latents over (sigma^2 + 1)^0.5, sigma, truth [n,T,C,h,w], picture latents, embedding, the three
-    numbers, where things are. Each `add_clips` of n clips gives n for each step that begins below BELOW. on: whether to use CUDA graphs."""
+    numbers, where things are. `add_clips` of n clips gives n places for each step below BELOW. on: whether to use CUDA graphs."""
 
     def __init__(self, unet, optimiser, size: int, batch: int, on: bool):
         super().__init__(size, batch)
