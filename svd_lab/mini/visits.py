@@ -12,7 +12,7 @@ from .stretch import Graphed, Ring
 
 STEPS, GUIDANCE = 10, (1.0, 3.0)  # the class's call
 # Only places below this noise level are kept. In the first four steps the guess without the picture knows nothing yet, so three
-# times the difference is far out (distance 0.9 at sigma 80, where the plain guess has 0.09): only a spoilt plain guess could mend it.
+# times the difference is far out (distance 0.9 at sigma 80; plain: 0.09), and only a spoilt plain guess could mend it.
 BELOW = 7.0
 
 
