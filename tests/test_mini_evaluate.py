@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from svd_lab.mini import cost, evaluate, outside, report
+from svd_lab.mini import cost, evaluate, outside, report, spread
 from svd_lab.mini.catalogue import catalogue
 from svd_lab.mini.measures import bucket_response, energy, grow, measure, psnr, spearman, summary, thing_pixels
 from svd_lab.mini.scenes import FRAMES, World
@@ -274,8 +274,9 @@ def test_floors_and_goals_are_judged_at_their_edges():
 
 
 def test_report_joins_several_results_and_makes_a_page_that_is_not_there(truth, tmp_path, monkeypatch):
-    figures = summary(measure(truth, truth.video)) | dict(vae_all=40.0, vae_thing=20.0)
-    group = dict(model=figures, clips=[0] * 4, background_std_chunk2=0.3)
+    clips = measure(truth, truth.video)
+    figures = summary(clips) | dict(vae_all=40.0, vae_thing=20.0)
+    group = dict(model=figures, clips=clips, background_std_chunk2=0.3)
     (tmp_path / "a.json").write_text(json.dumps(dict(known=evaluate.plain(group))))
     (tmp_path / "b.json").write_text(
         json.dumps(dict(cost=dict(threads=2, load=1, first=9, warm=8, rss=1.2, conv=[50, 60])))
@@ -292,6 +293,46 @@ def test_report_joins_several_results_and_makes_a_page_that_is_not_there(truth, 
     assert "| 1.20 GiB | ≤ 1.50 GiB: OK | ≤ 1.00 GiB: **missed** |" in first
     report.main()
     assert page.read_text() == first, "filling twice changes nothing"
+
+
+def clips_of(first, cosine=None, thing="car"):
+    """Rows of `evaluate --json`, with these PSNRs of the first frame (all else the same in all)."""
+    rest = dict(
+        thing=thing, kind="drive", travel=0.5, whole=30, moving=20, moving_copy=13, background_std=1, iou=0.7, iou_copy=0.2,
+        area=1, length=10, length_true=10, cosine=cosine,
+    )  # fmt: skip
+    return [rest | dict(first=value) for value in first]
+
+
+def test_a_standard_error_is_that_of_other_choices_of_scenes():
+    first = torch.randn(64, generator=torch.Generator().manual_seed(3)).mul(2).add(35)
+    errors = spread.standard_errors(clips_of(first.tolist()))
+    assert errors["first"] == pytest.approx(first.std().item() / 8, rel=0.15), "as of any mean"
+    assert errors["iou_share"] == errors["kept"] == 0 and errors["cosine"] is None, "the same in all; of none"
+    assert errors == spread.standard_errors(clips_of(first.tolist())), "the page stays the same when it is filled again"
+    assert spread.standard_errors(clips_of([35.0])) == {}, "one scene does not tell"
+
+
+def test_two_results_of_the_same_scenes_are_compared_in_pairs(tmp_path, monkeypatch, capsys):
+    """Half a decibel more in every scene is certain, though the scenes lie four decibels apart."""
+    noise = torch.randn(2, 40, generator=torch.Generator().manual_seed(4)).mul(4).add(35)
+    old, better = (clips_of((noise[0] + more).tolist()) for more in (0, 0.5))
+    value, error = spread.differences(old, better)["first"]
+    assert value == pytest.approx(0.5) and error < 1e-3
+    other = clips_of(noise[1].tolist())
+    value, error = spread.differences(old, other)["first"]
+    assert error == pytest.approx(4 * (2 / 40) ** 0.5, rel=0.3) and abs(value) < 3 * error
+    for name, clips in dict(old=old, better=better, boats=clips_of(noise[0].tolist(), thing="boat")).items():
+        result = dict(known=dict(model=summary(spread._rows(clips)), clips=clips))
+        (tmp_path / f"{name}.json").write_text(json.dumps(evaluate.plain(result)))
+    path = lambda name: str(tmp_path / f"{name}.json")  # noqa: E731
+    monkeypatch.setattr(sys, "argv", ["report", path("better"), "--against", path("old")])
+    report.main()
+    text = capsys.readouterr().out
+    assert "| **+0.500 ± 0.000** |" in text and "IoU of the thing" in text and "cosine" not in text, "of none"
+    monkeypatch.setattr(sys, "argv", ["report", path("boats"), "--against", path("old")])
+    with pytest.raises(SystemExit, match=r"old.json and .*boats.json: .* the same --scenes and --seed"):
+        report.main()
 
 
 def test_cost_is_measured_in_a_process_of_its_own(tiny_folder):

@@ -1,15 +1,19 @@
 """The table of measures, with floors and goals, as Markdown; and into a page of the docs.
 
     python -m svd_lab.mini.report out.json [cost.json] --markdown docs/measures.md
+    python -m svd_lab.mini.report new.json --against old.json       # is one model better than another, on the same scenes?
 
 Reads what `evaluate --json` wrote (a later file adds to an earlier one), replaces what stands between the page's marks.
 """
 
 import argparse
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from .spread import differences, standard_errors
 
 BEGIN, END = "<!-- measures:begin -->", "<!-- measures:end -->"
 NAMES = dict(known="known things", held_out="held-out things")
@@ -78,10 +82,11 @@ def verdict(value: float | None, bounds: Bounds | None, form: str) -> str:
     return f"{text}: {'OK' if value is not None and within(value, bounds) else '**missed**'}"
 
 
-def line(row: Row, figures: dict[str, dict]) -> str:
+def line(row: Row, figures: dict[str, dict], errors: dict[str, float | None]) -> str:
     show = lambda who: row.form.format(v) if (v := figures.get(who, {}).get(row.key)) is not None else "–"  # noqa: E731
-    value = figures["model"].get(row.key)
-    cells = [row.text, NAMES.get(row.group, "CPU"), show("model"), verdict(value, row.floor, row.form)]
+    value, error = figures["model"].get(row.key), errors.get(row.key)
+    figure = show("model") if value is None or error is None else f"{show('model')} ± {row.form.format(error)}"
+    cells = [row.text, NAMES.get(row.group, "CPU"), figure, verdict(value, row.floor, row.form)]
     cells += [verdict(value, row.goal, row.form), show("copy"), show("ceiling")]
     return "| " + " | ".join(cells) + " |"
 
@@ -89,12 +94,29 @@ def line(row: Row, figures: dict[str, dict]) -> str:
 def table(result: dict) -> str:
     """The judged table as Markdown. Figures that were not measured (--quick, no --cost) have no line."""
     lines = ["| measure | of | figure | floor | goal | copy | ceiling |", "|---|---|---|---|---|---|---|"]
+    errors = {group: standard_errors(result[group]["clips"]) for group in NAMES if group in result}
     for row in ROWS:
         if row.group in result and (row.key in result[row.group]["model"]):
-            lines.append(line(row, result[row.group]))
-    lines += [line(row, dict(model=result[row.group]["model"])) for row in WORLD if row.group in result]
+            lines.append(line(row, result[row.group], errors[row.group]))
+    lines += [line(row, dict(model=result[row.group]["model"]), {}) for row in WORLD if row.group in result]
     if "cost" in result:
-        lines += [line(row, dict(model=result["cost"])) for row in COST]
+        lines += [line(row, dict(model=result["cost"]), {}) for row in COST]
+    return "\n".join(lines)
+
+
+def comparison(old: dict, new: dict) -> str:
+    """The measures of two results as Markdown, and their difference: **bold** where it is more than two standard errors."""
+    lines = ["| measure | of | old | new | difference |", "|---|---|---|---|---|"]
+    for group in (g for g in NAMES if g in old and g in new):
+        change = differences(old[group]["clips"], new[group]["clips"])
+        for row in (r for r in ROWS if r.group == group and r.key in change):
+            value, error = change[row.key]
+            if math.isnan(value):
+                continue
+            text = f"{value:+.3f} ± {'?' if error is None else format(error, '.3f')}"
+            text = f"**{text}**" if error is not None and abs(value) > 2 * error else text
+            cells = [row.text, NAMES[group], *(row.form.format(r[group]["model"][row.key]) for r in (old, new)), text]
+            lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -174,11 +196,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="+", type=Path, help='JSON files of evaluate, or {"cost": …}')
     parser.add_argument("--markdown", type=Path, help="the page to fill (without: print)")
+    parser.add_argument("--against", type=Path, help="another result, of the same scenes: print how the two differ")
     args = parser.parse_args()
     result: dict = {}
     for path in args.results:
         result |= json.loads(path.read_text(encoding="utf-8"))
-    if args.markdown:
+    if args.against:
+        try:
+            print(comparison(json.loads(args.against.read_text(encoding="utf-8")), result))
+        except ValueError as error:
+            raise SystemExit(f"{args.against} and {', '.join(map(str, args.results))}: {error}") from None
+    elif args.markdown:
         fill(args.markdown, page(result))
     else:
         print(page(result))
