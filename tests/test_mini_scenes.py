@@ -1,6 +1,7 @@
 """The world that the mini learns: deterministic, and its motion a function of what a model can see and is told."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -390,3 +391,19 @@ def test_what_went_wrong_comes_twice_as_often(varied, known):
     twice = varied.weights[: len(known.keep)] / known.weights
     assert {catalogue()[i]["en"] for i, w in zip(known.keep, twice.tolist(), strict=True) if w == 2} == set(HARD)
     assert set(twice.tolist()) == {1.0, 2.0}
+
+
+def test_a_share_of_the_varied_world_is_the_world_of_the_measure(varied, monkeypatch):
+    """The same draws give the same clips as World, but for tables of bytes; and `plain` says how many calls draw so."""
+    ours, theirs = varied.measured(), World(seed=5)
+    ours.draw = Draw("cpu", 5)
+    for _ in range(2):
+        a, b = ours.clips(4), theirs.clips(4)
+        assert torch.equal(a.thing, b.thing) and torch.equal(a.facing, b.facing) and torch.equal(a.place, b.place)
+        assert (a.video - b.video).abs().max() < 1.5 / 255
+    asked = []
+    monkeypatch.setattr(VariedWorld, "measured", lambda self: SimpleNamespace(clips=lambda n, **s: asked.append(n)))
+    world = varied.on("cpu", 7)
+    world.plain = 0.5
+    drawn = [world.clips(1) for _ in range(24)]
+    assert 5 <= len(asked) == drawn.count(None) <= 19

@@ -24,7 +24,7 @@ VAE = dict(weights="", equivariance=0.7, batch=128, pool=1024, crops=0.62, warp=
 UNET = dict(
     vae="vae.pt", weights="", batch=48, bank=20000, prefill=4096, every=24, ema=0.9993, inside=3.0, mean=1.5, wide=0.35,
     warm=200, decay=0.9, profile=0, top=700.0, nothing=0.12, two=0.18, ask=0.05, workers=-1, blind=0.04, freeze=0,
-    doubt=0.0, doubter="", guided=0.0, sampled=32, visited=24, places=4800, designs="",
+    doubt=0.0, doubter="", guided=0.0, sampled=32, visited=24, places=4800, designs="", plain=0.0,
 )  # fmt: skip
 CLIP = dict(
     weights="svd_lab/mini/weights", teacher="", designs="", patch=0, layers=0, each=8, reach=1.0, pool=98304, prefill=16384,

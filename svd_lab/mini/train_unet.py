@@ -121,7 +121,7 @@ def train(args) -> None:
         )
     rank, _, device = start()
     began, batch = time.time(), min(64, args.prefill)
-    world = VariedWorld(designs=args.designs)
+    world = VariedWorld(designs=args.designs, plain=args.plain)
     # The workers come first: while they start, the models are loaded.
     with other_processes(args, world, rank, device, batch) or nullcontext() as ahead:
         world = world.on(device, 5000 + 100 * args.seed + rank)

@@ -137,14 +137,28 @@ def softened(pictures: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     return x.transpose(0, 1)
 
 
+class _Measured(World):
+    """What VariedWorld.measured gives: a World with the tables of a varied one."""
+
+    def _cut(self, level, row) -> torch.Tensor:
+        return super()._cut(level, row).float() / 255
+
+
 class VariedWorld(World):
-    """Draws clips for training (see the top of this module); everything else as scenes.World."""
+    """Draws clips for training (see the top of this module); everything else as scenes.World.
+
+    plain: the share of calls of `clips` that draw the world of the measure instead: known things in 3D on its backgrounds, with no
+    more than its own variety. A network that has to know all else, too, gives the measure's scenes but a part of itself.
+    """
 
     stretch = 0.25
     by_others = 0.25  # share of the things, where there are designs
     invented = 0.08  # share of the things
 
-    def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0, designs: str | Path = ""):
+    def __init__(
+        self, device: str = "cpu", things: str = "known", seed: int = 0, designs: str | Path = "", plain: float = 0.0
+    ):
+        self.plain = plain
         self.designs = sorted(Path(designs).resolve().glob("*.webp")) if designs else []
         if designs and not self.designs:
             raise FileNotFoundError(f"no atlas (*.webp) in {designs}: python -m svd_lab.mini.build_designs makes them")
@@ -154,6 +168,7 @@ class VariedWorld(World):
             made = invented.cells(INVENTED, len(FILES) + len(self.designs))
             self.extra = [(*mounted_cells(), RIDING), (*made, self.invented)]
         super().__init__(device, things, seed)
+        self.usual = self.weights  # World's own
         hard = torch.tensor([catalogue()[i]["en"] in HARD for i in self.keep], device=device)
         self.weights = torch.where(hard, 2.0, 1.0) * self.weights
         alone = self.weights.sum() / (1 - sum(share for *_, share in self.extra))
@@ -246,8 +261,16 @@ class VariedWorld(World):
         chosen = (draw.uniform(n) < HIDDEN) & moves
         return torch.where(chosen[:, None, None, None], hidden, cut)
 
+    def measured(self) -> World:
+        """The world of the measure, with this one's tables and draws."""
+        world, own = _Measured.__new__(_Measured), len(self.keep)  # the catalogue's rows in 3D come first
+        vars(world).update(vars(self), weights=self.usual, kinds=self.kinds[:own], ids=self.ids[:own])
+        return world
+
     def clips(self, n: int, **settings) -> Clips:
         """As World.clips; a share of the clips comes softened: video, background and alpha alike."""
+        if self.plain and self.draw.uniform(1).item() < self.plain:
+            return self.measured().clips(n, **settings)
         clips, draw = super().clips(n, **settings), self.draw
         rows = (draw.uniform(n) < SOFT).nonzero()[:, 0]
         sigma = draw.uniform(len(rows), lo=SIGMAS[0], hi=SIGMAS[1])
