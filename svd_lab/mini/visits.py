@@ -1,8 +1,9 @@
 """Where the UNet's own sampling comes by: clips half made, as the class makes them, beside the true clips they should become.
 
 Trained on noised truth alone, a UNet never sees what its earlier steps leave behind, nor that the pipeline takes three times what
-the picture changes in the last frames: guidance overshoots, and the last frame is nearer to the truth without it (docs/mini.md). So
-with `train unet --guided` a part of each step is one guided guess from such a place, with gradients through both of its halves.
+the picture changes in the last frames. Midway the plain guess is nearer to the truth, in latents, than what comes out at the end
+(docs/mini.md). So with `train unet --guided` a part of each step is one guided guess from such a place, with gradients through both
+of its halves.
 """
 
 import torch
