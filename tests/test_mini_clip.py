@@ -11,7 +11,7 @@ from svd_lab.mini.catalogue import catalogue
 from svd_lab.mini.motion import INDEX, KINDS
 from svd_lab.mini.scenes import World
 from svd_lab.mini.stretch import Ring
-from svd_lab.mini.train_clip import Centres, embed, first_frames, loss, on_plain
+from svd_lab.mini.train_clip import Centres, embed_all, first_frames, loss, on_plain
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_kind_of_motion_has_one_answer_for_each_way_to_face(few):
     for i in range(24):
         kind, second, facing = clips.kind[i, 0].item(), clips.thing[i, 1].item(), clips.facing[i].item()
         if second >= 0:
-            easy = torch.stack([embed(clip, p[i : i + 1])[0] for p in on_plain(clips)])
+            easy = torch.stack([embed_all(clip, p[i : i + 1])[0] for p in on_plain(clips)])
             assert torch.allclose(wanted[i], easy.mean(0)) and side[i] == 0
         elif clips.thing[i, 0] < 0:
             assert any(torch.equal(wanted[i], nothing) for nothing in centres.nothing) and side[i] == 0

@@ -21,7 +21,7 @@ from svd_lab.mini.models import LATENT, make_clip, make_unet, make_vae
 from svd_lab.mini.optim import Optimiser, orthogonal
 from svd_lab.mini.renderer import Rendered, Renderer, render
 from svd_lab.mini.rewrites import rewrite
-from svd_lab.mini.rollouts import denoised, distance, rollout
+from svd_lab.mini.rollouts import denoised, distance, levels, rollout
 from svd_lab.mini.scenes import FRAMES, World
 from svd_lab.mini.stretch import Ahead, load_parts, shared_memory
 from svd_lab.mini.train import COMMON, UNET
@@ -226,11 +226,11 @@ def test_a_frozen_encoder_stays_to_the_bit_and_where_it_is_doubted_another_one_a
     """One step without doubt, and one where all is doubted: the UNet sees what the one encoder answers, and the other."""
     monkeypatch.setattr(train_unet, "VariedWorld", lambda **_: world)
     monkeypatch.setattr(train_unet, "unseen_error", lambda *_: 0.0)
-    seen, real, pictures, pixels = [], train_unet.v_loss, [], train_unet.clip_pixels
+    seen, real, pictures, ask = [], train_unet.v_loss, [], train_unet.embed
     monkeypatch.setattr(
         train_unet, "v_loss", lambda unet, x0, cond, e, *rest: seen.append(e.detach()) or real(unet, x0, cond, e, *rest)
     )
-    monkeypatch.setattr(train_unet, "clip_pixels", lambda p: pictures.append(p.clone()) or pixels(p))
+    monkeypatch.setattr(train_unet, "embed", lambda e, p: pictures.append(p.clone()) or ask(e, p))
     weights = str(Path(train_unet.__file__).parent / "weights")
     torch.manual_seed(1)
     doubter, path = make_clip(), str(tmp_path / "doubter.pt")
@@ -242,7 +242,7 @@ def test_a_frozen_encoder_stays_to_the_bit_and_where_it_is_doubted_another_one_a
     own, others = seen
     assert (own.abs().sum(1) > 0).all(), "none is dropped with these seeds"
     with torch.no_grad():
-        theirs = doubter(pixel_values=pixels(pictures[-1])).image_embeds
+        theirs = ask(doubter, pictures[-1])
     assert torch.allclose(others, theirs, atol=1e-4) and not torch.allclose(own, theirs, atol=0.1)
     before, after = load_parts(weights), load_parts(tmp_path / "unet.pt")
     assert all(torch.equal(v, after["clip"][k]) for k, v in before["clip"].items())
@@ -255,25 +255,25 @@ def test_guided_steps_go_on_from_where_sampling_comes_by_and_lead_it_to_the_trut
 
     unet = rewrite(UNetSpatioTemporalConditionModel.from_pretrained(tiny_folder, subfolder="unet")).train()
     optimiser = Optimiser(unet.named_parameters(), muon=2e-3, adam=2e-4)
-    places = Visits(unet, optimiser, 6, 1, False)
+    places = Visits(unet, optimiser, 5, 1, False)
     torch.manual_seed(0)
     truth, cond, embedding = torch.randn(1, 3, 4, 8, 12), torch.randn(1, 4, 8, 12), torch.randn(1, 32)
     ids, mask = torch.tensor([[6.0, 127, 0.02]]), torch.ones(1, 1, 1, 8, 12)
-    clip = lambda: rollout(unet, noise, cond, embedding, ids, places.sigmas, (1.0, 3.0))  # noqa: E731
+    clip = lambda: rollout(unet, noise, cond, embedding, ids, levels(10), (1.0, 3.0))  # noqa: E731
     torch.manual_seed(1)
     noise = torch.randn_like(truth)
     torch.manual_seed(1)  # add_clips draws the same
     places.add_clips(truth, cond, embedding, ids, mask)
-    assert places.n == 6 and places.parts[1].tolist() == pytest.approx(places.sigmas[4:-1])  # 6.05 … 0.02
+    assert places.n == 5 and places.parts[1].tolist() == pytest.approx(levels(10)[4:-2])  # 6.05 … 0.1
     with torch.no_grad():
         guesses = clip()
-        for step, guess in enumerate(guesses[4:]):
+        for step, guess in enumerate(guesses[4:-1]):
             x, sigma, *rest = (part[step : step + 1].float() for part in places.parts)
             ours = denoised(unet, x, sigma, *rest[1:4], (1.0, 3.0))
             assert torch.allclose(ours, guess, atol=2e-2), step  # places are kept in float16
         before = distance(guesses[-1], truth, mask, 3.0).item()
     for _ in range(12):
-        guided_distance(unet, 3.0, *places.draw(6)).mean().backward()
+        guided_distance(unet, 3.0, *places.draw(5)).mean().backward()
         optimiser.step(1.0)
         places.add_clips(truth, cond, embedding, ids, mask)
     with torch.no_grad():
@@ -282,7 +282,7 @@ def test_guided_steps_go_on_from_where_sampling_comes_by_and_lead_it_to_the_trut
 
 def test_a_stretch_with_guided_steps_runs_on_a_cpu(world, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train_unet, "VariedWorld", lambda **_: world)
-    monkeypatch.setattr(visits, "STEPS", 2)
+    monkeypatch.setattr(visits, "STEPS", 3)  # 80, 4, 0.02
     train_unet.train(unet_settings(tmp_path, steps=2, every=1, workers=0, guided=0.3, visited=2, places=4))
     *_, last = capsys.readouterr().out.splitlines()
     assert last.startswith("unet 2 ") and "nan" not in last
@@ -293,6 +293,7 @@ def test_a_stretch_with_guided_steps_runs_on_a_cpu(world, tmp_path, monkeypatch,
     "settings, words",
     [
         (dict(freeze=1), "give --weights"),
+        (dict(plain=4.0), "--plain is a share of the clips, from 0 to 1, not 4"),
         (dict(doubt=0.3), "--doubt 0.3 and --doubter '' belong together"),
         (dict(doubter="teacher.pt"), "--doubt 0 and --doubter 'teacher.pt' belong together"),
     ],

@@ -28,6 +28,11 @@ def clip_pixels(picture: torch.Tensor) -> torch.Tensor:
     return torch.stack([(x[:, i] - m) / s for i, (m, s) in enumerate(zip(CLIP_MEAN, CLIP_STD, strict=True))], 1)
 
 
+def embed(encoder, picture: torch.Tensor) -> torch.Tensor:
+    """What an image encoder answers to uint8 pictures [n,3,128,224]: [n,64], in its own dtype."""
+    return encoder(clip_pixels(picture).to(encoder.dtype)).image_embeds
+
+
 class Bank(Ring):
     """Clips already encoded: video latents, picture latents, the picture, the three numbers, where things are, what they are."""
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from PIL import Image
 
-CELL, COLUMNS = 112, 32  # pixels a thing in the atlas, 4 of them margin on each side
+from .catalogue import CELL, COLUMNS
+
 LONGEST = CELL - 8
 
 # The kinds of motion and who moves so. Every directional thing of this set faces LEFT (rocket and planes: up and right).

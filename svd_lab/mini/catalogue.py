@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 THINGS = Path(__file__).parent / "things"
-CELL, COLUMNS = 112, 32
+CELL, COLUMNS = 112, 32  # pixels a thing in the atlas, 4 of them margin on each side
 
 
 @cache

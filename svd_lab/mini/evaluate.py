@@ -109,7 +109,7 @@ def evaluate_group(pipe, things: str, args) -> dict:
     """Everything about known or held-out things: model, copy and ceiling; with the sweeps unless args.quick."""
     truth, begun = scenes(things, args.scenes, args.seed), time.time()
     pictures = truth.pictures()
-    run = lambda **k: make(pipe, pictures, args.seed, batch=args.batch, **({"steps": args.steps} | k))  # noqa: E731
+    run = lambda n=None, **k: make(pipe, pictures[slice(n)], args.seed, batch=args.batch, **({"steps": args.steps} | k))  # noqa: E731
     video, small_chunks = run(chunks=(FRAMES, 2))
     again, vae = ceiling(pipe, truth)
     clips = measure(truth, video)
@@ -126,8 +126,7 @@ def evaluate_group(pipe, things: str, args) -> dict:
         say("sheets, truth over model:", ", ".join(map(str, write_sheets(pairs, args.sheets / things))))
     few = min(args.buckets, args.scenes)  # the first of the scenes
     if few and (things == "known" or not args.quick):
-        first = lambda b: make(pipe, pictures[:few], args.seed, batch=args.batch, steps=args.steps, bucket=b)[0]  # noqa: E731
-        energies = {b: energy(video[:few] if b == 127 else first(b)) for b in BUCKETS}
+        energies = {b: energy(video[:few] if b == 127 else run(few, bucket=b)[0]) for b in BUCKETS}
         true = {b: energy(scenes(things, few, args.seed, b).video) for b in BUCKETS}
         for who, response in (("model", bucket_response(energies)), ("ceiling", bucket_response(true))):
             result[who]["bucket_spearman"], result[who]["bucket_grows"] = response["spearman"], response["grows"]

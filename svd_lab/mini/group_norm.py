@@ -6,6 +6,8 @@ and B for each channel of each map.
 
 import torch
 
+from .kernels import tiles
+
 try:
     import triton
     import triton.language as tl
@@ -106,10 +108,7 @@ if triton is not None:
 def _shape(x):
     N, C = x.shape[:2]
     HW = x.numel() // (N * C)
-    CP = 1 << (C - 1).bit_length()
-    BLK = max(8, 4096 // CP)
-    rows = max(BLK, min(1024, -(-HW // max(1, 1500 // N)) // BLK * BLK))
-    return N, C, HW, CP, BLK, rows, -(-HW // rows)
+    return N, C, HW, *tiles(N, HW, C)
 
 
 class GNAct(torch.autograd.Function):

@@ -210,12 +210,17 @@ class GEGLUFn(torch.autograd.Function):
         return g
 
 
-def colsum(d, N, HW, C):
-    """Sum over the middle of [N, HW, C] in memory order -> [N, C] fp32."""
+def tiles(N, HW, C):
+    """How [N, HW, C] is summed over its middle: channels up to a power of two, rows at a time, rows a program, programs."""
     CP = 1 << (C - 1).bit_length()
     BLK = max(8, 4096 // CP)
     rows = max(BLK, min(1024, -(-HW // max(1, 1500 // N)) // BLK * BLK))
-    chunks = -(-HW // rows)
+    return CP, BLK, rows, -(-HW // rows)
+
+
+def colsum(d, N, HW, C):
+    """Sum over the middle of [N, HW, C] in memory order -> [N, C] fp32."""
+    CP, BLK, rows, chunks = tiles(N, HW, C)
     P = torch.empty(N, chunks, C, device=d.device)
     _k_sum[(N, chunks)](d, P, HW, chunks, rows, C, CP, BLK)
     return P.sum(1)

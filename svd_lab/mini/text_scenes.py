@@ -20,7 +20,8 @@ from .captions import caption
 from .catalogue import CELL, catalogue, cutout
 from .places import PAINTERS
 from .text_world import RELATIONS, Item, Scene, colours_of, draw_scene, place_words, things
-from .words import COLOURS, VARIANTS
+from .thing_words import VARIANTS
+from .words import COLOURS
 
 INSIDE = CELL - 8  # the thing fills its cell but for the margin
 SEAT = 74  # a rider's seat in its cell, pixels from the top

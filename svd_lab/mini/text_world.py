@@ -11,6 +11,7 @@ from zlib import crc32
 
 from . import words
 from .catalogue import catalogue
+from .thing_words import THINGS, VARIANTS
 
 RELATIONS = ("alone", "two", "beside", "on", "above", "riding")
 UNCOUNTED = (
@@ -21,7 +22,7 @@ UNCOUNTED = (
 
 @dataclass(frozen=True)
 class Thing:
-    """A line of words.THINGS."""
+    """A line of thing_words.THINGS."""
 
     index: int  # in catalogue()
     en: tuple[str, ...]
@@ -43,7 +44,7 @@ class Thing:
 def things() -> tuple[Thing, ...]:
     """All things of the text mini's world, in a fixed order."""
     at, out = {t["en"]: i for i, t in enumerate(catalogue())}, []
-    for line in words.THINGS.strip().splitlines():
+    for line in THINGS.strip().splitlines():
         name, en, ko, flags = line.split("|")
         kind, *rest = flags.split()
         saddle = next((float(f[1:]) for f in rest if f[0] == "M"), None)
@@ -51,7 +52,7 @@ def things() -> tuple[Thing, ...]:
         rider = rider[1:] or ("bust" if kind[0] == "p" else "sits") if rider else ""
         out.append(
             Thing(at[name], tuple(en.split(",")), tuple(ko.split(",")), kind[0], "s" in kind[1:], "w" in kind[1:],
-                  "T" in rest or name in words.VARIANTS, saddle, rider, "S" in rest)
+                  "T" in rest or name in VARIANTS, saddle, rider, "S" in rest)
         )  # fmt: skip
     return tuple(out)
 
@@ -76,7 +77,7 @@ def place_words() -> dict[str, tuple[tuple[str, ...], ...]]:
 @cache
 def colours_of(thing: Thing) -> tuple[str, ...]:
     """The colours that may be asked of it."""
-    variants = words.VARIANTS.get(catalogue()[thing.index]["en"])
+    variants = VARIANTS.get(catalogue()[thing.index]["en"])
     if thing.tint and variants and thing.name != "cat":
         return tuple(variants)
     return tuple(words.COLOURS) if thing.tint else ()

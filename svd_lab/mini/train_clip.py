@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .bank import clip_pixels
+from .bank import embed
 from .models import clip_of, make_clip
 from .motion import KINDS
 from .optim import Optimiser
@@ -34,12 +34,9 @@ def on_plain(clips: Clips) -> torch.Tensor:
 
 
 @torch.no_grad()
-def embed(clip, pictures: torch.Tensor, batch: int = 256) -> torch.Tensor:
+def embed_all(clip, pictures: torch.Tensor, batch: int = 256) -> torch.Tensor:
     """[n,3,H,W] in 0..1 -> [n,64]."""
-    dtype = clip.dtype
-    return torch.cat(
-        [clip(clip_pixels((p * 255).round()).to(dtype)).image_embeds.float() for p in pictures.split(batch)]
-    )
+    return torch.cat([embed(clip, (p * 255).round()).float() for p in pictures.split(batch)])
 
 
 @dataclass
@@ -62,13 +59,13 @@ class Centres:
         for begin in range(0, len(things), at_once):
             part = things[begin : begin + at_once]
             clips = first_frames(world, len(part), two=0, nothing=0, only=part)
-            answer = torch.stack([embed(clip, p) for p in on_plain(clips)]).mean(0)
+            answer = torch.stack([embed_all(clip, p) for p in on_plain(clips)]).mean(0)
             where = clips.kind[:, 0], clips.facing + 1
             total.index_put_(where, answer, accumulate=True)
             count.index_put_(where, torch.ones_like(answer[:, :1]), accumulate=True)
         mean = reach * total / count.clamp(min=1)
         clips = first_frames(world, max(64, 8 * each), two=0, nothing=1)
-        answer, shape = embed(clip, clips.video[:, 0]), clips.kind[:, 0] >= 0
+        answer, shape = embed_all(clip, clips.video[:, 0]), clips.kind[:, 0] >= 0
         nothing = reach * torch.stack([answer[~shape].mean(0), answer[shape].mean(0)])
         return Centres(mean, nothing, mean[count[..., 0] > 0].var(0).sum().item())
 
@@ -84,7 +81,7 @@ class Centres:
         turned = (self.kind[kind, 2] - self.kind[kind, 0]) * (side != 0)[:, None]
         two = (~lone).nonzero()[:, 0]
         if len(two):
-            wanted[two] = torch.stack([embed(clip, p) for p in on_plain(clips)[:, two]]).mean(0)
+            wanted[two] = torch.stack([embed_all(clip, p) for p in on_plain(clips)[:, two]]).mean(0)
         return wanted, turned, side
 
 
@@ -135,7 +132,7 @@ def train(args) -> None:
     optimiser = Optimiser(student.named_parameters(), muon=args.muon, ema=args.ema)
 
     def work(picture, wanted, turned, side):
-        answer = student(clip_pixels(picture).to(dtype)).image_embeds.float()
+        answer = embed(student, picture).float()
         distance, facing, wrong = loss(answer, wanted, turned, side, centres.spread)
         (distance + args.facing * facing).mean().backward()
         return distance.detach(), facing.detach(), wrong
@@ -175,7 +172,7 @@ def train(args) -> None:
 def unseen(clip, world: World, centres: Centres, teacher, n: int) -> str:
     """On n new pictures of one thing each: distance, share facing the wrong way, and share nearest to the answer wanted."""
     clips = first_frames(world, n, two=0, nothing=0)
-    answer, (wanted, turned, side) = embed(clip, clips.video[:, 0]), centres.answers(teacher, clips)
+    answer, (wanted, turned, side) = embed_all(clip, clips.video[:, 0]), centres.answers(teacher, clips)
     distance, _, wrong = loss(answer, wanted, turned, side, centres.spread)
     rows = centres.kind[centres.kind.abs().sum(2) > 0]
     right = (rows[torch.cdist(answer, rows).argmin(1)] == wanted).all(1)

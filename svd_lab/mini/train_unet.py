@@ -11,7 +11,7 @@ A UNet whose encoder is always right about known things forgets to look at the p
 with things held out. So with `--doubt p` a share p of the clips comes with the answer of `--doubter` instead, an earlier, less able
 encoder whose answers lie in the same space: what it is unsure of, the UNet has to see for itself. And with `--guided w` its own
 sampling, guidance and all, is led towards the truth (visits.py): w times that loss, on `--visited` of the newest `--places`,
-which come, six each, from `--sampled` clips of each refill.
+which come, five each, from `--sampled` clips of each refill.
 
 New clips come from `--workers` other processes, which draw them on the CPU (-1: as many as there are cores to spare, none where
 training itself is on the CPU; 0: this process draws them, on its device). The GPU only encodes them, 64 at a time, whenever so
@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .bank import Bank, clip_pixels, load_vae
+from .bank import Bank, embed, load_vae
 from .models import clip_of, make_clip, make_unet, zero_residuals
 from .motion import KINDS
 from .optim import Optimiser
@@ -81,8 +81,7 @@ def unseen_error(unet, clip, bank: Bank, n: int) -> float:
     """
     bank.fill()
     x0, cond, picture, ids, mask, _ = bank.newest(n)
-    dtype = next(unet.parameters()).dtype
-    embedding = clip(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
+    embedding = embed(clip, picture)
     sigma = torch.full((len(x0),), 60.0, device=x0.device)
     return (
         v_loss(unet, x0, cond.float(), embedding, ids, mask.float(), sigma, torch.randn_like(x0), 0.0)[2].mean().item()
@@ -114,6 +113,9 @@ def train(args) -> None:
         raise SystemExit(
             "--freeze 1 keeps the image encoder of --weights, and there are none: give --weights, or leave it out"
         )
+    for name in ("doubt", "plain", "nothing", "two", "blind"):
+        if not 0 <= getattr(args, name) <= 1:
+            raise SystemExit(f"--{name} is a share of the clips, from 0 to 1, not {getattr(args, name):g}")
     if (args.doubt > 0) != bool(args.doubter):
         raise SystemExit(
             f"--doubt {args.doubt:g} and --doubter '{args.doubter}' belong together: a share of the clips above 0, and the "
@@ -167,10 +169,7 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
         )
 
     def doubts(picture, embedding, doubted):
-        if doubter is None:
-            return embedding
-        other = doubter(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
-        return torch.where(doubted[:, None], other, embedding)
+        return embedding if doubter is None else torch.where(doubted[:, None], embed(doubter, picture), embedding)
 
     sampled = min(args.sampled, batch)
     visits = Visits(unet, optimiser, args.places, sampled, gpu) if args.guided else None
@@ -178,12 +177,11 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
     @torch.no_grad()
     def sample_newest():
         x0, cond, picture, ids, mask, _ = bank.newest(sampled)
-        embedding = clip(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
-        embedding = doubts(picture, embedding, torch.rand(sampled, device=device) < args.doubt)
+        embedding = doubts(picture, embed(clip, picture), torch.rand(sampled, device=device) < args.doubt)
         visits.add_clips(x0, cond.float(), embedding, ids, mask)
 
     def work(x0, cond, picture, ids, mask, what, sigma, noise, keep_picture, keep_embedding, doubted, *visited):
-        embedding = clip(pixel_values=clip_pixels(picture).to(dtype)).image_embeds
+        embedding = embed(clip, picture)
         guess = head(embedding).float()
         known = (what[:, 0] >= 0).float()
         kind = F.cross_entropy(guess[:, :-1], what[:, 0].clamp(min=0), reduction="none") * known
@@ -241,11 +239,12 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
         if rank == 0 and (clock.n in (1, 2, 5, 20, 100, args.steps) or clock.n % 500 == 0):
             v, x = (sums / count.clamp(min=1)).tolist()
             ask = clock.n % 500 == 0 or clock.n == args.steps
+            led = f" guided {near.item():.3f}" if visits else ""
             unseen = f" unseen {unseen_error(unet, clip, bank, n):.3f}" if ask else ""
             print(
                 f"unet {optimiser.n} t {time.time() - clock.started:.0f}s {(time.time() - last) / (clock.n - before) * 1e3:.1f} ms "
                 f"prog {progress:.3f} rate {rate:.3f} norm {norm.item():.2f} bank {bank.n} "
-                f"new {bank.seen - seen} kind {right.item():.2f} facing {facing.item():.2f} guided {near.item():.3f} | "
+                f"new {bank.seen - seen} kind {right.item():.2f} facing {facing.item():.2f}{led} | "
                 f"v {' '.join(f'{a}:{b:.3f}' for a, b in zip(names, v, strict=True))}"
                 f" | x0 inside {' '.join(f'{b:.3f}' for b in x)}{unseen}",
                 flush=True,

@@ -27,7 +27,7 @@ from torch.func import functional_call
 
 from svd_lab import turbo
 
-from .bank import Bank, clip_pixels, load_vae
+from .bank import Bank, embed, load_vae
 from .models import clip_of, make_unet
 from .optim import Optimiser
 from .rewrites import rewrite
@@ -79,7 +79,7 @@ class Pairs(Ring):
         self.clips.fill()
         truth, cond, picture, ids, mask, _ = self.clips.newest(self.clips.batch)
         truth = truth[:, : self.frames]
-        embedding = self.clip(pixel_values=clip_pixels(picture).to(self.clip.dtype)).image_embeds
+        embedding = embed(self.clip, picture)
         noise = torch.randn_like(truth)
         # cloned: a CUDA graph gives the same memory again next time
         return [noise, cond, embedding, ids, mask, self.teach(noise, cond, embedding, ids).clone(), truth]

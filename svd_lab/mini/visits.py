@@ -14,7 +14,7 @@ from .stretch import Graphed, Ring
 STEPS, GUIDANCE = 10, (1.0, 3.0)  # the class's call
 # Only places below this noise level are kept. In the first four steps the guess without the picture knows nothing yet, so three
 # times the difference is far out (distance 0.9 at sigma 80; plain: 0.09), and only a spoilt plain guess could mend it.
-BELOW = 7.0
+BELOW = 7.0  # and the last level, 0.02, teaches nothing: there the guess is all but the latents themselves
 
 
 class Visits(Ring):
@@ -23,7 +23,7 @@ class Visits(Ring):
 
     def __init__(self, unet, optimiser, size: int, batch: int, on: bool):
         super().__init__(size, batch)
-        self.sigmas = levels(STEPS)
+        self.sigmas = levels(STEPS)[:-1]
 
         @torch.no_grad()
         def visit(noise, cond, embedding, ids):
