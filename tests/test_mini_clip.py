@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from svd_lab.mini import train_clip
+from svd_lab.mini import drawings, train_clip
+from svd_lab.mini.backgrounds import Draw
 from svd_lab.mini.catalogue import catalogue
 from svd_lab.mini.motion import INDEX, KINDS
 from svd_lab.mini.scenes import World
@@ -86,6 +87,43 @@ def test_a_kind_of_motion_has_one_answer_for_each_way_to_face(few):
                 assert loss(away[None], wanted[[i]], turned[[i]], side[[i]], 1.0)[2].item(), "the other way is wrong"
 
 
+def test_where_nobody_knows_the_way_the_nearer_answer_counts():
+    answers = torch.zeros(len(KINDS), 3, 2)
+    answers[INDEX["drive"], 0], answers[INDEX["drive"], 2] = torch.tensor([1.0, 0]), torch.tensor([-1.0, 0])
+    answers[INDEX["ball"], 1] = torch.tensor([0.0, 3])
+    centres = Centres(answers, torch.tensor([[7.0, 7], [8, 8]]), 1.0)
+    index = {t["kind"]: i for i, t in enumerate(catalogue())}
+    things = torch.tensor([index["drive"], index["drive"], index["ball"], drawings.NOTHING])
+    wanted, turned, side = centres.either_way(things)
+    answer = torch.tensor([[0.9, 0], [-0.9, 0], [0, 3], [7, 7]])
+    distance, facing, wrong = loss(answer, wanted, turned, side, 1.0)
+    assert torch.allclose(distance, torch.tensor([0.01, 0.01, 0, 0]), atol=1e-6)
+    assert not facing.any() and not wrong.any()
+    assert loss(torch.tensor([[0.0, 0]]), *(x[:1] for x in (wanted, turned, side)), 1.0)[0].item() == 1, (
+        "no mean of both"
+    )
+
+
+def test_drawings_come_with_what_was_asked_for(monkeypatch):
+    monkeypatch.setattr(drawings, "STEPS", 1)
+    monkeypatch.setattr(drawings, "EMPTY", 0.5)
+    made = drawings.draw(4, 2, "cpu", batch=4)
+    assert made["pictures"].shape == (4, 3, 128, 224) and made["pictures"].dtype == torch.uint8
+    shown = [i for i in made["things"].tolist() if i != drawings.NOTHING]
+    assert 0 < len(shown) < 4 and not any(catalogue()[i]["held_out"] for i in shown) and len(made["texts"]) == 4
+    assert drawings.draw(4, 3, "cpu", batch=4)["texts"] != made["texts"]
+
+
+def test_otherwise_keeps_what_is_shown():
+    picture = torch.zeros(8, 3, 128, 224)
+    picture[:, :, 40:90, 90:140] = 0.5
+    seen = drawings.otherwise(picture, Draw("cpu", 1))
+    assert seen.shape == picture.shape and 0 <= seen.min() and seen.max() <= 1
+    assert len({tuple(s.mean((1, 2)).tolist()) for s in seen}) == 8, "no two alike"
+    share = (seen.mean(1) > 0.25).float().mean((1, 2)) / (50 * 50 / (128 * 224))
+    assert ((share > 0.95) & (share < 1.65)).all(), "no smaller than it was, and at most 1.25 times as wide"
+
+
 def test_what_is_unseen_is_judged_by_the_nearest_answer(world):
     answers = torch.zeros(len(KINDS), 3, 6)
     answers[:, :, 0] = 1 + torch.arange(len(KINDS))[:, None]  # one for each kind, whichever way
@@ -143,8 +181,10 @@ def test_the_stage_brings_the_encoder_nearer_and_leaves_the_unet_alone(tmp_path,
     settings = dict(
         weights=weights, teacher="", each=1, reach=1, seed=1, pool=32, render=16, prefill=32, two=0, nothing=0.1, patch=0,
         layers=0, designs="", muon=0.01, peak=0.3, ema=0.5, seconds=600.0, begin=0.0, end=1.0, steps=10, every=100, batch=16,
-        facing=0.3, warm=1, out=str(tmp_path),
+        facing=0.3, warm=1, out=str(tmp_path), drawings=str(tmp_path / "drawings.pt"), drawn=0.25,
     )  # fmt: skip
+    pictures, things = torch.randint(256, (3, 3, 128, 224), dtype=torch.uint8), torch.tensor([0, 5, drawings.NOTHING])
+    torch.save(dict(pictures=pictures, things=things, texts=["", "", ""]), settings["drawings"])
     train_clip.train(SimpleNamespace(**settings))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("clip ") and "unseen" in line]
     far = [float(line.split("unseen ")[1].split()[0]) for line in lines]

@@ -13,7 +13,7 @@ from svd_lab.mini.build_designs import Design
 from svd_lab.mini.catalogue import CELL, COLUMNS, catalogue
 from svd_lab.mini.motion import DIRECTIONAL, KINDS
 from svd_lab.mini.scenes import World
-from svd_lab.mini.varied import INVENTED, VariedWorld
+from svd_lab.mini.varied import CLOSE_THINGS, INVENTED, NEAR, VariedWorld
 from svd_lab.mini.wild import WildWorld, bent, missing, redrawn
 
 HELD_OUT = next(t for t in catalogue() if t["held_out"] and t["kind"] == "run")
@@ -125,15 +125,26 @@ def test_a_share_of_the_things_changes_and_stays_a_cut_out(how, monkeypatch):
 def test_pictures_without_a_thing_may_be_close_ups_and_others_never_are(monkeypatch):
     world = VariedWorld(seed=8)
     drawn = []
-    monkeypatch.setattr(world, "_close", lambda picture: drawn.append(len(picture)) or picture)
+    monkeypatch.setattr(world, "_crowd", lambda picture, *_: drawn.append(len(picture)) or picture)
     world.clips(60, nothing=1.0, at=torch.zeros(60, 1))
     world.clips(60, nothing=0.0, at=torch.zeros(60, 1))
-    assert 10 < drawn[0] < 32 and drawn[1] == 0
+    assert 20 < drawn[0] < 40 and drawn[1] == 0
     monkeypatch.undo()
     before = torch.full((6, 3, 128, 224), 0.5)
-    after = world._close(before)
+    after = world._crowd(before, NEAR, CLOSE_THINGS)
     assert after.shape == before.shape and ((after - before).abs().amax(1) > 0.02).float().mean() > 0.5, "they fill it"
     assert 0 <= after.min() and after.max() <= 1
+
+
+def test_behind_some_things_stand_others_paler_and_never_where_there_is_no_thing(monkeypatch):
+    monkeypatch.setattr(wild, "BUSY", 1.0)
+    world = WildWorld(seed=8)
+    monkeypatch.setattr(VariedWorld, "_scenery", lambda self, n, empty: (torch.full((n, 3, 128, 224), 0.5), None))
+    empty = torch.arange(12) % 3 == 0
+    picture, _ = world._scenery(12, empty)
+    changed = (picture - 0.5).abs().amax((1, 2, 3))
+    assert torch.equal(changed > 0.01, ~empty)
+    assert changed.max() <= 0.5 * wild.PALE[1] + 1e-6, "at most that much of their contrast with what is behind them"
 
 
 def where(page, colour):

@@ -6,7 +6,8 @@ encoder's own most clips that fail come right (docs/mini.md). So the encoder is 
 over pictures of all its things on plain colours, as the encoder saw them before this stage, times `reach`: further out the UNet,
 which has known the answers as noisy ones, is surer of what is meant. The UNet stays as it is.
 
-A picture costs a hundredth of what a clip costs the UNet, so this stage sees far more pictures than the UNet's ever could.
+A picture costs a hundredth of what a clip costs the UNet, so this stage sees far more pictures than the UNet's ever could. With
+`--drawings FILE` (drawings.py) the share `--drawn` of them is the text mini's.
 """
 
 import time
@@ -15,15 +16,16 @@ from dataclasses import dataclass
 import torch
 
 from .bank import embed
+from .catalogue import catalogue
+from .drawings import NOTHING, otherwise
 from .models import clip_of, make_clip
-from .motion import KINDS
+from .motion import INDEX, KINDS
 from .optim import Optimiser
 from .scenes import Clips, World
 from .stretch import Clock, Graphed, Ring, half, load_parts, save_parts, start
 from .wild import WildWorld
 
 PLAIN = (0.62, 0.8, 0.95), (0.95, 0.95, 0.95), (0.3, 0.35, 0.4)  # a light blue, nearly white, a dark grey
-NOTHING = -1  # in Clips.thing
 
 
 def on_plain(clips: Clips) -> torch.Tensor:
@@ -84,6 +86,17 @@ class Centres:
             wanted[two] = torch.stack([embed_all(clip, p) for p in on_plain(clips)[:, two]]).mean(0)
         return wanted, turned, side
 
+    def either_way(self, things: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """As `answers`, for pictures of `things` [n] (catalogue indices, or NOTHING) of which nobody knows the way they face: where
+        `turned` is not zero although `side` is, `loss` takes the nearer of the two answers."""
+        kinds = torch.tensor([INDEX[t["kind"]] for t in catalogue()], device=things.device)
+        known = things != NOTHING
+        # The middle one is zero where the others are not.
+        left, ahead, right = self.kind[kinds[things.clamp(min=0)]].unbind(1)
+        turned = (right - left) * known[:, None]
+        wanted = torch.where(known[:, None], left + ahead, self.nothing[0])
+        return wanted, turned, torch.zeros_like(things)
+
 
 def first_frames(world: World, n: int, **settings) -> Clips:
     """n clips of one frame each."""
@@ -95,8 +108,9 @@ def loss(answer, wanted, turned, side, spread: float) -> tuple[torch.Tensor, tor
 
     Facing is a small part of the distance and decides the whole clip, so it counts by itself: how far the answer lies from one way
     to the other along `turned`."""
-    distance = (answer - wanted).square().sum(1) / spread
     directed = side != 0
+    other = torch.where(directed[:, None], wanted, wanted + turned)  # Centres.either_way
+    distance = torch.minimum((answer - wanted).square().sum(1), (answer - other).square().sum(1)) / spread
     length = turned.square().sum(1).clamp(min=1e-6)
     way = 1 + 2 * side * ((answer - wanted) * turned).sum(1) / length
     return distance, (way - 1).square() * directed, (way < 0) & directed
@@ -119,12 +133,22 @@ def train(args) -> None:
     centres = Centres.of(teacher, World(device, seed=6000 + args.seed), args.each, args.reach, 960 if gpu else 64)
     world = WildWorld(device, seed=6500 + args.seed, designs=args.designs)
     others = World(device, "held_out", seed=6700 + args.seed)
-    pool = Ring(args.pool, args.render)
+    pool, drawings = Ring(args.pool, args.render), None
+    if args.drawings:
+        drawings = torch.load(args.drawings, map_location=device)
+        drawings["answers"] = centres.either_way(drawings["things"])
+    of_them = round(args.render * args.drawn) if drawings else 0
 
     def refresh() -> None:
         with torch.no_grad():
-            clips = first_frames(world, args.render, two=args.two, nothing=args.nothing)
-            pool.add((clips.video[:, 0] * 255).round().to(torch.uint8), *centres.answers(teacher, clips))
+            clips = first_frames(world, args.render - of_them, two=args.two, nothing=args.nothing)
+            pictures, answers = clips.video[:, 0], centres.answers(teacher, clips)
+            if of_them:
+                i = world.draw.integers(of_them, 0, len(drawings["things"]))
+                pictures = torch.cat([pictures, otherwise(drawings["pictures"][i] / 255, world.draw)])
+                theirs = (a[i] for a in drawings["answers"])
+                answers = [torch.cat(pair) for pair in zip(answers, theirs, strict=True)]
+            pool.add((pictures * 255).round().to(torch.uint8), *answers)
 
     while pool.n < min(args.prefill, pool.size):
         refresh()

@@ -5,7 +5,7 @@ What moves how stays exactly as it is there; only what is to be seen changes, so
 - things: two fifths flat instead of 3D; longer or taller than drawn by up to a quarter; more of them in other colours; with
   `designs` (a folder that build_designs.py made) some as other hands drew them;
 - places: a quarter of the backgrounds are the painted ones of places.py, on which the text mini's pictures stand;
-- close-ups: a third of the pictures without a thing are some things so near that they fill the frame, as photographs are:
+- close-ups: half of the pictures without a thing are some things so near that they fill the frame, as photographs are:
   version 3 moved a cat's eye alone, and the coffee in its cup;
 - camouflage: a seventh of the things that move are drawn towards the colour of the background under them. Version 2 of the
   weights took such pictures for ones without a thing, and closed in with the camera (docs/mini.md);
@@ -36,8 +36,7 @@ from .text_world import things
 
 FILES = ("things.webp", "flat.webp")
 FLAT, PAINTED, HIDDEN, SOFT, RIDING, TWINS = 0.4, 0.25, 1 / 7, 1 / 3, 0.04, 1 / 3  # shares, by the list above
-CLOSE = 1 / 3  # share of the pictures without a thing
-NEAR, CLOSE_THINGS = (1.3, 4.0), 4  # the size of what is in them, in heights of the picture; how many
+NEAR, CLOSE_THINGS = (1.3, 4.0), 4  # the size of what is in close-ups, in heights of the picture; how many
 RIDERS = 150  # pairs of a rider and a mount, each in both styles
 INVENTED = 308  # things, and others in each style
 KEYS = list(PAINTERS)
@@ -157,6 +156,7 @@ class VariedWorld(ByteWorld):
 
     stretch = 0.25
     by_others = 0.25  # share of the things, where there are designs
+    close = 1 / 2  # share of the pictures without a thing
     invented = 0.08  # share of the things
 
     def __init__(
@@ -204,19 +204,19 @@ class VariedWorld(ByteWorld):
             mine = rows[key == k]
             picture[mine] = PAINTERS[KEYS[k]](draw, len(mine))
             place[mine] = torch.tensor([len(PALETTES) + k, 0], device=draw.device)
-        rows = (empty & (draw.uniform(n) < CLOSE)).nonzero()[:, 0]
-        picture[rows] = self._close(picture[rows])
+        rows = (empty & (draw.uniform(n) < self.close)).nonzero()[:, 0]
+        picture[rows] = self._crowd(picture[rows], NEAR, CLOSE_THINGS)
         return picture, place
 
-    def _close(self, picture: torch.Tensor) -> torch.Tensor:
-        """Pictures [n,3,H,W] with some things in front, each larger than the picture is high."""
+    def _crowd(self, picture: torch.Tensor, near: tuple[float, float], things: int) -> torch.Tensor:
+        """Pictures [n,3,H,W] with some things in front, anywhere; near: the range of their sizes, in heights of the picture."""
         n, draw = len(picture), self.draw
         x = torch.arange(WIDTH, device=picture.device) + 0.5
         y = torch.arange(HEIGHT, device=picture.device) + 0.5
-        for _ in range(CLOSE_THINGS if n else 0):
+        for _ in range(things if n else 0):
             which = draw.integers(n, 0, self.rows) + self._style(n)
             cut = self._recolour(self._cut(0, which))
-            half = HEIGHT / 2 * draw.uniform(n, 1, lo=NEAR[0], hi=NEAR[1])
+            half = HEIGHT / 2 * draw.uniform(n, 1, lo=near[0], hi=near[1])
             flip = torch.where(draw.uniform(n, 1) < 0.5, -1.0, 1.0)
             u = (x - WIDTH * draw.uniform(n, 1)) / half * flip
             v = (y - HEIGHT * draw.uniform(n, 1)) / half

@@ -6,7 +6,9 @@ that VariedWorld does:
 - designs: half of the things are drawn by others, where their pictures are there (VariedWorld's `designs`);
 - bent: most are turned, sheared and bent like rubber; those that move one way keep facing it;
 - redrawn: some in two colours of a gradient, some filled with a texture, some with their details washed out, some with an outline;
-- cut: of some a part is missing.
+- cut: of some a part is missing;
+- busy: behind some stand other things, paler and out of focus, as there are trees and houses behind what people show it;
+- close: more of the pictures without a thing are close-ups.
 
 Only what a thing looks like changes, so this is for first frames: what moves how, and which way, stays as it is.
 """
@@ -15,14 +17,26 @@ import torch
 import torch.nn.functional as F
 
 from .backgrounds import fills
-from .varied import VariedWorld
+from .varied import SIGMAS, VariedWorld, softened
 
 BENT, GRADIENT, TEXTURE, WASHED, OUTLINED, CUT = 0.7, 0.12, 0.08, 0.12, 0.12, 0.1  # shares
+# Share of the backgrounds behind things; how many are there, their sizes in heights of the picture, how much is seen of them.
+BUSY, CROWD, SIZES, PALE = 0.15, 7, (0.2, 1.2), (0.2, 0.5)
 
 
 class WildWorld(VariedWorld):
     by_others = 0.5
     invented = 0.2
+    close = 0.6
+
+    def _scenery(self, n: int, empty: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        picture, place = super()._scenery(n, empty)
+        rows = (~empty & (self.draw.uniform(n) < BUSY)).nonzero()[:, 0]
+        if len(rows):
+            behind, seen = picture[rows], self.draw.uniform(len(rows), 1, 1, 1, lo=PALE[0], hi=PALE[1])
+            crowd = behind + seen * (self._crowd(behind, SIZES, CROWD) - behind)
+            picture[rows] = softened(crowd, self.draw.uniform(len(rows), lo=SIGMAS[0], hi=SIGMAS[1]))
+        return picture, place
 
     def _recolour(self, cut: torch.Tensor) -> torch.Tensor:
         cut = redrawn(super()._recolour(cut), self.draw)
