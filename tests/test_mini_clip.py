@@ -104,7 +104,30 @@ def test_where_nobody_knows_the_way_the_nearer_answer_counts():
     )
 
 
-def test_drawings_come_with_what_was_asked_for(monkeypatch):
+def test_drawings_are_right_whichever_way_they_face():
+    answers = torch.zeros(len(KINDS), 3, 6)
+    answers[INDEX["drive"], 0], answers[INDEX["drive"], 2], answers[INDEX["ball"], 1] = (
+        torch.randn(6) for _ in range(3)
+    )
+    centres = Centres(answers, torch.randn(2, 6), 1.0)
+    index = {t["kind"]: i for i, t in enumerate(catalogue())}
+    said = centres.either_way(torch.tensor([index["drive"], index["drive"], index["ball"], drawings.NOTHING]))
+
+    class Says(Looker):
+        def forward(self, pixels):
+            return SimpleNamespace(image_embeds=self.answer)
+
+    one = Says()
+    one.answer = torch.stack(
+        [answers[INDEX["drive"], 0], answers[INDEX["drive"], 2], answers[INDEX["ball"], 1], centres.nothing[0]]
+    )
+    pictures = torch.zeros(4, 3, 128, 224, dtype=torch.uint8)
+    assert train_clip.judged(one, pictures, said, centres) == "0.0000 right 1.0000"
+    one.answer = one.answer.flip(0)
+    assert train_clip.judged(one, pictures, said, centres).endswith("right 0.0000")
+
+
+def test_drawings_come_with_what_was_asked_for(monkeypatch, tmp_path):
     monkeypatch.setattr(drawings, "STEPS", 1)
     monkeypatch.setattr(drawings, "EMPTY", 0.5)
     made = drawings.draw(4, 2, "cpu", batch=4)
@@ -112,6 +135,12 @@ def test_drawings_come_with_what_was_asked_for(monkeypatch):
     shown = [i for i in made["things"].tolist() if i != drawings.NOTHING]
     assert 0 < len(shown) < 4 and not any(catalogue()[i]["held_out"] for i in shown) and len(made["texts"]) == 4
     assert drawings.draw(4, 3, "cpu", batch=4)["texts"] != made["texts"]
+    drawings.save(made, tmp_path / "four.pt")
+    again = drawings.load(tmp_path / "four.pt")
+    assert again["texts"] == made["texts"] and torch.equal(again["things"], made["things"])
+    assert (again["pictures"].float() - made["pictures"].float()).abs().mean() < 8, (
+        "noise, here, which WebP does not like"
+    )
 
 
 def test_otherwise_keeps_what_is_shown():
@@ -184,11 +213,12 @@ def test_the_stage_brings_the_encoder_nearer_and_leaves_the_unet_alone(tmp_path,
         facing=0.3, warm=1, out=str(tmp_path), drawings=str(tmp_path / "drawings.pt"), drawn=0.25,
     )  # fmt: skip
     pictures, things = torch.randint(256, (3, 3, 128, 224), dtype=torch.uint8), torch.tensor([0, 5, drawings.NOTHING])
-    torch.save(dict(pictures=pictures, things=things, texts=["", "", ""]), settings["drawings"])
+    drawings.save(dict(pictures=pictures, things=things, texts=["", "", ""]), settings["drawings"])
     train_clip.train(SimpleNamespace(**settings))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("clip ") and "unseen" in line]
     far = [float(line.split("unseen ")[1].split()[0]) for line in lines]
     assert len(far) == 3 and far[2] < 0.9 * far[0], "the last one is of the averaged weights"
+    assert all(" of drawings " in line for line in lines)
     before, after = load_parts(weights), load_parts(tmp_path / "clip.pt")
     assert all(torch.equal(after["unet"][k], v) for k, v in before["unet"].items())
     assert any(not torch.equal(after["clip"][k], v) for k, v in before["clip"].items())

@@ -17,7 +17,7 @@ import torch
 
 from .bank import embed
 from .catalogue import catalogue
-from .drawings import NOTHING, otherwise
+from .drawings import NOTHING, load, otherwise
 from .models import clip_of, make_clip
 from .motion import INDEX, KINDS
 from .optim import Optimiser
@@ -133,21 +133,20 @@ def train(args) -> None:
     centres = Centres.of(teacher, World(device, seed=6000 + args.seed), args.each, args.reach, 960 if gpu else 64)
     world = WildWorld(device, seed=6500 + args.seed, designs=args.designs)
     others = World(device, "held_out", seed=6700 + args.seed)
-    pool, drawings = Ring(args.pool, args.render), None
+    pool, of_them = Ring(args.pool, args.render), 0
     if args.drawings:
-        drawings = torch.load(args.drawings, map_location=device)
-        drawings["answers"] = centres.either_way(drawings["things"])
-    of_them = round(args.render * args.drawn) if drawings else 0
+        drawings = load(args.drawings)
+        drawn, answers_drawn = drawings["pictures"].to(device), centres.either_way(drawings["things"].to(device))
+        of_them, learnt = round(args.render * args.drawn), max(1, len(drawn) * 9 // 10)  # the others are for the log
 
     def refresh() -> None:
         with torch.no_grad():
             clips = first_frames(world, args.render - of_them, two=args.two, nothing=args.nothing)
             pictures, answers = clips.video[:, 0], centres.answers(teacher, clips)
             if of_them:
-                i = world.draw.integers(of_them, 0, len(drawings["things"]))
-                pictures = torch.cat([pictures, otherwise(drawings["pictures"][i] / 255, world.draw)])
-                theirs = (a[i] for a in drawings["answers"])
-                answers = [torch.cat(pair) for pair in zip(answers, theirs, strict=True)]
+                i = world.draw.integers(of_them, 0, learnt)
+                pictures = torch.cat([pictures, otherwise(drawn[i] / 255, world.draw)])
+                answers = [torch.cat([a, b[i]]) for a, b in zip(answers, answers_drawn, strict=True)]
             pool.add((pictures * 255).round().to(torch.uint8), *answers)
 
     while pool.n < min(args.prefill, pool.size):
@@ -163,7 +162,10 @@ def train(args) -> None:
 
     def tell(n: int) -> str:
         new, other = (unseen(student, w, centres, teacher, n) for w in (world, others))
-        return f"{new}, of things held out {other}"
+        said = f"{new}, of things held out {other}"
+        if of_them:
+            said += f", of drawings {judged(student, drawn[learnt:], [a[learnt:] for a in answers_drawn], centres)}"
+        return said
 
     step = Graphed(work, optimiser, gpu)
     sums, count = torch.zeros(4, device=device), 0
@@ -190,6 +192,16 @@ def train(args) -> None:
     print(f"clip averaged: unseen {tell(4 * args.batch)}", flush=True)
     kept = {part: saved[part] for part in ("unet", "head") if part in saved}
     save_parts(kept | dict(clip=half(student)), f"{args.out}/clip.pt")
+
+
+@torch.no_grad()
+def judged(clip, pictures: torch.Tensor, answers, centres: Centres) -> str:
+    """On pictures uint8 [n,3,H,W] and what Centres.either_way says of them: distance, and share nearest to an answer wanted."""
+    answer, rows = embed_all(clip, pictures / 255), torch.cat([centres.kind.flatten(0, 1), centres.nothing])
+    rows = rows[rows.abs().sum(1) > 0]
+    nearest = rows[torch.cdist(answer, rows).argmin(1)]
+    distance, right = loss(answer, *answers, centres.spread)[0], loss(nearest, *answers, centres.spread)[0] < 1e-6
+    return f"{distance.mean().item():.4f} right {right.float().mean().item():.4f}"
 
 
 @torch.no_grad()
