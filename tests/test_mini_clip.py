@@ -104,6 +104,18 @@ def test_where_nobody_knows_the_way_the_nearer_answer_counts():
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (dict(drawn=1.0), "--drawn is a share"),
+        (dict(drawn=0.1, drawings="nowhere.pt"), "svd_lab.mini.drawings nowhere.pt makes it"),
+    ],
+)
+def test_a_stage_without_its_drawings_ends_before_it_begins(given, said):
+    with pytest.raises(SystemExit, match=said):
+        train_clip.train(SimpleNamespace(**(dict(drawings="") | given)))
+
+
 def test_drawings_are_right_whichever_way_they_face():
     answers = torch.zeros(len(KINDS), 3, 6)
     answers[INDEX["drive"], 0], answers[INDEX["drive"], 2], answers[INDEX["ball"], 1] = (

@@ -12,6 +12,7 @@ A picture costs a hundredth of what a clip costs the UNet, so this stage sees fa
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -120,6 +121,12 @@ def train(args) -> None:
     rank, ranks, device = start()
     if ranks > 1:
         raise SystemExit("the stage clip is for one process: leave --nproc_per_node out, or give 1")
+    if not 0 <= args.drawn < 1:
+        raise SystemExit(f"--drawn is a share of the pictures, from 0 to less than 1, not {args.drawn:g}")
+    if args.drawings and not Path(args.drawings).is_file():
+        raise SystemExit(
+            f"--drawings {args.drawings} is not there: python -m svd_lab.mini.drawings {args.drawings} makes it"
+        )
     torch.manual_seed(0)
     gpu, began = device != "cpu", time.time()
     dtype = torch.bfloat16 if gpu else torch.float32
