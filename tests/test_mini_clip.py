@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from svd_lab.mini import drawings, train_clip
-from svd_lab.mini.backgrounds import Draw
 from svd_lab.mini.catalogue import catalogue
 from svd_lab.mini.motion import INDEX, KINDS
 from svd_lab.mini.scenes import World
@@ -153,16 +152,6 @@ def test_drawings_come_with_what_was_asked_for(monkeypatch, tmp_path):
     assert (again["pictures"].float() - made["pictures"].float()).abs().mean() < 8, (
         "noise, here, which WebP does not like"
     )
-
-
-def test_otherwise_keeps_what_is_shown():
-    picture = torch.zeros(8, 3, 128, 224)
-    picture[:, :, 40:90, 90:140] = 0.5
-    seen = drawings.otherwise(picture, Draw("cpu", 1))
-    assert seen.shape == picture.shape and 0 <= seen.min() and seen.max() <= 1
-    assert len({tuple(s.mean((1, 2)).tolist()) for s in seen}) == 8, "no two alike"
-    share = (seen.mean(1) > 0.25).float().mean((1, 2)) / (50 * 50 / (128 * 224))
-    assert ((share > 0.95) & (share < 1.65)).all(), "no smaller than it was, and at most 1.25 times as wide"
 
 
 def test_what_is_unseen_is_judged_by_the_nearest_answer(world):

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from .captions import caption
@@ -57,22 +56,6 @@ def load(path: str | Path) -> dict:
     made = torch.load(path)
     pages = [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in made["pictures"]]
     return made | dict(pictures=torch.from_numpy(np.stack(pages)).permute(0, 3, 1, 2).contiguous())
-
-
-def otherwise(pictures: torch.Tensor, draw) -> torch.Tensor:
-    """Pictures [n,3,H,W] in 0..1, each mirrored or not, cut to 0.8 to 1 of its size, and in somewhat other colours.
-
-    draw: a backgrounds.Draw. Mirrored, a thing faces the other way."""
-    n = len(pictures)
-    flip = torch.where(draw.uniform(n) < 0.5, -1.0, 1.0)
-    size = draw.uniform(n, lo=0.8, hi=1.0)
-    shift = (1 - size)[:, None] * draw.uniform(n, 2, lo=-1.0, hi=1.0)
-    rows = torch.zeros(n, 2, 3, device=pictures.device)
-    rows[:, 0, 0], rows[:, 1, 1], rows[:, :, 2] = size * flip, size, shift
-    grid = F.affine_grid(rows, list(pictures.shape), align_corners=False)
-    cut = F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
-    gain, lift = draw.uniform(n, 3, 1, 1, lo=0.8, hi=1.2), draw.uniform(n, 3, 1, 1, lo=-0.06, hi=0.06)
-    return (cut * gain + lift).clamp(0, 1)
 
 
 def main() -> None:

@@ -18,7 +18,8 @@ import torch
 
 from .bank import embed
 from .catalogue import catalogue
-from .drawings import NOTHING, load, otherwise
+from .drawings import NOTHING, load
+from .judge import spoiled
 from .models import clip_of, make_clip
 from .motion import INDEX, KINDS
 from .optim import Optimiser
@@ -152,7 +153,8 @@ def train(args) -> None:
             pictures, answers = clips.video[:, 0], centres.answers(teacher, clips)
             if of_them:
                 i = world.draw.integers(of_them, 0, learnt)
-                pictures = torch.cat([pictures, otherwise(drawn[i] / 255, world.draw)])
+                theirs, mirrored = drawn[i] / 255, world.draw.uniform(of_them, 1, 1, 1) < 0.5
+                pictures = torch.cat([pictures, spoiled(torch.where(mirrored, theirs.flip(-1), theirs))])
                 answers = [torch.cat([a, b[i]]) for a, b in zip(answers, answers_drawn, strict=True)]
             pool.add((pictures * 255).round().to(torch.uint8), *answers)
 
