@@ -107,12 +107,14 @@ def test_where_nobody_knows_the_way_the_nearer_answer_counts():
     ("given", "said"),
     [
         (dict(drawn=1.0), "--drawn is a share"),
+        (dict(drawn=0.1, mixed=1.5), "--mixed is a share of the pictures, from 0 to 1, not 1.5"),
+        (dict(drawn=0.1, soft=-1.0), "--soft 0 or more, not -1"),
         (dict(drawn=0.1, drawings="nowhere.pt"), "svd_lab.mini.drawings nowhere.pt makes it"),
     ],
 )
 def test_a_stage_without_its_drawings_ends_before_it_begins(given, said):
     with pytest.raises(SystemExit, match=said):
-        train_clip.train(SimpleNamespace(**(dict(drawings="") | given)))
+        train_clip.train(SimpleNamespace(**(dict(drawings="", soft=0.0, mixed=0.0) | given)))
 
 
 def test_drawings_are_right_whichever_way_they_face():
@@ -136,6 +138,25 @@ def test_drawings_are_right_whichever_way_they_face():
     assert train_clip.judged(one, pictures, said, centres) == "0.0000 right 1.0000"
     one.answer = one.answer.flip(0)
     assert train_clip.judged(one, pictures, said, centres).endswith("right 0.0000")
+
+
+def test_unsure_it_takes_the_likelier_side():
+    at = torch.linspace(0, 1, 101)  # of the way from one answer to another that is right in two cases of five
+    cost = lambda soft: sum(p * train_clip.robust((at - x).square(), soft) for p, x in ((0.6, 0.0), (0.4, 1.0)))  # noqa: E731
+    assert abs(at[cost(0.0).argmin()].item() - 0.4) < 1e-6, "the square: in between"
+    assert at[cost(0.05).argmin()].item() < 0.1
+
+
+def test_some_pictures_are_two_at_once():
+    pictures = torch.arange(8, dtype=torch.uint8)[:, None, None, None].expand(8, 3, 4, 4) * 20
+    made, other = train_clip.mixed(pictures, 0.5)
+    assert torch.equal(made[4:], pictures[4:]) and torch.equal(other[4:], torch.arange(4, 8))
+    assert set(other[:4].tolist()) == set(range(4)) and (other[:4] != torch.arange(4)).all()
+    ours, theirs = pictures[:4].float(), pictures[other[:4]].float()
+    share = (made[:4].float() - ours) / (theirs - ours)
+    assert share.min() > 0.17 and share.max() < 0.83, "rounded, of 20 and more"
+    same, nobody = train_clip.mixed(pictures, 0.0)
+    assert torch.equal(same, pictures) and torch.equal(nobody, torch.arange(8))
 
 
 def test_drawings_come_with_what_was_asked_for(monkeypatch, tmp_path):

@@ -29,7 +29,7 @@ UNET = dict(
 CLIP = dict(
     weights="svd_lab/mini/weights", teacher="", designs="", patch=0, layers=0, each=8, reach=1.0, pool=98304, prefill=16384,
     render=512, every=8, batch=512, peak=0.3, facing=0.3, warm=100, ema=0.999, nothing=0.08, two=0.24,
-    drawings="", drawn=0.15,
+    drawings="", drawn=0.15, soft=0.0, mixed=0.0,
 )  # fmt: skip
 
 TEXT_VAE = dict(vae="svd_lab/mini/weights", batch=48, pool=4096)

@@ -8,6 +8,9 @@ which has known the answers as noisy ones, is surer of what is meant. The UNet s
 
 A picture costs a hundredth of what a clip costs the UNet, so this stage sees far more pictures than the UNet's ever could. With
 `--drawings FILE` (drawings.py) the share `--drawn` of them is the text mini's.
+
+Unsure, it should take a side, because the UNet makes nothing whole of what lies between two answers: so `--soft c` counts the root
+of the distance above c, not its square, and `--mixed` is the share of pictures that are two at once, where either answer is right.
 """
 
 import time
@@ -105,6 +108,27 @@ def first_frames(world: World, n: int, **settings) -> Clips:
     return world.clips(n, at=torch.zeros(n, 1, device=world.draw.device), **settings)
 
 
+def robust(square: torch.Tensor, soft: float) -> torch.Tensor:
+    """sqrt(square + soft^2) - soft: like the square below `soft`, like its root above; `soft` 0 leaves the square.
+
+    Between two answers, one a little likelier, the least square lies midway, which means nothing to the UNet; the least root lies
+    at the likelier one."""
+    return (square + soft * soft).sqrt() - soft if soft else square
+
+
+def mixed(picture: torch.Tensor, share: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures uint8 [n,3,H,W], the first `share` of them blended with another of them, by 0.2 to 0.8; which other, for all [n].
+
+    What lies between two pictures is to be answered as one of the two, not by something between their answers."""
+    n, m = len(picture), round(len(picture) * share)
+    other = torch.arange(n, device=picture.device)
+    other[:m] = other[:m].roll(1)
+    weight = 0.2 + 0.6 * torch.rand(m, 1, 1, 1, device=picture.device)
+    ours = picture[:m].float()
+    blend = (ours + weight * (picture[other[:m]] - ours)).round().to(torch.uint8)
+    return torch.cat([blend, picture[m:]]), other
+
+
 def loss(answer, wanted, turned, side, spread: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """-> by picture [n]: squared distance over `spread`; squared error of the way it faces, 1 being no answer; if it is wrong.
 
@@ -124,6 +148,10 @@ def train(args) -> None:
         raise SystemExit("the stage clip is for one process: leave --nproc_per_node out, or give 1")
     if not 0 <= args.drawn < 1:
         raise SystemExit(f"--drawn is a share of the pictures, from 0 to less than 1, not {args.drawn:g}")
+    if not 0 <= args.mixed <= 1 or args.soft < 0:
+        raise SystemExit(
+            f"--mixed is a share of the pictures, from 0 to 1, not {args.mixed:g}; --soft 0 or more, not {args.soft:g}"
+        )
     if args.drawings and not Path(args.drawings).is_file():
         raise SystemExit(
             f"--drawings {args.drawings} is not there: python -m svd_lab.mini.drawings {args.drawings} makes it"
@@ -163,10 +191,11 @@ def train(args) -> None:
     print(f"clip pool {pool.n}, spread {centres.spread:.0f}, set-up {time.time() - began:.0f} s", flush=True)
     optimiser = Optimiser(student.named_parameters(), muon=args.muon, ema=args.ema)
 
-    def work(picture, wanted, turned, side):
+    def work(picture, wanted, turned, side, rival):
         answer = embed(student, picture).float()
         distance, facing, wrong = loss(answer, wanted, turned, side, centres.spread)
-        (distance + args.facing * facing).mean().backward()
+        distance = torch.minimum(distance, (answer - rival).square().sum(1) / centres.spread)
+        (robust(distance, args.soft) + args.facing * robust(facing, args.soft)).mean().backward()
         return distance.detach(), facing.detach(), wrong
 
     def tell(n: int) -> str:
@@ -183,7 +212,9 @@ def train(args) -> None:
         if clock.n % args.every == 0:
             refresh()
         picture, wanted, turned, side = pool.any(args.batch)
-        distance, facing, wrong = step(picture, wanted, turned, side)
+        picture, other = mixed(picture, args.mixed)
+        side = side * (other == torch.arange(len(other), device=device))  # in a mixture either way will do
+        distance, facing, wrong = step(picture, wanted, turned, side, wanted[other])
         optimiser.step(args.peak * min(1.0, clock.n / args.warm) * max(0.0, 1 - progress) ** 0.7)
         sums += torch.stack([distance.sum(), facing.sum(), wrong.float().sum(), (side != 0).float().sum()])
         count += len(picture)
