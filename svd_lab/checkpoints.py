@@ -17,6 +17,7 @@ from svd_lab.families import FAMILIES, IMAGE, VIDEO, Family, Model
 
 MODELS = VIDEO.models
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+IN_PACKAGE = "in the package"  #: Location.source of what comes with it
 UNCHECKED = "svd-lab.unchecked"  #: beside a model's snapshots in the Hub cache, until `hub` has checked its weights
 
 
@@ -106,7 +107,7 @@ def _find(name: str, row: Model, family: Family, note: str = "") -> Location:
         if candidate.is_dir():
             return Location(name, row.hub_id, candidate, "SVD_LAB_MODELS", note)
     if row.hub_id is None:
-        return Location(name, None, text_mini_folder() if family is IMAGE else mini_folder(), "in the package", note)
+        return Location(name, None, text_mini_folder() if family is IMAGE else mini_folder(), IN_PACKAGE, note)
     cached = next(filter(None, map(cached_folder, (row.hub_id, *row.former_ids))), None)
     return Location(name, row.hub_id, cached, "the Hub cache" if cached else "the Hub", note)
 

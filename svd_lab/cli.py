@@ -103,7 +103,9 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
     generate.add_argument("video", metavar="OUT.mp4", help="the file to write; missing folders are made")
     more = "" if prompted else "; generate --prompt TEXT --help shows its settings"
     generate.add_argument("--prompt", metavar="TEXT", help=f"an image model draws the picture{more}")
-    generate.add_argument("--model", default="auto", help="auto, mini, svd, svd-xt, a folder, or a Hub id (auto)")
+    generate.add_argument(
+        "--model", default="auto", help="auto, mini, mini-turbo, svd, svd-xt, a folder, or a Hub id (auto)"
+    )
     seed = -1 if prompted else 42
     generate.add_argument("--seed", type=int, default=seed, help=f"0 to 4294967295; -1 draws one ({seed})")
     for name, (kind, text) in keywords.items():

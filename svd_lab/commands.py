@@ -58,16 +58,16 @@ def list_models() -> None:
         print(f"with {family.loader}, {family.makes}:")
         for key, model in family.models.items():
             found = locate(key, family)
-            print(f"{key:8}{model.about}")
+            print(f"{key:12}{model.about}")
             if found.folder is None:
-                print(f"{'':8}not here; the Hub has it as {model.hub_id}")
+                print(f"{'':12}not here; the Hub has it as {model.hub_id}")
                 continue
             size = sum(path.stat().st_size for path in found.folder.rglob("*") if path.is_file())
-            print(f"{'':8}{found.source}, {size / 1e6:,.0f} MB: {found.folder}")
+            print(f"{'':12}{found.source}, {size / 1e6:,.0f} MB: {found.folder}")
             try:
                 check_folder(found.folder, half=False, family=family)
             except (OSError, ValueError) as error:
-                print(f"{'':8}cannot be used: {error}")
+                print(f"{'':12}cannot be used: {error}")
     for root in model_roots():
         if not root.is_dir():
             print(f"SVD_LAB_MODELS names {root}, which is not a folder")

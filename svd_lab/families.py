@@ -58,6 +58,9 @@ VIDEO = Family(
     weights={"vae": "diffusion_pytorch_model", "unet": "diffusion_pytorch_model", "image_encoder": "model"},
     models={
         "mini": Model(None, "the miniature in this package: 14 frames of 224x128, for a CPU"),
+        "mini-turbo": Model(
+            None, "the miniature for num_inference_steps=4 and max_guidance_scale=1 (see turbo.SETTINGS)"
+        ),
         "svd": Model(
             "stabilityai/stable-video-diffusion-img2vid",
             "Stable Video Diffusion: 14 frames of 1024x576, for a GPU",

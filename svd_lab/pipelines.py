@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from svd_lab import placing
-from svd_lab.checkpoints import Location, check_folder, locate
+from svd_lab import placing, turbo
+from svd_lab.checkpoints import IN_PACKAGE, Location, check_folder, locate
 from svd_lab.families import IMAGE, VIDEO, Family
 from svd_lab.hub import download_model, next_steps
 from svd_lab.memory import check_name
@@ -40,9 +40,9 @@ def load_video_pipeline(
 ) -> StableVideoDiffusionPipeline:
     """Load a StableVideoDiffusionPipeline and print in one line which model, where from, which device, and why.
 
-    model: "auto" (svd on a CUDA device, else mini), "mini", "svd", "svd-xt", a folder in diffusers' layout, or a Hub id.
-        It is looked for in that folder, in the folders of SVD_LAB_MODELS, in the Hub cache, and then on the Hub. "auto"
-        never takes mini because svd cannot be had: it raises.
+    model: "auto" (svd on a CUDA device, else mini), "mini", "mini-turbo" (to be called with turbo.SETTINGS: 4 steps, no guidance),
+        "svd", "svd-xt", a folder in diffusers' layout, or a Hub id. It is looked for in that folder, in the folders of
+        SVD_LAB_MODELS, in the Hub cache, and then on the Hub. "auto" never takes mini because svd cannot be had: it raises.
     device: "cuda", "cuda:1", "mps", "cpu" or a torch.device; None: CUDA where there is one, else the CPU.
     dtype: torch.float16, torch.bfloat16 or torch.float32; None: float16 (the fp16 variant) on CUDA, else float32.
     speed: "off", plain diffusers; "exact", the same numbers to the bit, sooner; "fused", the same up to rounding, on a CUDA GPU
@@ -171,6 +171,8 @@ def _load_found(
         try:
             if family is IMAGE:
                 options["scheduler"] = diffusers.EulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler")
+            if found.name == "mini-turbo" and found.source == IN_PACKAGE:
+                options |= turbo.parts(folder, turbo.FILE, dtype)
             pipe = pipeline.from_pretrained(folder, **options)
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
             raise OSError(

@@ -42,7 +42,7 @@ def replay(
 
     path: an mp4 that generate_video, generate_text2video or replay wrote. Another file than `video_file`.
     pipe: from load_video_pipeline(); None loads the model that the recipe names, on the same kind of device and in the same
-        precision where this machine has it. Only models that svd_lab knows by name ("mini", "svd", "svd-xt", "sd21") are loaded
+        precision where this machine has it. Only models that svd_lab knows by name ("mini", "svd", "sd21", …) are loaded
         because a file names them: a file from elsewhere must not choose what is downloaded. For any other give the pipeline.
     image_pipe: from load_image_pipeline(), likewise, for a clip that was made from a text: its image is drawn again, because
         the video's noise goes on where the image's ended. Not needed for a clip that was made from a picture.

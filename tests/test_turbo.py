@@ -139,6 +139,33 @@ def test_the_genuine_pipeline_takes_the_parts(unet, tiny_folder, tmp_path, pictu
     assert same(half, merged.half())
 
 
+def test_mini_turbo_is_the_bundled_mini_with_its_file(tmp_path):
+    """By name, and what the file makes of the very weights that are shipped; four steps are four calls without guidance."""
+    from svd_lab import generate_video, load_video_pipeline
+    from svd_lab.lesson import PICTURES
+
+    pipe, plain = load_video_pipeline("mini-turbo", device="cpu"), load_video_pipeline("mini", device="cpu")
+    parts = turbo.parts(mini_folder(), turbo.FILE)
+    assert pipe.scheduler.config.sigma_min == parts["scheduler"].config.sigma_min != plain.scheduler.config.sigma_min
+    assert same(pipe.unet, parts["unet"]) and not same(pipe.unet, plain.unet)
+    assert all(same(getattr(pipe, part), getattr(plain, part)) for part in ("vae", "image_encoder"))
+    batches = []
+    hook = pipe.unet.register_forward_pre_hook(lambda m, a: batches.append(len(a[0])))
+    try:
+        clip = generate_video(PICTURES["rocket"], tmp_path / "t.mp4", 1, pipe=pipe, num_frames=4, **turbo.SETTINGS)
+    finally:
+        hook.remove()
+    assert clip.recipe["model"] == "mini-turbo" and batches == [1] * turbo.STEPS
+
+
+def test_a_folder_of_that_name_is_taken_as_it_is(unet, tiny_folder, tmp_path, monkeypatch):
+    from svd_lab import load_video_pipeline
+
+    (tmp_path / "mini-turbo").symlink_to(tiny_folder)
+    monkeypatch.setenv("SVD_LAB_MODELS", str(tmp_path))
+    assert same(load_video_pipeline("mini-turbo", device="cpu", speed="off").unet, unet)
+
+
 @pytest.mark.parametrize("guidance", [None, (1.0, 3.0)])
 def test_a_rollout_makes_the_latents_of_the_pipeline(tiny_pipe, picture_file, guidance):
     from PIL import Image
