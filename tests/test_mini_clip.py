@@ -221,7 +221,8 @@ def test_a_ring_keeps_the_newest_of_each():
     assert pool.newest(9)[1].tolist() == [3, 3] and Ring(1, 4).size == 4
 
 
-def test_the_stage_brings_the_encoder_nearer_and_leaves_the_unet_alone(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("soft", "share"), [(0.0, 0.0), (0.2, 0.25)])
+def test_the_stage_brings_the_encoder_nearer_and_leaves_the_unet_alone(tmp_path, monkeypatch, capsys, soft, share):
     """Ten steps on 32 pictures of the shipped weights, towards answers that are easy to learn: one for all."""
     from svd_lab.mini.stretch import load_parts
 
@@ -233,6 +234,7 @@ def test_the_stage_brings_the_encoder_nearer_and_leaves_the_unet_alone(tmp_path,
         weights=weights, teacher="", each=1, reach=1, seed=1, pool=32, render=16, prefill=32, two=0, nothing=0.1, patch=0,
         layers=0, designs="", muon=0.01, peak=0.3, ema=0.5, seconds=600.0, begin=0.0, end=1.0, steps=10, every=100, batch=16,
         facing=0.3, warm=1, out=str(tmp_path), drawings=str(tmp_path / "drawings.pt"), drawn=0.25,
+        soft=soft, mixed=share,
     )  # fmt: skip
     pictures, things = torch.randint(256, (3, 3, 128, 224), dtype=torch.uint8), torch.tensor([0, 5, drawings.NOTHING])
     drawings.save(dict(pictures=pictures, things=things, texts=["", "", ""]), settings["drawings"])
