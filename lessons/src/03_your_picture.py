@@ -388,7 +388,7 @@ together
 # | 그림 | 미니가 하는 일 | 왜 |
 # |---|---|---|
 # | 물건 하나, 움직일 자리가 있음 | 물건이 움직여요. 풀밭처럼 무늬가 잔 배경은 흐려져서 dB가 낮아요 | 이런 그림을 배웠어요 |
-# | 너무 가까움 | 모양은 잘 지켜요. 하지만 물건은 가만있고 카메라만 다가가요 | 배울 때 물건이 화면 안에 다 들어 있었어요 |
+# | 너무 가까움 | 모양은 잘 지켜요. 하지만 물건은 가만있고 카메라만 다가가요 | 화면을 가득 채운 그림에서는 카메라만 움직인다고 배웠어요 |
 # | 너무 작음 | 점처럼 흐려져요 | 잠재값 한 칸이 8×8픽셀이라 몇 칸밖에 안 돼요 |
 # | 물건 여럿 | 한꺼번에 움직이려다 뒤섞여요 | 하나만 움직이는 영상을 배웠어요 |
 # | 물건 없음 | 카메라만 조금 다가가요 | 풍경은 그렇게 배웠어요. 잘못이 아니에요 |
@@ -413,7 +413,7 @@ together
 # | picture | what the mini does | why |
 # |---|---|---|
 # | one thing with room to move | the thing moves; a fine-patterned background, such as a meadow, blurs and lowers the dB | it has learnt such pictures |
-# | too near | keeps its shape well, but only the camera closes in | in training a thing was whole and inside the frame |
+# | too near | keeps its shape well, but only the camera closes in | in the close-ups it has learnt from, nothing but the camera moves |
 # | too small | fades into a blot | one cell of latents is 8×8 pixels, so it has a few cells only |
 # | several things | wants to move all at once and mixes them up | it has learnt videos in which one thing moves |
 # | no thing | only the camera comes a little closer | that is how it learnt landscapes; it is no fault |
