@@ -34,7 +34,7 @@ FRAMES, STEPS = 6, 3  #: of the generation: about 5 s on two cores
 
 def check_weights(model: str = "mini") -> Result:
     """Which models are whole; without `model` nothing works, the others are only told about."""
-    from svd_lab.checkpoints import check_folder, locate
+    from svd_lab.checkpoints import check_location, locate
     from svd_lab.families import FAMILIES, VIDEO
 
     status, words, data = "ok", [], {}
@@ -48,7 +48,7 @@ def check_weights(model: str = "mini") -> Result:
                 words.append(f"{label} is not here")
                 continue
             try:
-                check_folder(found.folder, half=False, family=family)
+                check_location(found, half=False, family=family)
             except (OSError, ValueError) as error:
                 status = "fail" if label == model else max(status, "warn", key=["ok", "warn", "fail"].index)
                 words.append(f"{label}: {error}")

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from svd_lab import turbo
 from svd_lab.families import FAMILIES, IMAGE, VIDEO, Family, Model
 
 MODELS = VIDEO.models
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-IN_PACKAGE = "in the package"  #: Location.source of what comes with it
 UNCHECKED = "svd-lab.unchecked"  #: beside a model's snapshots in the Hub cache, until `hub` has checked its weights
 
 
@@ -25,7 +25,7 @@ UNCHECKED = "svd-lab.unchecked"  #: beside a model's snapshots in the Hub cache,
 class Location:
     """Where a model is: `name` for people and recipes, `folder` (None: only on the Hub), and `source`, where it was found.
 
-    note: what a person should know about the search, a line; else empty.
+    note: what a person should know about the search, a line; else empty. turbo: the turbo file that belongs to it, or None.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Location:
     folder: Path | None
     source: str
     note: str = ""
+    turbo: Path | None = None
 
 
 def mini_folder() -> Path:
@@ -107,7 +108,8 @@ def _find(name: str, row: Model, family: Family, note: str = "") -> Location:
         if candidate.is_dir():
             return Location(name, row.hub_id, candidate, "SVD_LAB_MODELS", note)
     if row.hub_id is None:
-        return Location(name, None, text_mini_folder() if family is IMAGE else mini_folder(), IN_PACKAGE, note)
+        folder = text_mini_folder() if family is IMAGE else mini_folder()
+        return Location(name, None, folder, "in the package", note, turbo.FILE if row.turbo else None)
     cached = next(filter(None, map(cached_folder, (row.hub_id, *row.former_ids))), None)
     return Location(name, row.hub_id, cached, "the Hub cache" if cached else "the Hub", note)
 
@@ -166,6 +168,14 @@ def check_folder(folder: Path, half: bool, family: Family = VIDEO) -> str | None
         kind = FileNotFoundError if "missing" in text else OSError
         raise kind(f"the model folder {folder} is not whole: {text}. Copy or download it again, complete.")
     return variant
+
+
+def check_location(found: Location, half: bool, family: Family = VIDEO) -> str | None:
+    """check_folder for what lies at `found`, whose folder is not None, and for its turbo file; raises and returns the same."""
+    if found.turbo and (problem := safetensors_problem(found.turbo)):
+        kind = FileNotFoundError if "missing" in problem else OSError
+        raise kind(f"the turbo file {found.turbo} {problem}. Install svd-lab again.")
+    return check_folder(found.folder, half, family)
 
 
 def _read_index(folder: Path, family: Family) -> tuple[dict[str, Any], list[str]]:

@@ -51,7 +51,7 @@ def make_demo(folder: Path, out: Path, seed: int, load: Callable[[], Any]) -> No
 
 def list_models() -> None:
     """Print the table of models, and for each whether it is whole on this machine."""
-    from svd_lab.checkpoints import check_folder, locate, model_roots
+    from svd_lab.checkpoints import check_location, locate, model_roots
     from svd_lab.families import FAMILIES
 
     for family in FAMILIES:
@@ -65,7 +65,7 @@ def list_models() -> None:
             size = sum(path.stat().st_size for path in found.folder.rglob("*") if path.is_file())
             print(f"{'':12}{found.source}, {size / 1e6:,.0f} MB: {found.folder}")
             try:
-                check_folder(found.folder, half=False, family=family)
+                check_location(found, half=False, family=family)
             except (OSError, ValueError) as error:
                 print(f"{'':12}cannot be used: {error}")
     for root in model_roots():

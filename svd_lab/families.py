@@ -12,7 +12,7 @@ class Model:
 
     hub_id: its id on the Hub; None: it comes with the package. about: a line for people. below: its folder's name below
     SVD_LAB_MODELS, where that is not the model's own name. former_ids: ids it had on the Hub before. mounts: folders where a
-    class's lab keeps it.
+    class's lab keeps it. turbo: whether it is the package's model with the package's turbo file (see `turbo`).
     """
 
     hub_id: str | None
@@ -20,6 +20,7 @@ class Model:
     below: str | None = None
     former_ids: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
+    turbo: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ VIDEO = Family(
     models={
         "mini": Model(None, "the miniature in this package: 14 frames of 224x128, for a CPU"),
         "mini-turbo": Model(
-            None, "the miniature for num_inference_steps=4 and max_guidance_scale=1 (see turbo.SETTINGS)"
+            None, "the miniature for num_inference_steps=4 and max_guidance_scale=1 (turbo.SETTINGS)", turbo=True
         ),
         "svd": Model(
             "stabilityai/stable-video-diffusion-img2vid",

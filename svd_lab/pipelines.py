@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from svd_lab import placing, turbo
-from svd_lab.checkpoints import IN_PACKAGE, Location, check_folder, locate
+from svd_lab.checkpoints import Location, check_folder, check_location, locate
 from svd_lab.families import IMAGE, VIDEO, Family
 from svd_lab.hub import download_model, next_steps
 from svd_lab.memory import check_name
@@ -171,8 +171,8 @@ def _load_found(
         try:
             if family is IMAGE:
                 options["scheduler"] = diffusers.EulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler")
-            if found.name == "mini-turbo" and found.source == IN_PACKAGE:
-                options |= turbo.parts(folder, turbo.FILE, dtype)
+            if found.turbo:
+                options |= turbo.parts(folder, found.turbo, dtype)
             pipe = pipeline.from_pretrained(folder, **options)
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
             raise OSError(
@@ -210,7 +210,7 @@ def _whole_folder(found: Location, dtype: torch.dtype, family: Family) -> tuple[
     on_hub = found.source in ("the Hub", "the Hub cache")
     if found.folder is not None:
         try:
-            return found.folder, check_folder(found.folder, half, family)
+            return found.folder, check_location(found, half, family)
         except OSError:
             if not on_hub:
                 raise

@@ -142,21 +142,20 @@ def test_drawings_are_right_whichever_way_they_face():
 
 def test_unsure_it_takes_the_likelier_side():
     at = torch.linspace(0, 1, 101)  # of the way from one answer to another that is right in two cases of five
-    cost = lambda soft: sum(p * train_clip.robust((at - x).square(), soft) for p, x in ((0.6, 0.0), (0.4, 1.0)))  # noqa: E731
-    assert abs(at[cost(0.0).argmin()].item() - 0.4) < 1e-6, "the square: in between"
-    assert at[cost(0.05).argmin()].item() < 0.1
+    cost = lambda of: sum(p * of((at - x).square()) for p, x in ((0.6, 0.0), (0.4, 1.0)))  # noqa: E731
+    assert abs(at[cost(lambda square: square).argmin()].item() - 0.4) < 1e-6, "in between"
+    assert at[cost(lambda square: train_clip.robust(square, 0.05)).argmin()].item() < 0.1
 
 
 def test_some_pictures_are_two_at_once():
     pictures = torch.arange(8, dtype=torch.uint8)[:, None, None, None].expand(8, 3, 4, 4) * 20
-    made, other = train_clip.mixed(pictures, 0.5)
+    other = train_clip.mix(made := pictures.clone(), 4)
     assert torch.equal(made[4:], pictures[4:]) and torch.equal(other[4:], torch.arange(4, 8))
     assert set(other[:4].tolist()) == set(range(4)) and (other[:4] != torch.arange(4)).all()
     ours, theirs = pictures[:4].float(), pictures[other[:4]].float()
     share = (made[:4].float() - ours) / (theirs - ours)
     assert share.min() > 0.17 and share.max() < 0.83, "rounded, of 20 and more"
-    same, nobody = train_clip.mixed(pictures, 0.0)
-    assert torch.equal(same, pictures) and torch.equal(nobody, torch.arange(8))
+    assert torch.equal(train_clip.mix(same := pictures.clone(), 0), torch.arange(8)) and torch.equal(same, pictures)
 
 
 def test_drawings_come_with_what_was_asked_for(monkeypatch, tmp_path):

@@ -166,6 +166,22 @@ def test_a_folder_of_that_name_is_taken_as_it_is(unet, tiny_folder, tmp_path, mo
     assert same(load_video_pipeline("mini-turbo", device="cpu", speed="off").unet, unet)
 
 
+def test_a_turbo_file_that_is_not_whole_is_found_before_anything_loads(tmp_path, monkeypatch):
+    from svd_lab import load_video_pipeline
+    from svd_lab.check import check_weights
+
+    broken = tmp_path / "turbo.safetensors"
+    monkeypatch.setattr(turbo, "FILE", broken)
+    with pytest.raises(FileNotFoundError, match="turbo.safetensors is missing. Install svd-lab again"):
+        load_video_pipeline("mini-turbo", device="cpu")
+    broken.write_bytes(turbo_bytes := b"cut" * 9)
+    with pytest.raises(OSError, match="turbo.safetensors is cut off"):
+        load_video_pipeline("mini-turbo", device="cpu")
+    status, words, data = check_weights()
+    assert status == "warn" and f"is cut off ({len(turbo_bytes)} bytes)" in words
+    assert data["mini"]["whole"] and not data["mini-turbo"]["whole"]
+
+
 @pytest.mark.parametrize("guidance", [None, (1.0, 3.0)])
 def test_a_rollout_makes_the_latents_of_the_pipeline(tiny_pipe, picture_file, guidance):
     from PIL import Image

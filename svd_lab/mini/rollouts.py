@@ -61,8 +61,13 @@ def rollout(*args, **kwargs) -> list[torch.Tensor]:
     return [guess for _, guess in course(*args, **kwargs)]
 
 
+def robust(square: torch.Tensor, soft: float) -> torch.Tensor:
+    """sqrt(square + soft^2) - soft [pseudo-Huber]: like the square below `soft`, like its root above; 0 is the root itself."""
+    return (square + soft**2).sqrt() - soft
+
+
 def distance(made: torch.Tensor, wanted: torch.Tensor, mask: torch.Tensor, inside: float) -> torch.Tensor:
     """[n] robust distances of latents [n,T,C,h,w]; cells of `mask` [n,1,1,h,w] (0..1) count up to 1 + inside times."""
-    cells = ((made - wanted).square().mean(2, keepdim=True) + SOFT**2).sqrt() - SOFT
+    cells = robust((made - wanted).square().mean(2, keepdim=True), SOFT)
     weight = 1 + inside * mask
     return (cells * weight).mean((1, 2, 3, 4)) / weight.mean((1, 2, 3, 4))

@@ -26,6 +26,7 @@ from .judge import spoiled
 from .models import clip_of, make_clip
 from .motion import INDEX, KINDS
 from .optim import Optimiser
+from .rollouts import robust
 from .scenes import Clips, World
 from .stretch import Clock, Graphed, Ring, half, load_parts, save_parts, start
 from .wild import WildWorld
@@ -108,25 +109,15 @@ def first_frames(world: World, n: int, **settings) -> Clips:
     return world.clips(n, at=torch.zeros(n, 1, device=world.draw.device), **settings)
 
 
-def robust(square: torch.Tensor, soft: float) -> torch.Tensor:
-    """sqrt(square + soft^2) - soft: like the square below `soft`, like its root above; `soft` 0 leaves the square.
-
-    Between two answers, one a little likelier, the least square lies midway, which means nothing to the UNet; the least root lies
-    at the likelier one."""
-    return (square + soft * soft).sqrt() - soft if soft else square
-
-
-def mixed(picture: torch.Tensor, share: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures uint8 [n,3,H,W], the first `share` of them blended with another of them, by 0.2 to 0.8; which other, for all [n].
+def mix(picture: torch.Tensor, m: int) -> torch.Tensor:
+    """Blend the first m of pictures uint8 [n,3,H,W], in place, with another of these m, by 0.2 to 0.8; returns which, for all n.
 
     What lies between two pictures is to be answered as one of the two, not by something between their answers."""
-    n, m = len(picture), round(len(picture) * share)
-    other = torch.arange(n, device=picture.device)
+    other = torch.arange(len(picture), device=picture.device)
     other[:m] = other[:m].roll(1)
-    weight = 0.2 + 0.6 * torch.rand(m, 1, 1, 1, device=picture.device)
-    ours = picture[:m].float()
-    blend = (ours + weight * (picture[other[:m]] - ours)).round().to(torch.uint8)
-    return torch.cat([blend, picture[m:]]), other
+    ours, theirs = picture[:m].float(), picture[other[:m]].float()
+    picture[:m] = (ours + (0.2 + 0.6 * torch.rand(m, 1, 1, 1, device=picture.device)) * (theirs - ours)).round().byte()
+    return other
 
 
 def loss(answer, wanted, turned, side, spread: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -195,7 +186,9 @@ def train(args) -> None:
         answer = embed(student, picture).float()
         distance, facing, wrong = loss(answer, wanted, turned, side, centres.spread)
         distance = torch.minimum(distance, (answer - rival).square().sum(1) / centres.spread)
-        (robust(distance, args.soft) + args.facing * robust(facing, args.soft)).mean().backward()
+        # The least square of two answers, one a little likelier, lies between them; the least root at that one.
+        near, way = (robust(x, args.soft) if args.soft else x for x in (distance, facing))
+        (near + args.facing * way).mean().backward()
         return distance.detach(), facing.detach(), wrong
 
     def tell(n: int) -> str:
@@ -205,15 +198,15 @@ def train(args) -> None:
             said += f", of drawings {judged(student, drawn[learnt:], [a[learnt:] for a in answers_drawn], centres)}"
         return said
 
-    step = Graphed(work, optimiser, gpu)
+    step, blended = Graphed(work, optimiser, gpu), round(args.batch * args.mixed)
     sums, count = torch.zeros(4, device=device), 0
     clock = Clock(args.seconds, args.begin, args.end, args.steps, device)
     while (progress := clock.tick()) is not None:
         if clock.n % args.every == 0:
             refresh()
         picture, wanted, turned, side = pool.any(args.batch)
-        picture, other = mixed(picture, args.mixed)
-        side = side * (other == torch.arange(len(other), device=device))  # in a mixture either way will do
+        other = mix(picture, blended)
+        side[:blended] = 0  # in a mixture either way will do
         distance, facing, wrong = step(picture, wanted, turned, side, wanted[other])
         optimiser.step(args.peak * min(1.0, clock.n / args.warm) * max(0.0, 1 - progress) ** 0.7)
         sums += torch.stack([distance.sum(), facing.sum(), wrong.float().sum(), (side != 0).float().sum()])
