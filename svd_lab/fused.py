@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from svd_lab import kernels
 from svd_lab.kernels import add_norm, combine, geglu, norm_act, time_attention
 
 
@@ -32,17 +33,12 @@ def token(attention: Any, context: Tensor) -> Tensor:
 
 def resnet(self: Any, x: Tensor, temb: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
     """ResnetBlock2D.forward. x: map of N; temb: [N, C'] or None."""
-    v = self.conv1.bias[None]
-    if temb is not None and self.time_emb_proj is not None:
-        v = v + self.time_emb_proj(F.silu(temb))
-    h = F.conv2d(norm_act(x, self.norm1), self.conv1.weight, None, padding=1)
-    h = F.conv2d(norm_act(h, self.norm2, v), self.conv2.weight, None, padding=1)
-    bias = self.conv2.bias
+    h, v = _conv(norm_act(x, self.norm1), self.conv1.weight, self.conv1.bias, padding=1)
+    h, bias = _conv(norm_act(h, self.norm2, _with_time(self, v, temb)), self.conv2.weight, self.conv2.bias, padding=1)
     if self.conv_shortcut is not None:
-        x = F.conv2d(x, self.conv_shortcut.weight, None)
-        if self.conv_shortcut.bias is not None:
-            bias = bias + self.conv_shortcut.bias
-    return combine(h, x, bias[None])
+        x, more = _conv(x, self.conv_shortcut.weight, self.conv_shortcut.bias)
+        bias = _sum(bias, more)
+    return combine(h, x, bias)
 
 
 def video_resnet(
@@ -52,13 +48,10 @@ def video_resnet(
     frames = image_only_indicator.shape[-1]
     s = resnet(self.spatial_res_block, hidden_states, temb)
     block = self.temporal_res_block
-    v = block.conv1.bias[None]
-    if temb is not None and block.time_emb_proj is not None:
-        v = v + block.time_emb_proj(F.silu(temb))
-    h = _over_time(norm_act(s, block.norm1, per=frames), block.conv1.weight, frames)
-    h = _over_time(norm_act(h, block.norm2, v, per=frames), block.conv2.weight, frames)
+    h, v = _over_time(norm_act(s, block.norm1, per=frames), block.conv1, frames)
+    h, v = _over_time(norm_act(h, block.norm2, _with_time(block, v, temb), per=frames), block.conv2, frames)
     mixer = self.time_mixer
-    return combine(h, s, block.conv2.bias[None], s, mixer.mix_factor, mixer.switch_spatial_to_temporal_mix)
+    return combine(h, s, v, s, mixer.mix_factor, mixer.switch_spatial_to_temporal_mix)
 
 
 def video_transformer(
@@ -142,12 +135,30 @@ def _rows(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
-def _over_time(x: Tensor, weight: Tensor, frames: int) -> Tensor:
-    """Convolution (3, 1, 1) over the frames of each batch, without its bias. x: map of batch * frames."""
+def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any = 0) -> tuple[Tensor, Tensor | None]:
+    """Convolution of a map -> it, and what of its bias is still to be added, [1, C] or None: the kernel that follows adds it for
+    nothing, and without kernels, on a CPU, the convolution itself does."""
+    later = bias is not None and kernels.fused(x)
+    return F.conv2d(x, weight, None if later else bias, padding=padding), bias[None] if later else None
+
+
+def _over_time(x: Tensor, conv: Any, frames: int) -> tuple[Tensor, Tensor | None]:
+    """Convolution (3, 1, 1) over the frames of each batch, as `_conv`. x: map of batch * frames."""
     n, _, height, width = x.shape
     x = _rows(x).unflatten(0, (-1, frames)).permute(0, 3, 1, 2)  # [batch, C, frames, H * W]
-    y = F.conv2d(x, weight[..., 0], None, padding=(1, 0))
-    return y.permute(0, 2, 3, 1).reshape(n, height, width, -1).permute(0, 3, 1, 2)
+    y, bias = _conv(x, conv.weight[..., 0], conv.bias, padding=(1, 0))
+    return y.permute(0, 2, 3, 1).reshape(n, height, width, -1).permute(0, 3, 1, 2), bias
+
+
+def _with_time(block: Any, v: Tensor | None, temb: Tensor | None) -> Tensor | None:
+    """v + what a block makes of the time embedding [N, C'], if it takes any."""
+    if temb is None or block.time_emb_proj is None:
+        return v
+    return _sum(block.time_emb_proj(F.silu(temb)), v)
+
+
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return a if b is None else b if a is None else a + b
 
 
 def _projected(attention: Any, x: Tensor) -> Tensor:

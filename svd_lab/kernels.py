@@ -60,11 +60,12 @@ def trouble(device: int) -> str | None:
 
 
 def norm_act(x: Tensor, norm: nn.GroupNorm, v: Tensor | None = None, per: int = 1, act: bool = True) -> Tensor:
-    """GroupNorm of the map x + v, over `per` maps together (all frames of a batch, in the blocks over time), then SiLU if act."""
+    """GroupNorm of the map x + v, over `per` maps together (all frames of a batch, in the blocks over time), then SiLU if act.
+    With v, x is used up."""
     n, channels, height, width = x.shape
     groups = norm.num_groups
     if not fused(x) or channels % 32:
-        x = (x if v is None else x + v[..., None, None]).contiguous(memory_format=torch.channels_last)
+        x = (x if v is None else _add(x, v[..., None, None])).contiguous(memory_format=torch.channels_last)
         z = x.permute(0, 2, 3, 1).reshape(n // per, per, height * width, channels).permute(0, 3, 1, 2)
         z = F.group_norm(z, groups, norm.weight, norm.bias, norm.eps)  # [batch, C, frames, H * W]
         z = F.silu(z, inplace=not torch.is_grad_enabled()) if act else z
@@ -89,11 +90,15 @@ def norm_act(x: Tensor, norm: nn.GroupNorm, v: Tensor | None = None, per: int = 
 def add_norm(
     norm: nn.LayerNorm, x: Tensor, r: Tensor | None = None, v: Tensor | None = None, per: int = 1, keep_v: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """(sum, LayerNorm(x + r + v)) of rows; the sum is x + r + v, or x + r without keep_v. Row i takes v[i // per]."""
+    """(sum, LayerNorm(x + r + v)) of rows; the sum is x + r + v, or x + r without keep_v. Row i takes v[i // per]. With r, x is
+    used up."""
     if not fused(x):
         rows = x.flatten(0, 1)
-        s = rows if r is None else rows + r.flatten(0, 1)
-        z = s if v is None else (s.unflatten(0, (-1, per)) + v[:, None]).flatten(0, 1)
+        s = rows if r is None else _add(rows, r.flatten(0, 1))
+        z = s
+        if v is not None:
+            parts = s.unflatten(0, (-1, per))
+            z = (_add(parts, v[:, None]) if r is not None and keep_v else parts + v[:, None]).flatten(0, 1)
         y = F.layer_norm(z, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
         return (z if keep_v else s).view(x.shape), y.view(x.shape)
     x = x.contiguous()
@@ -128,7 +133,7 @@ def geglu(x: Tensor) -> Tensor:
     block = math.gcd(channels, 256)
     if not fused(x) or block < 16:
         value, gate = x.chunk(2, dim=-1)
-        return value * F.gelu(gate)
+        return value * F.gelu(gate) if torch.is_grad_enabled() else F.gelu(gate).mul_(value)
     x = x.contiguous()
     y = x.new_empty(*x.shape[:-1], channels)
     rows = y.numel() // channels
@@ -146,17 +151,18 @@ def combine(
     switch: bool = False,
 ) -> Tensor:
     """h + r + v, for maps or rows alike; with s, what diffusers' AlphaBlender makes of it: a * s + (1 - a) * (h + r + v), where
-    a = sigmoid(mix), or 1 - sigmoid(mix) with `switch` (as in the decoder)."""
+    a = sigmoid(mix), or 1 - sigmoid(mix) with `switch` (as in the decoder). h is used up."""
     channels = h.shape[1] if h.dim() == 4 else h.shape[-1]
     if not fused(h) or channels % 32:
         same = s is not None and r is s  # a * s + (1 - a) * (h + s + v) is s + (1 - a) * (h + v), in fewer passes
-        y = h if r is None or same else h + r
-        y = y if v is None else y + (v[..., None, None] if h.dim() == 4 else v[:, None])
+        y = h if r is None or same else _add(h, r)
+        y = y if v is None else _add(y, v[..., None, None] if h.dim() == 4 else v[:, None])
         if s is None:
             return y
         beta = torch.sigmoid(mix).to(h.dtype)
-        beta = beta if switch else 1 - beta
-        return torch.addcmul(s, y, beta.view((1,) * h.dim())) if same else torch.lerp(s, y, beta.view((1,) * h.dim()))
+        beta = (beta if switch else 1 - beta).view((1,) * h.dim())
+        out = None if torch.is_grad_enabled() else y
+        return torch.addcmul(s, y, beta, out=out) if same else torch.lerp(s, y, beta, out=out)
     layout = torch.channels_last if h.dim() == 4 else torch.contiguous_format
     h, r, s = (t if t is None else t.contiguous(memory_format=layout) for t in (h, r, s))
     y = torch.empty_like(h)
@@ -181,6 +187,11 @@ def time_attention(qkv: Tensor, frames: int, heads: int) -> Tensor:
     warps = 1 if padded <= 32 else 4
     _launch("k_attention", grid, qkv, y, size**-0.5, frames, places, heads, size, padded, num_warps=warps)
     return y
+
+
+def _add(x: Tensor, y: Tensor) -> Tensor:
+    """x + y, in place where that is allowed: on a CPU new memory costs more than the sum."""
+    return x + y if torch.is_grad_enabled() else x.add_(y)
 
 
 def _launch(name: str, grid: tuple[int, ...], *arguments: Any, **options: int) -> None:

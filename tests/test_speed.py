@@ -116,6 +116,28 @@ def test_fused_blocks_hold_for_every_block_of_unet_and_decoder(pipe):
     assert sorted(name for name in blocks if name not in ("GroupNorm", "SiLU")) == sorted(wanted)
 
 
+def test_fused_blocks_leave_what_they_are_given_as_it_was(pipe):
+    """On a CPU they add in place, but only to what they have made themselves: diffusers keeps a block's input for a later one."""
+    speed.apply(pipe, ["fused_blocks"])
+    given = []
+
+    def keep(_, args, kwargs):
+        tensors = [t for t in (*args, *kwargs.values()) if isinstance(t, torch.Tensor)]
+        given.extend((t, t.clone()) for t in tensors)
+
+    blocks = [part for part in own_forwards(pipe) if hasattr(part, "time_mixer")]
+    hooks = [part.register_forward_pre_hook(keep, with_kwargs=True) for part in blocks]
+    try:
+        one_step(pipe)
+        with torch.no_grad():
+            pipe.vae.decode(torch.randn(FRAMES, pipe.vae.config.latent_channels, 8, 12), num_frames=FRAMES)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert len(given) > 2 * len(blocks)
+    assert all(torch.equal(t, before) for t, before in given)
+
+
 def test_fused_blocks_follow_forward_chunking(pipe):
     step = one_step(pipe)
     speed.apply(pipe, ["fused_blocks"])
