@@ -136,14 +136,12 @@ def save(path: str | Path, flat: torch.Tensor, unet: Any, rank: int, sigma_min: 
     return len(data)
 
 
-def merge(unet: Any, path: str | Path) -> dict[str, str]:
-    """Add the difference in the file `path` to `unet`'s weights in place; returns what the file says of itself.
+def read(unet: Any, path: str | Path) -> tuple[dict[str, str], torch.Tensor]:
+    """What the turbo file `path` says of itself, and its flat vector in float64 (of `slots(unet, rank)`).
 
-    The sum is made in float64 and rounded once, to the UNet's own precision. Load the UNet in float32 or float16, which hold the
-    stored weights exactly. Raises FileNotFoundError, or ValueError for a file that is no turbo file or was trained for other
-    weights; the UNet is untouched then.
+    `unet` holds the weights that the file was trained for, in float32 or float16, which hold the stored ones exactly. Raises
+    FileNotFoundError, or ValueError for a file that is no turbo file or was trained for other weights.
     """
-    import torch
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
@@ -167,9 +165,20 @@ def merge(unet: Any, path: str | Path) -> dict[str, str]:
         raise ValueError(
             f"{path} is broken: it holds {len(numbers)} numbers and {len(scales)} scales, too many or too few"
         )
+    return about, restored(numbers, scales, where)
+
+
+def merge(unet: Any, path: str | Path) -> dict[str, str]:
+    """Add the difference in the file `path` to `unet`'s weights in place; returns what the file says of itself.
+
+    The sum is made in float64 and rounded once, to the UNet's own precision. Raises as `read`; the UNet is untouched then.
+    """
+    import torch
+
+    about, flat = read(unet, path)
     parameters = dict(unet.named_parameters())
     with torch.no_grad():
-        for name, difference in differences(restored(numbers, scales, where), where).items():
+        for name, difference in differences(flat, slots(unet, int(about["rank"]))).items():
             p = parameters[name]
             p.copy_(p.detach().cpu().double().add_(difference))
     return about

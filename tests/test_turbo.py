@@ -252,6 +252,32 @@ def test_a_stretch_on_a_cpu_writes_a_file_for_the_shipped_mini_and_the_next_goes
     assert turbo.parts(mini_folder(), tmp_path / "turbo.safetensors")["scheduler"].config.sigma_min == 0.3
 
 
+def test_a_stretch_goes_on_from_a_file_alone_and_another_encoder_may_answer(unet, tmp_path, monkeypatch, capsys):
+    """A step at rate 0 writes the file anew, with its rank and noise level; where all is doubted the doubter is asked."""
+    from svd_lab.mini.models import make_clip
+
+    monkeypatch.setattr(training, "FRAMES", 2)
+    monkeypatch.setattr(training, "FEWER", 1)
+    begun, doubter, asked = tmp_path / "begun.safetensors", make_clip(), []
+    weights = type(unet).from_pretrained(mini_folder(), subfolder="unet", dtype=torch.float32)
+    turbo.save(begun, trained(weights, 2, 1e-3), weights, 2, 0.5)
+    torch.save(dict(clip=doubter.state_dict()), tmp_path / "doubter.pt")
+    monkeypatch.setattr(training, "doubts", lambda who, *rest: asked.append((who, rest[-1])) or rest[1])
+    common = ["--small", "--out", str(tmp_path), "--state", str(tmp_path / "state"), "--weights", str(mini_folder())]
+    doubt = ["--doubt", "1", "--doubter", str(tmp_path / "doubter.pt")]
+    training.train(training.parse([*common, "--file", str(begun), *doubt, "--steps", "1", "--rate", "0"]))
+    assert "turbo rank 2" in capsys.readouterr().out
+    about, flat = turbo.read(weights, tmp_path / "turbo.safetensors")
+    assert about["sigma_min"] == "0.5" and torch.allclose(flat, turbo.read(weights, begun)[1], atol=1e-6)
+    assert asked and all(who is not None and doubted.all() for who, doubted in asked)
+    for wrong, says in (
+        (["--file", str(begun), "--resume", str(tmp_path / "state")], "give one of them"),
+        (["--doubt", "0.3"], "--doubt 0.3 and --doubter '' belong together"),
+    ):
+        with pytest.raises(SystemExit, match=says):
+            training.train(training.parse([*common, *wrong]))
+
+
 def test_held_means_at_most_five_percent_worse():
     assert turbo_compare.held("first", 36.0, 37.0) and not turbo_compare.held("first", 35.0, 37.0)
     assert turbo_compare.held("first", 50.0, 37.0), "better is held"
@@ -264,12 +290,31 @@ def test_held_means_at_most_five_percent_worse():
     assert lines[2] == "| first | 37.000 | 36.900 |" and lines[3] == "| area | 1.000 | **0.900** |"
 
 
+def test_what_is_surely_different_is_bold_and_what_scatters_is_not():
+    """Two models on the same four scenes: one measure always 1 dB worse, one that is better here and worse there."""
+    from svd_lab.mini.evaluate import scenes
+    from svd_lab.mini.measures import measure
+
+    truth = scenes("known", 4, 3)
+    old = [row | dict(detail=0.8) for row in measure(truth, truth.video)]
+    new = [
+        row | dict(first=row["first"] - 1, detail=0.8 + d) for row, d in zip(old, (0.1, -0.1, 0.1, -0.1), strict=True)
+    ]
+    ways = {"10 steps": dict(clips=old), "turbo": dict(clips=new)}
+    for way in ways.values():
+        way |= turbo_compare.summary(way["clips"])
+    lines = turbo_compare.surely({"known": ways}).splitlines()
+    assert lines[0] == "| known | turbo - 10 steps | |"
+    assert lines[2].startswith("| first | **-1.000 ± 0.000** | -")
+    assert any(line.startswith("| detail | ") and "**" not in line for line in lines)
+
+
 def test_detail_is_one_for_truth_and_less_when_blurred():
     from svd_lab.mini.evaluate import scenes
 
     truth = scenes("known", 2, 3)
-    assert turbo_compare.detail(truth.video, truth) == pytest.approx(1)
+    assert turbo_compare.detail(truth.video, truth).tolist() == pytest.approx([1, 1])
     blurred = torch.nn.functional.avg_pool2d(truth.video.flatten(0, 1), 7, 1, 3, count_include_pad=False).view_as(
         truth.video
     )
-    assert turbo_compare.detail(blurred, truth) < 0.9
+    assert (turbo_compare.detail(blurred, truth) < 0.9).all()

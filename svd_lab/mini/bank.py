@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from .models import CLIP_MEAN, CLIP_STD, LATENT, make_vae
+from .models import CLIP_MEAN, CLIP_STD, LATENT, clip_of, make_vae
 from .renderer import Rendered, render
 from .scenes import FRAMES, World
 from .stretch import Ring, load_parts
@@ -31,6 +31,21 @@ def clip_pixels(picture: torch.Tensor) -> torch.Tensor:
 def embed(encoder, picture: torch.Tensor) -> torch.Tensor:
     """What an image encoder answers to uint8 pictures [n,3,128,224]: [n,64], in its own dtype."""
     return encoder(clip_pixels(picture).to(encoder.dtype)).image_embeds
+
+
+def load_doubter(share: float, path: str, device: str, dtype: torch.dtype):
+    """The image encoder of the checkpoint `path`, frozen, that answers for a `share` of the clips; None without either."""
+    if not 0 <= share <= 1 or (share > 0) != bool(path):
+        raise SystemExit(
+            f"--doubt {share:g} and --doubter '{path}' belong together: a share of the clips above 0 and up to 1, and the "
+            "checkpoint with the encoder that answers for them. Give both, or leave both out"
+        )
+    return clip_of(load_parts(path)["clip"]).to(device, dtype).eval().requires_grad_(False) if path else None
+
+
+def doubts(doubter, picture: torch.Tensor, embedding: torch.Tensor, doubted: torch.Tensor) -> torch.Tensor:
+    """`embedding` [n,64], but for the pictures that are `doubted` (bool [n]) the answer of another encoder, if there is one."""
+    return embedding if doubter is None else torch.where(doubted[:, None], embed(doubter, picture), embedding)
 
 
 class Bank(Ring):

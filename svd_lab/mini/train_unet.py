@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .bank import Bank, embed, load_vae
+from .bank import Bank, doubts, embed, load_doubter, load_vae
 from .models import clip_of, make_clip, make_unet, zero_residuals
 from .motion import KINDS
 from .optim import Optimiser
@@ -113,25 +113,21 @@ def train(args) -> None:
         raise SystemExit(
             "--freeze 1 keeps the image encoder of --weights, and there are none: give --weights, or leave it out"
         )
-    for name in ("doubt", "plain", "nothing", "two", "blind"):
+    for name in ("plain", "nothing", "two", "blind"):
         if not 0 <= getattr(args, name) <= 1:
             raise SystemExit(f"--{name} is a share of the clips, from 0 to 1, not {getattr(args, name):g}")
-    if (args.doubt > 0) != bool(args.doubter):
-        raise SystemExit(
-            f"--doubt {args.doubt:g} and --doubter '{args.doubter}' belong together: a share of the clips above 0, and the "
-            "checkpoint with the encoder that answers for them. Give both, or leave both out"
-        )
     rank, _, device = start()
+    doubter = load_doubter(args.doubt, args.doubter, device, torch.bfloat16 if device != "cpu" else torch.float32)
     began, batch = time.time(), min(64, args.prefill)
     world = VariedWorld(designs=args.designs, plain=args.plain)
     # The workers come first: while they start, the models are loaded.
     with other_processes(args, world, rank, device, batch) or nullcontext() as ahead:
         world = world.on(device, 5000 + 100 * args.seed + rank)
-        learn(args, rank, device, began, world, batch, ahead)
+        learn(args, rank, device, began, world, batch, ahead, doubter)
     finish()
 
 
-def learn(args, rank: int, device: str, began: float, world: World, batch: int, ahead: Ahead | None) -> None:
+def learn(args, rank: int, device: str, began: float, world: World, batch: int, ahead: Ahead | None, doubter) -> None:
     """A stretch of training on clips of `world`, and on those that come from `ahead`."""
     torch.manual_seed(0)
     gpu = device != "cpu"
@@ -140,9 +136,6 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
     unet = rewrite(zero_residuals(make_unet()).to(device, dtype)).train()
     saved = load_parts(args.weights) if args.weights else {}
     clip = (clip_of(saved["clip"]) if saved else make_clip()).to(device, dtype).train().requires_grad_(not args.freeze)
-    doubter = (
-        clip_of(load_parts(args.doubter)["clip"]).to(device, dtype).requires_grad_(False) if args.doubter else None
-    )
     head = nn.Linear(clip.config.projection_dim, len(KINDS) + 1).to(device, dtype)
     named = [
         (f"{k}.{n}", p) for k, m in (("unet", unet), ("clip", clip), ("head", head)) for n, p in m.named_parameters()
@@ -168,16 +161,14 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
             flush=True,
         )
 
-    def doubts(picture, embedding, doubted):
-        return embedding if doubter is None else torch.where(doubted[:, None], embed(doubter, picture), embedding)
-
     sampled = min(args.sampled, batch)
     visits = Visits(unet, optimiser, args.places, sampled, gpu) if args.guided else None
 
     @torch.no_grad()
     def sample_newest():
         x0, cond, picture, ids, mask, _ = bank.newest(sampled)
-        embedding = doubts(picture, embed(clip, picture), torch.rand(sampled, device=device) < args.doubt)
+        doubted = torch.rand(sampled, device=device) < args.doubt
+        embedding = doubts(doubter, picture, embed(clip, picture), doubted)
         visits.add_clips(x0, cond.float(), embedding, ids, mask)
 
     def work(x0, cond, picture, ids, mask, what, sigma, noise, keep_picture, keep_embedding, doubted, *visited):
@@ -189,7 +180,7 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
         facing = F.binary_cross_entropy_with_logits(guess[:, -1], (side > 0).float(), reduction="none") * side.abs()
         right = ((guess[:, :-1].argmax(1) == what[:, 0]).float() * known).sum() / known.sum().clamp(min=1)
         cond = cond.float() * keep_picture[:, None, None, None]
-        embedding = doubts(picture, embedding, doubted) * keep_embedding[:, None].to(dtype)
+        embedding = doubts(doubter, picture, embedding, doubted) * keep_embedding[:, None].to(dtype)
         loss, each, inside = v_loss(unet, x0, cond, embedding, ids, mask.float(), sigma, noise, args.inside)
         (loss + args.ask * (kind + facing).mean()).backward()
         near = torch.zeros_like(loss)

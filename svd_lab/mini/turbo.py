@@ -2,6 +2,7 @@
 
     python -m svd_lab.mini.turbo --weights DIR --seconds 200 --state /tmp/turbo --out OUT      # torchrun: on several GPUs
     python -m svd_lab.mini.turbo --weights DIR --resume /tmp/turbo ...                         # another stretch
+    python -m svd_lab.mini.turbo --weights DIR --file OUT/turbo.safetensors ...                # if only the file is left
     python -m svd_lab.mini.turbo_compare --folder DIR --turbo OUT/turbo.safetensors
 
 Teacher: the mini in DIR as the class calls it, 10 steps, guidance 1 to 3 linear over the frames. Student: the same weights plus
@@ -13,7 +14,9 @@ what the student is trained to do is exactly what the pipeline will do.
 
 The loss is robust in every cell, sqrt(mean over channels of e^2 + c^2) [pseudo-Huber, as arXiv 2310.14189]: where a 4-step student
 cannot follow the teacher, a squared error would make it draw the mean of several clips, a blur. `--truth` mixes in the distance
-to the true clip, which the training world knows: guidance also overshoots. Clips are new ones of VariedWorld.
+to the true clip, which the training world knows: guidance also overshoots. Clips are new ones of VariedWorld (`--designs`,
+`--plain`: as for the UNet). Of known things the image encoder is always sure, and the teacher's clips of what it is unsure of are
+what a student of known things alone never sees: so for a share `--doubt` of them `--doubter`, an earlier encoder, answers.
 """
 
 import argparse
@@ -27,7 +30,7 @@ from torch.func import functional_call
 
 from svd_lab import turbo
 
-from .bank import Bank, embed, load_vae
+from .bank import Bank, doubts, embed, load_doubter, load_vae
 from .models import clip_of, make_unet
 from .optim import Optimiser
 from .rewrites import rewrite
@@ -67,11 +70,12 @@ def losses(student, sigmas: list[float], inside: float, noise, cond, embedding, 
 
 class Pairs(Ring):
     """What the student learns from, for one number of frames: noise, picture latents, embedding, the three numbers, where things
-    are, the teacher's latents, the true ones. `clips` (a Bank of one batch) draws new ones; `teach` is rollout with the teacher."""
+    are, the teacher's latents, the true ones. `clips` (a Bank of one batch) draws new ones; `ask` gives the embeddings of pictures;
+    `teach` is rollout with the teacher."""
 
-    def __init__(self, clips: Bank, clip, teach, frames: int, size: int):
+    def __init__(self, clips: Bank, ask, teach, frames: int, size: int):
         super().__init__(size, clips.batch)
-        self.clips, self.clip, self.teach, self.frames = clips, clip, teach, frames
+        self.clips, self.ask, self.teach, self.frames = clips, ask, teach, frames
 
     @torch.no_grad()
     def new(self) -> list[torch.Tensor]:
@@ -79,7 +83,7 @@ class Pairs(Ring):
         self.clips.fill()
         truth, cond, picture, ids, mask, _ = self.clips.newest(self.clips.batch)
         truth = truth[:, : self.frames]
-        embedding = embed(self.clip, picture)
+        embedding = self.ask(picture)
         noise = torch.randn_like(truth)
         # cloned: a CUDA graph gives the same memory again next time
         return [noise, cond, embedding, ids, mask, self.teach(noise, cond, embedding, ids).clone(), truth]
@@ -93,9 +97,12 @@ class Pairs(Ring):
 
 def train(args) -> dict:
     """One stretch; rank 0 writes --state, OUT/turbo.safetensors and OUT/turbo.json, whose content is returned."""
+    if args.resume and args.file:
+        raise SystemExit("--resume goes on with everything, --file from a finished file: give one of them")
     rank, _, device = start()
-    gpu, began, saved = device != "cpu", time.time(), load_parts(args.weights)
+    gpu, began = device != "cpu", time.time()
     dtype = torch.bfloat16 if gpu else torch.float32
+    doubter, saved = load_doubter(args.doubt, args.doubter, device, dtype), load_parts(args.weights)
     plain = make_unet()
     plain.load_state_dict({k: v.float() for k, v in saved["unet"].items()})
     clip = clip_of(saved["clip"]).to(device, dtype).eval().requires_grad_(False)
@@ -103,15 +110,23 @@ def train(args) -> dict:
     unet = rewrite(make_unet()).eval().requires_grad_(False)
     unet.load_state_dict(plain.state_dict())
     base = {name: p.detach().clone().to(device) for name, p in unet.named_parameters()}
+    trained = None
+    if args.file:  # which decides these two
+        of_file, trained = turbo.read(plain, args.file)
+        args.rank, args.sigma_min = int(of_file["rank"]), float(of_file["sigma_min"])
     student = Student(unet.to(device, dtype), base, args.rank)
     begin = turbo.nothing(student.slots).to(device)
-    flat = nn.Parameter(begin.clone())
+    flat = nn.Parameter(begin.clone() if trained is None else trained.float().to(device))
     optimiser = Optimiser([("difference", flat)], adam=args.rate, ema=args.ema)
     if args.resume:
         optimiser.load(torch.load(args.resume, map_location=device))
     fresh = optimiser.n
     torch.manual_seed(9000 + 100 * args.seed + rank)
     ten, four = levels(10), levels(turbo.STEPS, args.sigma_min)
+
+    @torch.no_grad()
+    def ask(picture):
+        return doubts(doubter, picture, embed(clip, picture), torch.rand(len(picture), device=device) < args.doubt)
 
     @torch.no_grad()
     def teach(noise, cond, embedding, ids):
@@ -138,10 +153,9 @@ def train(args) -> dict:
 
     step, teacher = Graphed(work, optimiser, gpu), Graphed(teach, optimiser, gpu)
     part = min(args.part, args.prefill)
-    clips = Bank(
-        vae, VariedWorld(device, seed=6000 + 100 * args.seed + rank), part, part, nothing=args.nothing, two=args.two
-    )
-    pairs = {t: Pairs(clips, clip, teacher, t, args.bank if t == FRAMES else args.bank // 3) for t in (FRAMES, FEWER)}
+    world = VariedWorld(device, seed=6000 + 100 * args.seed + rank, designs=args.designs, plain=args.plain)
+    clips = Bank(vae, world, part, part, nothing=args.nothing, two=args.two)
+    pairs = {t: Pairs(clips, ask, teacher, t, args.bank if t == FRAMES else args.bank // 3) for t in (FRAMES, FEWER)}
     while sum(p.n for p in pairs.values()) < args.prefill or not all(p.n for p in pairs.values()):
         pairs[FEWER if pairs[FEWER].n * 3 < pairs[FRAMES].n else FRAMES].fill()
     if rank == 0:
@@ -181,9 +195,10 @@ def train(args) -> dict:
 
 
 SETTINGS = dict(
-    weights="svd_lab/mini/weights", vae="", seconds=60.0, begin=0.0, end=1.0, steps=10**9, seed=0, out=".",
-    state="/tmp/turbo", resume="", rank=5, sigma_min=SIGMA_MIN, batch=32, part=64, bank=6000, prefill=1024, every=16,
-    rate=1e-3, ema=0.99, warm=20, decay=0.7, inside=3.0, early=0.1, truth=0.5, nothing=0.08, two=0.2, show=100,
+    weights="svd_lab/mini/weights", vae="", file="", designs="", plain=0.0, doubt=0.0, doubter="", seconds=60.0, begin=0.0, end=1.0,
+    steps=10**9, seed=0, out=".", state="/tmp/turbo", resume="", rank=5, sigma_min=SIGMA_MIN, batch=32, part=64, bank=6000,
+    prefill=1024, every=16, rate=1e-3, ema=0.99, warm=20, decay=0.7, inside=3.0, early=0.1, truth=0.5, nothing=0.08, two=0.2,
+    show=100,
 )  # fmt: skip
 SMALL = dict(batch=1, part=1, bank=4, prefill=2, every=10**6, show=10, steps=3, warm=1)  # a dry run on a CPU
 

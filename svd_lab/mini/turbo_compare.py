@@ -2,8 +2,9 @@
 
     python -m svd_lab.mini.turbo_compare --folder DIR --turbo OUT/turbo.safetensors --scenes 32 --json out.json --sheets DIR
 
-Without --turbo: the 10 steps with guidance beside plain ones. Held: better, or worse than
-the 10 steps by at most 5%. `detail` is not among evaluate's measures: PSNR and IoU forgive blur, and fewer steps blur first.
+Without --turbo: the 10 steps with guidance beside plain ones; several files: one beside the other. Held: better, or worse than
+the 10 steps by at most 5%. `detail` is not among evaluate's measures: PSNR and IoU forgive blur, and fewer steps blur first. The
+second table tells how sure the differences are, scene by scene (spread.py).
 """
 
 import argparse
@@ -19,6 +20,7 @@ from .evaluate import BUCKETS, GROUPS, load, make, plain, scenes
 from .measures import bucket_response, energy, measure, summary
 from .scenes import Clips
 from .sheets import write_sheets
+from .spread import differences
 
 #: +1: more is better, -1: less is better, 0: 1 is best.
 MEASURES = dict(
@@ -27,8 +29,8 @@ MEASURES = dict(
 SLACK = 0.05
 
 
-def detail(video: torch.Tensor, truth: Clips) -> float:
-    """Differences of neighbouring pixels in the second half of the clips, where the true thing passes at any time, summed, against
+def detail(video: torch.Tensor, truth: Clips) -> torch.Tensor:
+    """By clip: differences of neighbouring pixels in its second half, where the true thing passes at any time, summed, against
     truth's: 1 is as sharp as truth, less is blurred."""
     half = truth.video.shape[1] // 2
     where = (truth.alpha.amax(1)[:, None, None, 1:, 1:] > 0.01).float()
@@ -38,7 +40,7 @@ def detail(video: torch.Tensor, truth: Clips) -> float:
         inner = v[..., 1:, 1:]
         return (((inner - v[..., :-1, 1:]).abs() + (inner - v[..., 1:, :-1]).abs()) * where).sum((1, 2, 3, 4))
 
-    return float((edges(video) / edges(truth.video).clamp(min=1e-6)).mean())
+    return edges(video) / edges(truth.video).clamp(min=1e-6)
 
 
 def held(key: str, value: float, reference: float) -> bool:
@@ -61,8 +63,9 @@ def compare(args) -> dict:
     base = load(args.folder, args.device)
     ways = {"10 steps": (base, 10, (1.0, 3.0))}
     ways |= {f"{steps} plain": (base, steps, (1.0, 1.0)) for steps in args.plain}
-    if args.turbo:
-        ways["turbo"] = (with_turbo(args.folder, args.turbo, args.device), turbo.STEPS, (1.0, 1.0))
+    for file in args.turbo:
+        name = "turbo" if len(args.turbo) == 1 else str(file)
+        ways[name] = (with_turbo(args.folder, file, args.device), turbo.STEPS, (1.0, 1.0))
     batch, result = 16 if base.device.type == "cuda" else 1, {}
     for things in args.of:
         truth, result[things], videos = scenes(things, args.scenes, args.seed), {}, []
@@ -71,7 +74,9 @@ def compare(args) -> dict:
             run = lambda b: make(pipe, pictures, args.seed, steps=steps, guidance=guidance, bucket=b, batch=batch)[0]  # noqa: B023, E731
             pictures = truth.pictures()
             video = run(127)
-            figures = summary(measure(truth, video)) | dict(detail=detail(video, truth), seconds=time.time() - begun)
+            sharp = detail(video, truth).tolist()
+            clips = [row | dict(detail=d) for row, d in zip(measure(truth, video), sharp, strict=True)]
+            figures = summary(clips) | dict(clips=clips, seconds=time.time() - begun)
             if args.buckets:
                 response = bucket_response({b: energy(video if b == 127 else run(b)) for b in BUCKETS})
                 figures["bucket_spearman"] = response["spearman"]
@@ -99,10 +104,27 @@ def table(result: dict) -> str:
     return "\n".join(lines)
 
 
+def surely(result: dict) -> str:
+    """Markdown: how the last way differs from the first, scene by scene, with one standard error; bold beyond two."""
+    lines = []
+    for things, ways in result.items():
+        first, last = list(ways)[0], list(ways)[-1]
+        lines += [f"| {things} | {last} - {first} | |", "|---|---|---|"]
+        change = differences(ways[first]["clips"], ways[last]["clips"])
+        for key in (key for key in MEASURES if key in change):
+            value, error = change[key]
+            text = f"{value:+.3f} ± {'?' if error is None else format(error, '.3f')}"
+            text = f"**{text}**" if error is not None and abs(value) > 2 * error else text
+            share = f"{value / abs(was):+.1%}" if (was := ways[first][key]) else "–"
+            lines.append(f"| {key} | {text} | {share} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", default="svd_lab/mini/weights", help="the mini's folder")
-    parser.add_argument("--turbo", help="the file to judge")
+    parser.add_argument("--turbo", nargs="+", default=[], metavar="FILE", help="the files to judge")
     parser.add_argument(
         "--plain", type=int, nargs="*", default=[turbo.STEPS], help="so many steps, no guidance, no file (4)"
     )
@@ -116,6 +138,7 @@ def main() -> None:
     args = parser.parse_args()
     result = compare(args)
     print(table(result))
+    print(surely(result))
     if args.json:
         args.json.write_text(json.dumps(plain(result), indent=1) + "\n", encoding="utf-8")
 
