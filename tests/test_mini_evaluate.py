@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from svd_lab.mini import cost, evaluate, outside, report, spread
+from svd_lab.mini import cost, evaluate, outside, report, spread, told
 from svd_lab.mini.catalogue import catalogue
 from svd_lab.mini.measures import bucket_response, energy, grow, measure, psnr, spearman, summary, thing_pixels
 from svd_lab.mini.scenes import FRAMES, World
@@ -334,6 +334,48 @@ def test_two_results_of_the_same_scenes_are_compared_in_pairs(tmp_path, monkeypa
     monkeypatch.setattr(sys, "argv", ["report", path("boats"), "--against", path("old")])
     with pytest.raises(SystemExit, match=r"old.json and .*boats.json: .* the same --scenes and --seed"):
         report.main()
+
+
+def test_what_a_thing_uncovers_is_taken_from_truth_and_nothing_else(truth):
+    """A static copy keeps its thing where it was: filled, that place is right; where the thing should be is as wrong as before."""
+    copy = truth.video[:, :1].expand_as(truth.video)
+    there = truth.alpha > 0.01
+    uncovered = there.cummax(1).values & ~grow(there, told.CELL)
+    assert uncovered[:, -1].any((1, 2)).all()
+    video = told.filled(copy, truth)
+    where = uncovered[:, :, None].expand_as(copy)
+    assert torch.equal(video[where], truth.video[where]) and not torch.equal(copy[where], truth.video[where])
+    where = there[:, :, None].expand_as(copy)
+    assert torch.equal(video[where], copy[where])
+    assert torch.equal(told.filled(truth.video, truth), truth.video)
+
+
+def test_the_right_answer_is_told_for_every_scene_in_turn_and_then_the_encoder_is_asked_again(tmp_path, monkeypatch):
+    """Each scene's own kind of motion and way to face, also in batches; what is measured is what was made with it."""
+    from types import SimpleNamespace
+
+    said, kinds = [], torch.randn(21, 3, 64)
+
+    def make(pipe, pictures, seed, batch):
+        encoder = pipe.image_encoder
+        if isinstance(encoder, told.Told):
+            said.append(torch.cat([encoder(torch.zeros(k, 3, 2, 2)).image_embeds for k in (2, 1)]))
+        clips = evaluate.scenes("known", 3, seed)
+        return [clips.video if said else clips.video[:, :1].expand_as(clips.video)]
+
+    own = SimpleNamespace()
+    pipe = SimpleNamespace(device=torch.device("cpu"), image_encoder=own)
+    pipe.register_modules = lambda image_encoder: setattr(pipe, "image_encoder", image_encoder)
+    monkeypatch.setattr(told, "load", lambda folder, device: pipe)
+    monkeypatch.setattr(told, "load_parts", lambda path: dict(clip=None))
+    monkeypatch.setattr(told, "clip_of", lambda _: torch.nn.Identity())
+    monkeypatch.setattr(told.Centres, "of", lambda *_: SimpleNamespace(kind=kinds))
+    monkeypatch.setattr(told, "make", make)
+    result = told.measure_both("mini", "teacher.pt", 3, 5, ["known"])["known"]
+    truth = evaluate.scenes("known", 3, 5)
+    assert torch.equal(said[0], kinds[truth.kind[:, 0], truth.facing + 1])
+    assert result["told"]["iou_share"] == pytest.approx(1) and result["own"]["iou_share"] == pytest.approx(0)
+    assert result["own filled"]["moving_gain"] > 0 and pipe.image_encoder is own
 
 
 def test_cost_is_measured_in_a_process_of_its_own(tiny_folder):
