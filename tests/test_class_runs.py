@@ -105,7 +105,7 @@ def faults(tmp_path_factory):
     command = [sys.executable, "-m", "svd_lab.cli", "class", *arguments, "--out", str(folder / "out"), "--workers", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
     ended = subprocess.run(
-        [*command, "--timeout", "6", "--threads", "1"], env=environment, capture_output=True, text=True, timeout=200
+        [*command, "--timeout", "15", "--threads", "1"], env=environment, capture_output=True, text=True, timeout=200
     )
     return folder, ended.returncode, ended.stderr
 
@@ -125,7 +125,7 @@ def test_the_rest_goes_on_when_runs_fail_hang_or_take_their_worker_with_them(fau
         ("Raise", "RuntimeError: no <b>luck</b>"),
         ("Kernel", "DeadKernelError"),
         ("Full", "OSError: [Errno 28] No space left on device"),
-        ("Hang", "did not come to its end within 6 s"),
+        ("Hang", "did not come to its end within 15 s"),
     ],
 )
 def test_a_failure_is_told_with_its_cell_and_message_and_its_notebook_is_kept(name, words, faults):
