@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from .spread import differences, standard_errors
+from .spread import differences, shown, standard_errors
 
 BEGIN, END = "<!-- measures:begin -->", "<!-- measures:end -->"
 NAMES = dict(known="known things", held_out="held-out things")
@@ -113,9 +113,8 @@ def comparison(old: dict, new: dict) -> str:
             value, error = change[row.key]
             if math.isnan(value):
                 continue
-            text = f"{value:+.3f} ± {'?' if error is None else format(error, '.3f')}"
-            text = f"**{text}**" if error is not None and abs(value) > 2 * error else text
-            cells = [row.text, NAMES[group], *(row.form.format(r[group]["model"][row.key]) for r in (old, new)), text]
+            cells = [row.text, NAMES[group], *(row.form.format(r[group]["model"][row.key]) for r in (old, new))]
+            cells.append(shown(value, error))
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -32,6 +32,12 @@ def standard_errors(clips: list[dict], draws: int = DRAWS, seed: int = 0) -> dic
     return {key: _error([d[key] for d in drawn]) for key in drawn[0]}
 
 
+def shown(value: float, error: float | None) -> str:
+    """A difference and its standard error as Markdown: bold where it is more than two of them."""
+    text = f"{value:+.3f} ± {'?' if error is None else format(error, '.3f')}"
+    return f"**{text}**" if error is not None and abs(value) > 2 * error else text
+
+
 def differences(
     old: list[dict], new: list[dict], draws: int = DRAWS, seed: int = 0
 ) -> dict[str, tuple[float, float | None]]:

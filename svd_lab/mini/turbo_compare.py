@@ -20,7 +20,7 @@ from .evaluate import BUCKETS, GROUPS, load, make, plain, scenes
 from .measures import bucket_response, energy, measure, summary
 from .scenes import Clips
 from .sheets import write_sheets
-from .spread import differences
+from .spread import differences, shown
 
 #: +1: more is better, -1: less is better, 0: 1 is best.
 MEASURES = dict(
@@ -113,10 +113,8 @@ def surely(result: dict) -> str:
         change = differences(ways[first]["clips"], ways[last]["clips"])
         for key in (key for key in MEASURES if key in change):
             value, error = change[key]
-            text = f"{value:+.3f} ± {'?' if error is None else format(error, '.3f')}"
-            text = f"**{text}**" if error is not None and abs(value) > 2 * error else text
             share = f"{value / abs(was):+.1%}" if (was := ways[first][key]) else "–"
-            lines.append(f"| {key} | {text} | {share} |")
+            lines.append(f"| {key} | {shown(value, error)} | {share} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -138,7 +136,8 @@ def main() -> None:
     args = parser.parse_args()
     result = compare(args)
     print(table(result))
-    print(surely(result))
+    if args.turbo or args.plain:
+        print(surely(result))
     if args.json:
         args.json.write_text(json.dumps(plain(result), indent=1) + "\n", encoding="utf-8")
 
