@@ -350,7 +350,7 @@ def test_what_a_thing_uncovers_is_taken_from_truth_and_nothing_else(truth):
     assert torch.equal(told.filled(truth.video, truth), truth.video)
 
 
-def test_the_right_answer_is_told_for_every_scene_in_turn_and_then_the_encoder_is_asked_again(tmp_path, monkeypatch):
+def test_the_right_answer_is_told_for_every_scene_in_turn_and_then_the_encoder_is_asked_again(monkeypatch):
     """Each scene's own kind of motion and way to face, also in batches; what is measured is what was made with it."""
     from types import SimpleNamespace
 

@@ -4,7 +4,8 @@
 
 The scenes and noise of `evaluate`, measured four ways. "own": as they come. "told": the right answer in place of the image
 encoder's (train_clip.Centres, of the weights that `--teacher` has, the ones the encoder was taught). "… filled": what the thing
-uncovers by moving on is taken from truth, because nobody can know what a thing hides; what is left are faults of the thing.
+uncovers by moving on is taken from truth, because nobody can know what a thing hides. That is an upper bound: a thing that lags
+behind, or goes the wrong way, is taken away there as well.
 """
 
 import argparse
@@ -80,6 +81,10 @@ def main() -> None:
     parser.add_argument("--device", help="cuda or cpu (cuda where there is one)")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if args.scenes < 1:
+        parser.error(f"--scenes must be at least 1, not {args.scenes}")
+    if args.json:  # before minutes of work, not after
+        args.json.parent.mkdir(parents=True, exist_ok=True)
     result = measure_both(args.folder, args.teacher, args.scenes, args.seed, args.of, args.device)
     if args.json:
         args.json.write_text(json.dumps(plain(result), indent=1) + "\n", encoding="utf-8")
