@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from svd_lab import Clip, generate_text2video, generate_video, load_image_pipeline, load_video_pipeline
-from svd_lab.cli import PICTURES, progress
+from svd_lab.commands.main import PICTURES, progress
 
 TEXTS = (
     "a photograph of an astronaut riding a horse",

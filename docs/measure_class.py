@@ -22,13 +22,13 @@ from typing import Any
 import nbformat
 
 import svd_lab
-from svd_lab.classroom import engine
+from svd_lab.classroom import dask_runs
 from svd_lab.classroom.page import write_summary
 from svd_lab.classroom.plan import make_plan
-from svd_lab.classroom.run import run_class
+from svd_lab.classroom.run_class import run_class
 from svd_lab.classroom.store import open_store, prepare, put_inputs, read_finished
-from svd_lab.classroom.work import carry_out
-from svd_lab.run_lesson import find_lesson
+from svd_lab.classroom.worker import carry_out
+from svd_lab.lesson.run import find_lesson
 
 PARAMETERS = 'seed: int = 42\nseconds: float = 0.0\nasleep: str = ""\nout_dir: str = "out"'
 BUSY = """import time
@@ -89,7 +89,7 @@ def overhead(options: argparse.Namespace, folder: Path) -> None:
     settings = {"out": store.address, "timeout": 3600, "version": svd_lab.__version__, "threads": 1, "gpus": None}
     plain, ours = [], []
     source = str(find_lesson(lesson))
-    with engine._local_cluster(1) as cluster, Client(cluster) as client:
+    with dask_runs._local_cluster(1) as cluster, Client(cluster) as client:
         for number, run in enumerate(plan.runs):
             flags = [flag for name, value in run.parameters.items() for flag in ("-p", name, str(value))]
             target = folder / f"plain{number}"
@@ -150,7 +150,7 @@ def gpus(options: argparse.Namespace, folder: Path) -> None:
     import torch
 
     roster = small_roster(folder, options.runs, seconds=options.seconds)
-    command = [sys.executable, "-m", "svd_lab.cli", "class", str(roster), "--lessons", small_notebook(folder, GPU)]
+    command = [sys.executable, "-m", "svd_lab.commands.main", "class", str(roster), "--lessons", small_notebook(folder, GPU)]
     subprocess.run([*command, "--out", str(folder / "out"), "--language", "en"], check=True)
     paths = [folder / "out" / f"student {number}" / "small" / "result.json" for number in range(options.runs)]
     told = [json.loads(path.read_text("utf-8")) for path in paths]
@@ -200,9 +200,9 @@ def many(options: argparse.Namespace, folder: Path) -> None:
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        left = {engine._key(task): task for task in tasks}
+        left = {dask_runs._key(task): task for task in tasks}
         start = time.perf_counter()
-        for key, record in engine._round(client, left, no_run, lambda slots: None):
+        for key, record in dask_runs._round(client, left, no_run, lambda slots: None):
             records[left[key]["folder"]] = record
         told["Dask"] = time.perf_counter() - start
     for name, work in (

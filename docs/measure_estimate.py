@@ -18,7 +18,7 @@ from typing import Any
 from measure_studio import open_session, read
 
 from svd_lab import load_video_pipeline
-from svd_lab.estimate import estimate
+from svd_lab.performance.estimate import estimate
 from svd_lab.pipelines import native_size, size_step
 
 #: num_frames, num_inference_steps, decode_chunk_size, share of the model's own width and height

@@ -39,7 +39,7 @@ from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-LAB = [sys.executable, "-m", "svd_lab.cli"]
+LAB = [sys.executable, "-m", "svd_lab.commands.main"]
 PICTURE = str(ROOT / "svd_lab" / "mini" / "pictures" / "rocket.jpg")
 PROMPT = "a photograph of an astronaut riding a horse"
 #: The order, and what an H100 should take: seconds beside the denoising steps, and seconds of those at the lessons' 10 steps.

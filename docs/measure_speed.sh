@@ -8,7 +8,7 @@
 set -euo pipefail
 stage=$1 results=${2:-.}
 export SVD_LAB_MODELS=${MODELS:-/tmp/svd-lab-full} PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1
-lab="${PYTHON:-python3} -m svd_lab.cli"
+lab="${PYTHON:-python3} -m svd_lab.commands.main"
 case $stage in
 folders)  # 11.6 GB; models may be named: FULL="svd svd-xt"
   time ${PYTHON:-python3} tests/full_size.py "$SVD_LAB_MODELS" --models ${FULL:-svd svd-xt sd21} ;;

@@ -20,10 +20,11 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 
-from svd_lab import counting, generate_video, load_video_pipeline  # before torch
-from svd_lab.estimate import Rates, estimate, learn
-from svd_lab.studio import view
-from svd_lab.studio.session import VIDEO, Session
+from svd_lab import generate_video, load_video_pipeline
+from svd_lab.performance import flops  # before torch
+from svd_lab.performance.estimate import Rates, estimate, learn
+from svd_lab.studio import components
+from svd_lab.studio.session import Session, VIDEO
 
 import torch  # isort: skip
 
@@ -53,8 +54,8 @@ def pace(pipe) -> float:
     start = time.perf_counter()
     with torch.no_grad():
         for _ in range(3):
-            counting.step(pipe, 2, 128, 224, device, dtype)
-            counting.decode(pipe, 1, 64, 112, device, dtype)
+            flops.step(pipe, 2, 128, 224, device, dtype)
+            flops.decode(pipe, 1, 64, 112, device, dtype)
     return time.perf_counter() - start
 
 
@@ -116,7 +117,7 @@ def measure_memory(pipe, folder: str) -> None:
 
 def measure_opening(pipe, folder: str) -> None:
     start = time.perf_counter()
-    from svd_lab.studio.page import Page
+    from svd_lab.studio.panel import Page
 
     imported = time.perf_counter() - start
     times = []
@@ -129,7 +130,7 @@ def measure_opening(pipe, folder: str) -> None:
 
 def measure_cost(pipe, folder: str) -> None:
     """Inside one run, by processor time: previews, progress and what other threads do, as shares of the whole."""
-    from svd_lab.studio.page import Page
+    from svd_lab.studio.panel import Page
 
     session = open_session(pipe, folder)
     session.prepare()
@@ -137,12 +138,12 @@ def measure_cost(pipe, folder: str) -> None:
 
     def on_step(step: int, total: int, left: float) -> None:
         start = time.thread_time()
-        page.progress.value, page.status.value = view.bar(step / total, "progress"), view.status(f"{step} {left:.1f}")
+        page.progress.value, page.status.value = components.bar(step / total, "progress"), components.status(f"{step} {left:.1f}")
         inside[0] += time.thread_time() - start
 
     def on_preview(data: bytes) -> None:
         start = time.thread_time()
-        page.stage.value = view.moving(data, "preview")
+        page.stage.value = components.moving(data, "preview")
         shown.append(len(data))
         inside[1] += time.thread_time() - start
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from svd_lab.clip import Clip
     from svd_lab.generation import generate_video
     from svd_lab.images import open_image
-    from svd_lab.metadata import read_recipe
+    from svd_lab.recipe_file import read_recipe
     from svd_lab.pipelines import load_image_pipeline, load_video_pipeline
-    from svd_lab.replaying import replay
-    from svd_lab.running import Cancelled
-    from svd_lab.text import generate_text2video
+    from svd_lab.replay import replay
+    from svd_lab.runner import Cancelled
+    from svd_lab.text2video import generate_text2video
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,15 +37,15 @@ __all__ = [
 ]
 
 _HOME = {
-    "Cancelled": "svd_lab.running",
+    "Cancelled": "svd_lab.runner",
     "Clip": "svd_lab.clip",
-    "generate_text2video": "svd_lab.text",
+    "generate_text2video": "svd_lab.text2video",
     "generate_video": "svd_lab.generation",
     "load_image_pipeline": "svd_lab.pipelines",
     "load_video_pipeline": "svd_lab.pipelines",
     "open_image": "svd_lab.images",
-    "read_recipe": "svd_lab.metadata",
-    "replay": "svd_lab.replaying",
+    "read_recipe": "svd_lab.recipe_file",
+    "replay": "svd_lab.replay",
 }
 
 wait_politely()

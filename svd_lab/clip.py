@@ -22,8 +22,8 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from svd_lab.encoding import GIF, H264, check_path, copy_bare, encode
-from svd_lab.metadata import carried
+from svd_lab.ffmpeg import GIF, H264, check_path, copy_bare, encode
+from svd_lab.recipe_file import carried
 
 EMBED_BYTES = 8_000_000  #: larger videos are linked: notebooks with huge outputs fail to save
 MIN_SHOWN_WIDTH = 448  #: smaller clips are shown enlarged to this width, in pixels of the page
@@ -78,7 +78,7 @@ class Clip:
         The file is written beside under a hidden name and moved into place when complete: a failure leaves no
         file, or an existing one as it was. Missing folders are created. For an odd width or height the last
         column or row is repeated. ``clip.path`` becomes this path. A clip whose frames are those that its recipe
-        speaks of carries the recipe and the picture in the file (:mod:`svd_lab.metadata`). The same clip, versions
+        speaks of carries the recipe and the picture in the file (:mod:`svd_lab.recipe_file`). The same clip, versions
         and machine give the same bytes.
 
         Args:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.images import open_image
 from svd_lab.recipe import make_recipe
-from svd_lab.running import Cancelled, run
+from svd_lab.runner import Cancelled, run
 from svd_lab.settings import check_settings, check_size
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from svd_lab.download import MAX_BYTES, download, public_part
+from svd_lab.image_url import MAX_BYTES, download, public_part
 
 FITS = ("crop", "pad", "stretch")
 MAX_PIXELS = 80_000_000  #: 240 MB as RGB; a small file can unpack to far more (a decompression bomb)

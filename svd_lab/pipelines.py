@@ -15,12 +15,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from svd_lab import placing, turbo
-from svd_lab.checkpoints import Location, check_folder, check_location, locate
-from svd_lab.families import IMAGE, VIDEO, Family
-from svd_lab.hub import download_model, next_steps
-from svd_lab.memory import check_name
-from svd_lab.speed import applied, apply, names_of, resolve
+from svd_lab.models import turbo
+from svd_lab.performance import placement
+from svd_lab.models.checkpoints import Location, check_folder, check_location, locate
+from svd_lab.models.table import Family, IMAGE, VIDEO
+from svd_lab.models.hub import download_model, next_steps
+from svd_lab.performance.memory import check_name
+from svd_lab.performance.speed import applied, apply, names_of, resolve
 from svd_lab.threads import keep_to_quota
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _load_found(
     folder, variant = _whole_folder(found, dtype, family)
     recipe, working, level = None, 0.0, resolve(speed, device, dtype)
     if family is VIDEO and device.type == "cuda":
-        recipe, working = placing.plan(folder, dtype, device, memory, fused=level == "fused")
+        recipe, working = placement.plan(folder, dtype, device, memory, fused=level == "fused")
     options: dict[str, Any] = {"dtype": dtype, "variant": variant, "use_safetensors": True, "local_files_only": True}
     with quiet_libraries():
         try:
@@ -181,10 +182,10 @@ def _load_found(
         if recipe and recipe.blocks:
             apply(pipe, names_of(level))  # before copies of the weights are pinned: it changes how they lie
         if recipe:
-            placing.place(pipe, recipe, device)
-            placing.remember(pipe, working)
+            placement.place(pipe, recipe, device)
+            placement.remember(pipe, working)
         elif device.type == "cuda":
-            placing.place_images(pipe, device, memory)
+            placement.place_images(pipe, device, memory)
         else:
             pipe.to(device)
     if device.type == "cpu":

@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page
 
 from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS
-from svd_lab.studio.words import LANGUAGES, NAMES, say
+from svd_lab.studio.messages import LANGUAGES, NAMES, say
 
 BAD = ["abc", "-5", "1e999", "  ", "99999999999"]
 OTHER = {  # a value for every field that is not the one it begins with
@@ -75,7 +75,7 @@ class Studio:
         return any(shown in text for text in self.texts())
 
     def beginning(self, key: str) -> str:
-        from svd_lab.studio.words import _WORDS
+        from svd_lab.studio.messages import _WORDS
 
         return _WORDS[key][LANGUAGES.index(self.language)].split("{")[0].split("<")[0].strip()
 

@@ -233,7 +233,7 @@ def no_hub(monkeypatch):
     from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
     from huggingface_hub import errors
 
-    from svd_lab import checkpoints
+    from svd_lab.models import checkpoints
 
     asked = []
 

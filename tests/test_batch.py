@@ -10,9 +10,9 @@ import pytest
 from conftest import make_picture
 
 from svd_lab import generate_text2video, generate_video, read_recipe
-from svd_lab.batch import generate_batch
-from svd_lab.batch_items import list_items, request_hash
-from svd_lab.cli import main
+from svd_lab.batch.generate import generate_batch
+from svd_lab.batch.items import list_items, request_hash
+from svd_lab.commands.main import main
 
 SETTINGS = {"num_frames": 3, "num_inference_steps": 2, "decode_chunk_size": 1, "motion_bucket_id": 90}
 FLAGS = ["--num-frames", "3", "--num-inference-steps", "2", "--decode-chunk-size", "1", "--motion-bucket-id", "90"]
@@ -105,7 +105,7 @@ def test_after_a_kill_the_batch_is_resumed(pictures, tiny_folder, tmp_path):
                 with contextlib.suppress(psutil.Error):  # another test's, that ends just now
                     tree[child.pid] = child.cmdline()
             workers = [
-                pid for pid, words in tree.items() if words[1:3] == ["-u", "-m"] and "svd_lab.batch_worker" in words
+                pid for pid, words in tree.items() if words[1:3] == ["-u", "-m"] and "svd_lab.batch.worker" in words
             ]
             killed.append(workers[-1])
             os.kill(workers[-1], signal.SIGKILL)
@@ -137,14 +137,14 @@ def test_prompts_make_what_each_makes_alone(tiny_folder, tiny_image_folder, tiny
 
 
 def test_a_process_that_cannot_load_the_model_says_why_in_a_line(pictures, tmp_path, monkeypatch):
-    from svd_lab import batch_worker
+    from svd_lab.batch.generate import worker
 
     job, ended = tmp_path / "job.json", tmp_path / "ended.jsonl"
     places = {"model": str(pictures), "device": "cpu", "dtype": None, "speed": "exact", "memory": "auto"}
     job.write_text(json.dumps({"items": [], "text": False, "parent": os.getpid(), **places}))
     ended.touch()
     monkeypatch.setattr("sys.argv", ["batch_worker", str(job), str(ended)])
-    batch_worker.main()
+    worker.main()
     assert "model_index.json is missing" in json.loads(ended.read_text())["fatal"]
 
 

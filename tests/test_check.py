@@ -16,8 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
-from svd_lab import check, checkpoints, cli, machine
-from svd_lab.encoding import H264, encode
+from svd_lab.commands.demo import check, check_machine, main
+from svd_lab.models import checkpoints
+from svd_lab.ffmpeg import H264, encode
 
 NAMES = [*"python packages gpu driver memory disk weights ffmpeg".split(), "browser video", "generation"]
 TOKEN = "hf_TheTokenOfMinjiKimThatNobodyReads"
@@ -25,7 +26,7 @@ GB = 1_000_000_000
 
 
 def test_a_healthy_machine_gets_a_line_for_each_check_and_status_0(capsys):
-    assert cli.main(["check", "--quick"]) == 0
+    assert main.main(["check", "--quick"]) == 0
     head, *lines, tail = capsys.readouterr().out.splitlines()
     assert [re.match(r"\[(OK|WARN)\] +([a-z ]+): .+", line)[2] for line in lines] == NAMES[:-1]
     assert tail == "9 checks, none failed" and head.startswith("svd-lab ")
@@ -45,7 +46,7 @@ def test_the_json_has_its_schema_a_generation_and_nothing_private(tmp_path):
     }
     (home / "models" / "svd").mkdir(parents=True)
     done = subprocess.run(
-        [sys.executable, "-m", "svd_lab.cli", "check", "--json"],
+        [sys.executable, "-m", "svd_lab.commands.main", "check", "--json"],
         env=environment, cwd=home, capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     answer = json.loads(done.stdout)
@@ -63,7 +64,7 @@ def test_the_json_has_its_schema_a_generation_and_nothing_private(tmp_path):
 
 def test_it_runs_where_torch_and_pillow_cannot_be_imported():
     code = (
-        "import sys; sys.modules.update(torch=None, PIL=None); from svd_lab.cli import main; sys.exit(main(['check']))"
+        "import sys; sys.modules.update(torch=None, PIL=None); from svd_lab.commands.main import main; sys.exit(main(['check']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     failed = re.findall(r"^\[FAIL\] ([a-z ]+): (\w+)", done.stdout, re.M)
@@ -95,12 +96,12 @@ def test_missing_and_old_packages_and_an_old_python_fail(monkeypatch):
         return "0.1" if name == "diffusers" else genuine(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    status, says, _ = machine.check_packages()
+    status, says, _ = check_machine.check_packages()
     assert (
         status == "fail" and "tqdm is missing" in says and "diffusers 0.1 is not >=" in says and "pip install" in says
     )
-    monkeypatch.setattr(machine.platform, "python_version", lambda: "3.9.1")
-    status, says, _ = machine.check_python()
+    monkeypatch.setattr(check_machine.platform, "python_version", lambda: "3.9.1")
+    status, says, _ = check_machine.check_python()
     assert status == "fail" and "3.9.1 is not >=3.11" in says
 
 
@@ -114,17 +115,17 @@ def write_group(folder, limit, used, inactive, v1=False):
 
 def test_the_narrowest_limit_of_a_container_counts_without_cached_files(tmp_path):
     own = tmp_path / "own"
-    assert machine.memory_limit(tmp_path, own) is None
+    assert check_machine.memory_limit(tmp_path, own) is None
     own.write_text("0::/class/minji\n")
-    assert machine.memory_limit(tmp_path, own) is None
+    assert check_machine.memory_limit(tmp_path, own) is None
     write_group(tmp_path / "class", 4 * GB, 3 * GB, 1 * GB)
     write_group(tmp_path / "class" / "minji", "max", 1 * GB, 0)
-    assert machine.memory_limit(tmp_path, own) == (4 * GB, 2 * GB)
+    assert check_machine.memory_limit(tmp_path, own) == (4 * GB, 2 * GB)
     write_group(tmp_path / "class" / "minji", 2 * GB, 1 * GB, 0)
-    assert machine.memory_limit(tmp_path, own) == (2 * GB, 1 * GB)
+    assert check_machine.memory_limit(tmp_path, own) == (2 * GB, 1 * GB)
     own.write_text("5:cpu,cpuacct:/x\n3:memory:/docker/abc\n")  # v1, as seen in a container that does not see that path
     write_group(tmp_path / "memory", 3 * GB, 2 * GB, 1 * GB, v1=True)
-    assert machine.memory_limit(tmp_path, own) == (3 * GB, 1 * GB)
+    assert check_machine.memory_limit(tmp_path, own) == (3 * GB, 1 * GB)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,8 @@ def test_the_narrowest_limit_of_a_container_counts_without_cached_files(tmp_path
 def test_memory_is_what_this_container_may_use(monkeypatch, limit, status, words):
     memory = namedtuple("memory", "total available")(16 * GB, 14 * GB)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
-    monkeypatch.setattr(machine, "memory_limit", lambda: limit)
-    found, says, data = machine.check_memory()
+    monkeypatch.setattr(check_machine, "memory_limit", lambda: limit)
+    found, says, data = check_machine.check_memory()
     assert (found, words in says) == (status, True) and data["machine"] == 16 * GB
 
 
@@ -148,9 +149,9 @@ def test_memory_is_what_this_container_may_use(monkeypatch, limit, status, words
     ("free", "writable", "status"), [(50, True, "ok"), (3, True, "warn"), (0.1, True, "fail"), (50, False, "fail")]
 )
 def test_little_disk_is_a_warning_and_none_a_failure(monkeypatch, free, writable, status):
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: namedtuple("usage", "free")(free * GB))
-    monkeypatch.setattr(machine.os, "access", lambda *_: writable)
-    found, says, _ = machine.check_disk()
+    monkeypatch.setattr(check_machine.shutil, "disk_usage", lambda _: namedtuple("usage", "free")(free * GB))
+    monkeypatch.setattr(check_machine.os, "access", lambda *_: writable)
+    found, says, _ = check_machine.check_disk()
     assert found == status and ("cannot be written" in says) == (not writable)
 
 
@@ -173,13 +174,13 @@ def card(monkeypatch):
 def test_a_gpu_is_named_with_its_memory_and_one_too_small_or_broken_is_told(card, monkeypatch, capsys):
     card(15 * GB)
     trouble = []
-    monkeypatch.setattr("svd_lab.kernels.trouble", lambda index: trouble[index] if trouble else None)
+    monkeypatch.setattr("svd_lab.performance.fused_ops.trouble", lambda index: trouble[index] if trouble else None)
     says = f"Test GPU (15.0 of 16.0 GB free); torch {torch.__version__} is built without CUDA"
-    assert machine.check_gpu()[:2] == ("ok", f"{says}; speed: fused")
+    assert check_machine.check_gpu()[:2] == ("ok", f"{says}; speed: fused")
     trouble.append("no C compiler")
-    assert machine.check_gpu()[:2] == ("warn", f"{says}; videos take twice as long as they could: no C compiler")
+    assert check_machine.check_gpu()[:2] == ("warn", f"{says}; videos take twice as long as they could: no C compiler")
     card(4 * GB)
-    status, says, _ = machine.check_gpu()
+    status, says, _ = check_machine.check_gpu()
     assert status == "warn" and "svd wants 6 GB" in says
 
     def no_kernel(*_, **__):
@@ -193,8 +194,8 @@ def test_a_gpu_is_named_with_its_memory_and_one_too_small_or_broken_is_told(card
 def test_a_driver_that_torch_cannot_use_is_a_warning(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(machine, "_driver", lambda: None)
-    assert machine.check_gpu()[0] == "ok" and machine.check_driver()[1].startswith("none")
+    monkeypatch.setattr(check_machine, "_driver", lambda: None)
+    assert check_machine.check_gpu()[0] == "ok" and check_machine.check_driver()[1].startswith("none")
     monkeypatch.undo()
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 550.54.15\necho 550.54.15\n")
@@ -202,8 +203,8 @@ def test_a_driver_that_torch_cannot_use_is_a_warning(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert machine.check_driver() == ("ok", "NVIDIA 550.54.15", {"version": "550.54.15"})
-    status, says, _ = machine.check_gpu()
+    assert check_machine.check_driver() == ("ok", "NVIDIA 550.54.15", {"version": "550.54.15"})
+    status, says, _ = check_machine.check_gpu()
     assert status == "warn" and "there is an NVIDIA driver, but torch sees no GPU" in says
 
 

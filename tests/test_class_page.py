@@ -14,7 +14,7 @@ from PIL import Image
 from svd_lab.classroom.page import make_page, make_table, write_summary
 from svd_lab.classroom.plan import Run, make_plan
 from svd_lab.classroom.store import open_store, prepare
-from svd_lab.cli import build_parser
+from svd_lab.commands.main import build_parser
 
 ROOT = Path(__file__).parents[1]
 EVIL = '</script><img src=x onerror="alert(1)">&amp;'
@@ -162,8 +162,8 @@ def test_an_object_store_gets_the_same_as_a_folder(tmp_path, monkeypatch):
     s3fs = pytest.importorskip("s3fs")
     from test_class_roster import write_notebook
 
-    import svd_lab.classroom.run
-    from svd_lab.classroom import work
+    import svd_lab.classroom.run_class
+    from svd_lab.classroom import worker
 
     s3 = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     s3.start()
@@ -178,7 +178,7 @@ def test_an_object_store_gets_the_same_as_a_folder(tmp_path, monkeypatch):
 
     def run_tasks(tasks, on_record, on_tick, say, **_):
         for task in tasks:
-            on_record(task, work.carry_out(task))
+            on_record(task, worker.carry_out(task))
 
     def make(task, store, scratch):
         store.fs.get_file(store.path(f".class/inputs/{task['notebook']}"), str(scratch / "a.ipynb"))
@@ -186,8 +186,8 @@ def test_an_object_store_gets_the_same_as_a_folder(tmp_path, monkeypatch):
         (scratch / "made" / "a.mp4").write_bytes(b"clip")
         return scratch / "made", {"status": "done"}
 
-    monkeypatch.setattr(svd_lab.classroom.run, "run_tasks", run_tasks)
-    monkeypatch.setattr(work, "_run", make)
+    monkeypatch.setattr(svd_lab.classroom.run_class, "run_tasks", run_tasks)
+    monkeypatch.setattr(worker, "_run", make)
     lesson = write_notebook(tmp_path / "small.ipynb")
     (tmp_path / "roster.csv").write_text("name\n민지\nB 100\n", "utf-8")
     try:
@@ -195,13 +195,13 @@ def test_an_object_store_gets_the_same_as_a_folder(tmp_path, monkeypatch):
         fs.mkdir("school")
         ran = []
         for _ in range(2):
-            svd_lab.classroom.run.run_class(tmp_path / "roster.csv", [lesson], "s3://school/spring", resume=True)
+            svd_lab.classroom.run_class.run_class(tmp_path / "roster.csv", [lesson], "s3://school/spring", resume=True)
             fs.invalidate_cache()
             ran.append(fs.info("school/spring/민지/small/run.json")["LastModified"])
         assert ran[0] == ran[1], "what is finished is not run again"
         assert fs.cat_file("school/spring/B 100/small/a.mp4") == b"clip"
         assert fs.info("school/spring/index.html")["ContentType"] == "text/html", "a browser shows it"
         with pytest.raises(FileExistsError, match="s3://school/spring holds the results"):
-            svd_lab.classroom.run.run_class(tmp_path / "roster.csv", [lesson], "s3://school/spring")
+            svd_lab.classroom.run_class.run_class(tmp_path / "roster.csv", [lesson], "s3://school/spring")
     finally:
         s3.stop()

@@ -20,14 +20,14 @@ from test_class_roster import write_notebook
 
 import svd_lab
 import svd_lab.classroom.page
-import svd_lab.classroom.run
-from svd_lab.classroom import engine, work
-from svd_lab.classroom.job import run as run_job
+import svd_lab.classroom.run_class
+from svd_lab.classroom import dask_runs, worker
+from svd_lab.classroom.notebook_process import run as run_job
 from svd_lab.classroom.plan import make_plan
-from svd_lab.classroom.progress import Progress
-from svd_lab.classroom.run import run_class
+from svd_lab.classroom.progress_line import Progress
+from svd_lab.classroom.run_class import run_class
 from svd_lab.classroom.store import held, open_store, prepare, publish, put_inputs, read_finished
-from svd_lab.cli import main
+from svd_lab.commands.main import main
 
 ROOT = Path(__file__).parents[1]
 PARAMETERS = 'seed: int = 42\nmode: str = "ok"\nnotes: str = ""\npicture: str = "rocket"\nout_dir: str = "out/a"'
@@ -102,7 +102,7 @@ def faults(tmp_path_factory):
     scratch.mkdir()
     rows = {"A": (1, ""), "Raise": (2, "raise"), "Worker": (3, "worker"), "Kernel": (4, "kernel"), "Full": (5, "full")}
     arguments = make_class(folder, {**rows, "Hang": (6, "hang"), "민지": (7, "")})
-    command = [sys.executable, "-m", "svd_lab.cli", "class", *arguments, "--out", str(folder / "out"), "--workers", "2"]
+    command = [sys.executable, "-m", "svd_lab.commands.main", "class", *arguments, "--out", str(folder / "out"), "--workers", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
     ended = subprocess.run(
         [*command, "--timeout", "15", "--threads", "1"], env=environment, capture_output=True, text=True, timeout=200
@@ -153,7 +153,7 @@ def test_a_run_has_its_own_surroundings_and_leaves_none_of_them(faults):
 def test_ctrl_c_ends_in_order_and_resume_does_the_rest_and_nothing_twice(tmp_path, capsys):
     arguments = make_class(tmp_path, {"A": (1, ""), "B": (2, "hang"), "C": (3, "")})
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "svd_lab.cli", "class", *arguments, "--out", str(out), "--workers", "1"]
+    command = [sys.executable, "-m", "svd_lab.commands.main", "class", *arguments, "--out", str(out), "--workers", "1"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c, process_group=0, cwd=tmp_path
     )
@@ -211,7 +211,7 @@ def test_a_scheduler_that_is_restarted_gets_what_is_left_and_finished_runs_stay(
     arguments = make_class(tmp_path, {"A": (1, ""), "B": (2, "slow"), "C": (3, "")})
     address, scheduler, worker = cluster()
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "svd_lab.cli", "class", *arguments, "--out", str(out), "--scheduler", address]
+    command = [sys.executable, "-m", "svd_lab.commands.main", "class", *arguments, "--out", str(out), "--scheduler", address]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not ((tmp_path / "notes").exists() and 2 in ran(tmp_path)):
@@ -234,7 +234,7 @@ def test_a_scheduler_that_is_restarted_gets_what_is_left_and_finished_runs_stay(
 
 @pytest.fixture
 def without_dask(monkeypatch):
-    """run_class whose runs are done here, by `work.carry_out` with a notebook of which only the clip is made; the names it ran."""
+    """run_class whose runs are done here, by `worker.carry_out` with a notebook of which only the clip is made; the names it ran."""
     names = []
 
     def make(task, store, scratch):
@@ -246,11 +246,11 @@ def without_dask(monkeypatch):
     def run_tasks(tasks, on_record, on_tick, say, **_):
         for task in tasks:
             names.append(task["student"])
-            on_record(task, work.carry_out(task))
+            on_record(task, worker.carry_out(task))
             on_tick(1)
 
-    monkeypatch.setattr(work, "_run", make)
-    monkeypatch.setattr(svd_lab.classroom.run, "run_tasks", run_tasks)
+    monkeypatch.setattr(worker, "_run", make)
+    monkeypatch.setattr(svd_lab.classroom.run_class, "run_tasks", run_tasks)
 
     def run(roster, lesson, out, **more):
         names.clear()
@@ -317,7 +317,7 @@ def test_a_second_command_in_a_folder_that_is_being_worked_in_is_refused_and_the
     other = [
         sys.executable,
         "-m",
-        "svd_lab.cli",
+        "svd_lab.commands.main",
         "class",
         str(roster),
         "--lessons",
@@ -367,7 +367,7 @@ def test_a_page_that_cannot_be_written_ends_no_class_and_is_told_at_its_end(with
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(svd_lab.classroom.page, "write", full)
-    monkeypatch.setattr(svd_lab.classroom.run, "_PAGE_EVERY", -1)  # after every run
+    monkeypatch.setattr(svd_lab.classroom.run_class, "_PAGE_EVERY", -1)  # after every run
     with pytest.raises(OSError, match="No space left"):
         without_dask(tmp_path / "roster.csv", lesson, out)
     monkeypatch.setattr(svd_lab.classroom.page, "write", write)
@@ -391,22 +391,22 @@ def test_a_finished_run_is_not_run_again_when_a_scheduler_asks_twice(tmp_path, m
     }
     made = tmp_path / "made"
     made.mkdir()
-    done = work.failure(task, "") | {"status": "done"}
+    done = worker.failure(task, "") | {"status": "done"}
     publish(store, task["folder"], made, done)
-    monkeypatch.setattr(work, "_run", lambda *_: pytest.fail("it ran again"))
-    assert work.carry_out(task) == done
+    monkeypatch.setattr(worker, "_run", lambda *_: pytest.fail("it ran again"))
+    assert worker.carry_out(task) == done
     assert read_finished(store, [task["folder"]]) == {task["folder"]: done}
-    failed = work.failure(task, "no luck")
+    failed = worker.failure(task, "no luck")
     publish(store, task["folder"], made, failed)
-    assert work.carry_out(task) == failed, (
+    assert worker.carry_out(task) == failed, (
         "its record was lost with the worker that had it, before anyone had fetched it"
     )
     again = []
-    monkeypatch.setattr(work, "_run", lambda *_: again.append(1) or (made, {"status": "done"}))
-    assert work.carry_out(task | {"attempt": "second"})["status"] == "done" and again, "--resume tries it again"
+    monkeypatch.setattr(worker, "_run", lambda *_: again.append(1) or (made, {"status": "done"}))
+    assert worker.carry_out(task | {"attempt": "second"})["status"] == "done" and again, "--resume tries it again"
     monkeypatch.undo()
-    assert "install it" in work.carry_out(task | {"key": "other", "version": "0"})["message"]
-    gone = work.carry_out(task | {"key": "other", "notebook": "none"})
+    assert "install it" in worker.carry_out(task | {"key": "other", "version": "0"})["message"]
+    gone = worker.carry_out(task | {"key": "other", "notebook": "none"})
     assert gone["status"] == "failed" and "a folder that all machines share" in gone["message"]
 
 
@@ -418,7 +418,7 @@ def test_a_kernel_that_dies_before_its_first_cell_gets_a_second_try(tmp_path, mo
         if len(tries) == 1:
             raise RuntimeError("Kernel died before replying to kernel_info")
 
-    monkeypatch.setattr("svd_lab.run_lesson.run_lesson", run_lesson)
+    monkeypatch.setattr("svd_lab.lesson.run.run_lesson", run_lesson)
     usual = signal.getsignal(signal.SIGALRM)
     try:
         assert run_job(tmp_path / "a.ipynb", {}, tmp_path, 60) == {"status": "done"} and len(tries) == 2
@@ -444,11 +444,11 @@ def test_a_machine_gets_a_worker_a_gpu_or_as_many_as_its_memory_and_cores_allow(
     gpus, cores, memory, asked, wanted, monkeypatch
 ):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(engine, "_gpus", lambda: gpus)
+    monkeypatch.setattr(dask_runs, "_gpus", lambda: gpus)
     monkeypatch.setattr("dask.system.CPU_COUNT", cores)
     monkeypatch.setattr("distributed.system.MEMORY_LIMIT", memory * 2**30)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": memory * 2**30}))
-    assert engine.share_out(asked) == (*wanted, gpus or None)
+    assert dask_runs.share_out(asked) == (*wanted, gpus or None)
 
 
 def test_a_run_sees_the_gpu_of_its_worker_alone(monkeypatch, tmp_path):
@@ -457,7 +457,7 @@ def test_a_run_sees_the_gpu_of_its_worker_alone(monkeypatch, tmp_path):
     task = {"threads": None, "gpus": ["GPU-a", "GPU-b"]}
     for name, gpu in ((0, "GPU-a"), ("1", "GPU-b"), (2, "GPU-a")):
         monkeypatch.setattr(distributed, "get_worker", lambda name=name: type("Worker", (), {"name": name}))
-        assert work._environment(task, tmp_path)["CUDA_VISIBLE_DEVICES"] == gpu
+        assert worker._environment(task, tmp_path)["CUDA_VISIBLE_DEVICES"] == gpu
 
 
 def test_the_line_tells_what_is_done_and_how_long_the_rest_takes():

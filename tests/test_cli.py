@@ -13,8 +13,9 @@ from conftest import hear_ctrl_c, make_picture
 from PIL import Image
 
 import svd_lab
-from svd_lab import cli, generate_video
-from svd_lab.checkpoints import MODELS
+from svd_lab import generate_video
+from svd_lab.commands.demo import main
+from svd_lab.models.checkpoints import MODELS
 
 FAST = ["--num-frames", "2", "--num-inference-steps", "2"]
 
@@ -25,7 +26,7 @@ def generate(tiny_folder, picture_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def generate(*options, picture=picture_file, video="out.mp4"):
-        return cli.main(
+        return main.main(
             ["generate", str(picture), video, "--model", str(tiny_folder), "--device", "cpu", *FAST, *options]
         )
 
@@ -34,11 +35,11 @@ def generate(tiny_folder, picture_file, tmp_path, monkeypatch):
 
 def command(*arguments, **keywords):
     """svd-lab in a process of its own."""
-    return [sys.executable, "-m", "svd_lab.cli", *map(str, arguments)]
+    return [sys.executable, "-m", "svd_lab.commands.main", *map(str, arguments)]
 
 
 def test_generate_takes_every_keyword_of_generate_video():
-    options = {a.dest: a for a in cli.build_parser()._subparsers._group_actions[0].choices["generate"]._actions}
+    options = {a.dest: a for a in main.build_parser()._subparsers._group_actions[0].choices["generate"]._actions}
     assert set(generate_video.__kwdefaults__) - set(options) == {"pipe", "on_step", "cancel"}
     for name, default in generate_video.__kwdefaults__.items():
         if name in options:
@@ -131,13 +132,13 @@ def test_debug_shows_the_traceback(generate):
 )
 def test_wrong_usage_is_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
+        main.main(arguments)
     assert caught.value.code == 2 and "usage: svd-lab" in capsys.readouterr().err
 
 
 def test_help_is_a_manual_with_the_defaults(capsys):
     with pytest.raises(SystemExit) as caught:
-        cli.main(["generate", "--help"])
+        main.main(["generate", "--help"])
     text = capsys.readouterr().out
     assert caught.value.code == 0
     for word in ("--motion-bucket-id", "(127)", "(0.02)", "(crop)", "-1 draws one (42)", "--device"):
@@ -154,7 +155,7 @@ def test_demo_makes_a_video_a_picture_and_one_contact_sheet(tiny_folder, tmp_pat
     monkeypatch.setitem(generate_video.__kwdefaults__, "num_inference_steps", 1)
     out = tmp_path / "results" / "deep"
     arguments = ["demo", "--out", out, "--pictures", pictures, "--model", tiny_folder, "--device", "cpu"]
-    assert cli.main([str(argument) for argument in arguments]) == 0
+    assert main.main([str(argument) for argument in arguments]) == 0
     assert sorted(path.name for path in out.iterdir()) == ["contact-sheet.png", "rabbit.mp4", "rocket.mp4"]
     sheet = Image.open(out / "contact-sheet.png")
     assert sheet.width >= 2 * 96 and sheet.height >= 2 * 64
@@ -165,7 +166,7 @@ def test_demo_makes_a_video_a_picture_and_one_contact_sheet(tiny_folder, tmp_pat
 
 
 def test_demo_without_pictures_says_where_it_looked(tmp_path, capsys):
-    assert cli.main(["demo", "--pictures", str(tmp_path / "none")]) == 1
+    assert main.main(["demo", "--pictures", str(tmp_path / "none")]) == 1
     err = capsys.readouterr().err
     assert str(tmp_path / "none") in err and "--pictures" in err
 
@@ -180,7 +181,7 @@ def test_models_says_what_is_here_where_and_what_is_missing(tiny_folder, tmp_pat
     shutil.copytree(tiny_folder, tmp_path / "models" / "mini")
     (tmp_path / "models" / "svd" / "vae" / "config.json").unlink()
     monkeypatch.setenv("SVD_LAB_MODELS", os.pathsep.join([str(tmp_path / "models"), str(tmp_path / "gone")]))
-    assert cli.main(["models"]) == 0
+    assert main.main(["models"]) == 0
     text = capsys.readouterr().out
     assert all(key in text for key in MODELS)
     assert str(tmp_path / "models" / "mini") in text and re.search(r"SVD_LAB_MODELS, \d+ MB", text)
@@ -190,7 +191,7 @@ def test_models_says_what_is_here_where_and_what_is_missing(tiny_folder, tmp_pat
 
 
 def test_models_and_help_do_not_import_torch(tmp_path):
-    code = "import sys; from svd_lab.cli import main; main(['models']); print('torch' in sys.modules, 'diffusers' in sys.modules)"
+    code = "import sys; from svd_lab.commands.main import main; main(['models']); print('torch' in sys.modules, 'diffusers' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert told.stdout.splitlines()[-1] == "False False"
 
@@ -232,4 +233,4 @@ def test_a_terminal_gets_a_bar(tiny_folder, picture_file, tmp_path):
 
 
 def test_the_bundled_pictures_lie_where_the_demo_looks():
-    assert importlib.util.find_spec("svd_lab").submodule_search_locations[0] in str(cli.PICTURES)
+    assert importlib.util.find_spec("svd_lab").submodule_search_locations[0] in str(main.PICTURES)

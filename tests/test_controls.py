@@ -23,18 +23,18 @@ from conftest import TINY_SIZE, make_picture
 from PIL import Image
 
 from svd_lab import generate_text2video, generate_video
-from svd_lab.controls import text_studio, video_studio
-from svd_lab.counting import count, gflop
-from svd_lab.estimate import CPU_FIRST, FILE, Rates, _size, calibrate, estimate, learn
+from svd_lab.studio.studio import text_studio, video_studio
+from svd_lab.performance.flops import count, gflop
+from svd_lab.performance.estimate import CPU_FIRST, FILE, Rates, _size, calibrate, estimate, learn
 from svd_lab.pipelines import size_step
-from svd_lab.preview import Preview, clean, projection, to_frames
-from svd_lab.running import borrow, watching
+from svd_lab.studio.preview import Preview, clean, projection, to_frames
+from svd_lab.runner import borrow, watching
 from svd_lab.settings import check_image_settings, check_settings
-from svd_lab.studio.code import code
+from svd_lab.studio.as_code import code
 from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, read
-from svd_lab.studio.shelf import Shelf
-from svd_lab.studio.view import keep_reachable
-from svd_lab.studio.words import _WORDS, explain
+from svd_lab.studio.history import Shelf
+from svd_lab.studio.components import keep_reachable
+from svd_lab.studio.messages import _WORDS, explain
 
 ROOT = Path(__file__).parents[1]
 QUICK = {"num_frames": 3, "num_inference_steps": 2}
@@ -56,7 +56,7 @@ def studio(tiny_pipe, picture_file, tmp_path):
 
 def page(studio):
     """The widgets of a studio, without the thread that measures the machine."""
-    from svd_lab.studio.page import Page
+    from svd_lab.studio.panel import Page
 
     if studio._page is None:
         studio._page = Page(studio._session)
@@ -438,7 +438,7 @@ def test_the_estimate_learns_from_runs_whatever_their_settings(tiny_pipe):
 
 def test_fused_blocks_hold_less_and_their_flop_are_those_of_the_plain_ones(tiny_pipe):
     """With svd on an H100 the studio said a third too much memory when it counted the plain blocks, and 7% with these."""
-    from svd_lab import speed
+    from svd_lab.performance import speed
 
     plain = count(tiny_pipe)
     speed.apply(tiny_pipe, "fused")
@@ -505,7 +505,7 @@ def test_a_preview_is_the_clean_video_of_its_step(tiny_pipe, picture_file, tmp_p
 
 def test_the_projection_shows_the_minis_colours():
     from svd_lab import load_video_pipeline, open_image
-    from svd_lab.lesson import PICTURES
+    from svd_lab.lesson.notebook import PICTURES
 
     pipe = load_video_pipeline("mini", device="cpu")
     with borrow(pipe):
@@ -525,7 +525,7 @@ def test_the_projection_shows_the_minis_colours():
 def test_a_preview_that_fails_ends_no_run_and_shows_no_more(tiny_pipe, picture_file, tmp_path, monkeypatch):
     with borrow(tiny_pipe):
         projection(tiny_pipe)
-    monkeypatch.setattr("svd_lab.preview.SHARE", 1e9)
+    monkeypatch.setattr("svd_lab.studio.preview.SHARE", 1e9)
     calls = []
     preview = Preview(lambda data: calls.append(data) or 1 / 0)
     with watching(preview):
@@ -557,7 +557,7 @@ def test_headless_it_runs_once_in_the_main_thread(tiny_pipe, picture_file, tmp_p
 
 def test_papermill_gets_table_and_video_and_does_not_hang(tiny_folder, picture_file, tmp_path):
     source = f"""from svd_lab import load_video_pipeline
-from svd_lab.controls import has_front_end, video_studio
+from svd_lab.studio.studio import has_front_end, video_studio
 pipe = load_video_pipeline({str(tiny_folder)!r})
 assert not has_front_end()
 video_studio(pipe, image={str(picture_file)!r}, out_dir={str(tmp_path / "s")!r}, run_headless=True, num_frames=2,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svd_lab import download
+from svd_lab import image_url
 from svd_lab.images import open_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
@@ -134,7 +134,7 @@ def test_a_failed_download_says_what_was_wrong(server, path, error, word):
 
 @pytest.mark.parametrize("path", ["/endless", "/gzip-bomb"])
 def test_a_download_stops_at_the_cap(server, monkeypatch, path):
-    monkeypatch.setattr(download, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(image_url, "MAX_BYTES", 1_000_000)
     with pytest.raises(ValueError, match="larger than 1,000,000"):
         open_image(server.url + path)
 
@@ -148,7 +148,7 @@ def test_a_silent_server_is_left_after_the_read_timeout(server, path, word):
 
 
 def test_a_dripping_server_is_left_at_the_deadline(server, monkeypatch):
-    monkeypatch.setattr(download, "MAX_SECONDS", 0.5)
+    monkeypatch.setattr(image_url, "MAX_SECONDS", 0.5)
     start = time.monotonic()
     with pytest.raises(TimeoutError, match="sent only"):
         open_image(server.url + "/drip", timeout=(1, 1))

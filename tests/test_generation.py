@@ -293,9 +293,9 @@ def test_a_failure_anywhere_leaves_the_pipeline_as_it_was(run, tiny_pipe, tmp_pa
 
 def test_a_half_precision_vae_is_cast_without_a_warning_that_names_nothing(tiny_pipe, caplog):
     """Two at each call with real weights, in red under the cell."""
-    from svd_lab import running
+    from svd_lab import runner
 
-    with running.borrow(tiny_pipe), caplog.at_level("WARNING", logger="diffusers"):
+    with runner.borrow(tiny_pipe), caplog.at_level("WARNING", logger="diffusers"):
         tiny_pipe.vae.to(dtype=torch.float32)
     assert not caplog.records
     tiny_pipe.vae.to(dtype=torch.float32)

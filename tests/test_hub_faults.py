@@ -11,8 +11,8 @@ import pytest
 from hub_clients import Clients
 from standin_hub import SIGNATURE, TOKEN, StandinHub
 
-from svd_lab import hub
-from svd_lab.checkpoints import UNCHECKED, check_folder
+from svd_lab.models import hub
+from svd_lab.models.checkpoints import UNCHECKED, check_folder
 
 DOCS = (Path(__file__).parents[1] / "docs" / "downloads.md").read_text("utf-8")
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"

@@ -18,9 +18,9 @@ import torch
 from conftest import make_picture
 
 from svd_lab import Clip
-from svd_lab.cli import PICTURES as DEMO
-from svd_lab.lesson import EXAMPLES, PICTURES, cost, finish_lesson, start_lesson
-from svd_lab.show import checkerboard, grid, line_plot, side_by_side
+from svd_lab.commands.main import PICTURES as DEMO
+from svd_lab.lesson.notebook import EXAMPLES, PICTURES, cost, finish_lesson, start_lesson
+from svd_lab.lesson.figures import checkerboard, grid, line_plot, side_by_side
 
 ROOT = Path(__file__).parents[1]
 _spec = importlib.util.spec_from_file_location("lessons_build", ROOT / "lessons" / "build.py")
@@ -322,9 +322,9 @@ def small_gpu(monkeypatch, tmp_path):
     references to all their networks. "layers": accelerate's offload layer by layer, which diffusers has and no recipe uses, and
     after which pipe.device is furthest from where the computing is; an image pipeline's own offload looks like it."""
     import svd_lab
-    from svd_lab import placing
+    from svd_lab.performance import placement
 
-    place, held = placing.place, []
+    place, held = placement.place, []
 
     def lay_out(pipe, recipe, *_):
         if recipe == "layers":
@@ -349,7 +349,7 @@ def small_gpu(monkeypatch, tmp_path):
             monkeypatch.setattr(svd_lab, name, on_small_gpu(getattr(svd_lab, name)))
         return held
 
-    monkeypatch.setattr(placing, "place", lay_out)
+    monkeypatch.setattr(placement, "place", lay_out)
     monkeypatch.chdir(tmp_path)
     return use
 
@@ -421,16 +421,17 @@ def test_an_uploaded_picture_takes_the_place_of_the_parameter(monkeypatch):
     """The cell after the button, run with a picture in it as JupyterLab puts it there."""
     from ipywidgets import FileUpload
 
-    from svd_lab import open_image, show
+    from svd_lab import open_image
+    from svd_lab.lesson.notebook import figures
 
-    monkeypatch.setattr(show, "show", lambda page: None)
+    monkeypatch.setattr(figures, "show", lambda page: None)
     uploader = FileUpload()
     content = PICTURES["boat"].read_bytes()
     file = {"name": "a.jpg", "type": "image/jpeg", "size": len(content), "last_modified": 1.8e12}
     uploader.set_state({"value": [{**file, "content": memoryview(content)}]})  # as the browser's message does
     names = {"uploader": uploader, "lesson": None, "width": 96, "height": 64, "open_image": open_image}
     cell = next(cell for cell in read("03_your_picture", "ko").cells if cell.id == "use")
-    exec(cell.source, names | {"grid": grid, "show": show.show}, names)
+    exec(cell.source, names | {"grid": grid, "show": figures.show}, names)
     assert names["image"].tobytes() == open_image(PICTURES["boat"], size=(96, 64)).tobytes()
 
 

@@ -17,9 +17,9 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-import svd_lab.run_lesson
-from svd_lab.cli import main
-from svd_lab.run_lesson import check_parameters, find_lesson, run_lesson
+import svd_lab.lesson.run
+from svd_lab.commands.main import main
+from svd_lab.lesson.run import check_parameters, find_lesson, run_lesson
 
 ROOT = Path(__file__).parents[1]
 KOREAN = sorted((ROOT / "lessons" / "ko").glob("*.ipynb"))
@@ -118,7 +118,7 @@ def test_a_lesson_is_found_by_its_number_in_its_language():
 
 
 def test_an_installed_package_finds_the_lessons_of_the_clone_it_is_called_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(svd_lab.run_lesson, "__file__", str(tmp_path / "site-packages" / "svd_lab" / "run_lesson.py"))
+    monkeypatch.setattr(svd_lab.lesson.run, "__file__", str(tmp_path / "site-packages" / "svd_lab" / "run_lesson.py"))
     monkeypatch.chdir(ROOT)
     assert find_lesson("01").resolve() == KOREAN[0]
     monkeypatch.chdir(tmp_path)

@@ -12,8 +12,9 @@ import pytest
 import torch
 from conftest import TINY_SIZE
 
-from svd_lab import generate_video, load_video_pipeline, memory, placing
-from svd_lab.memory import GIB, RECIPES, Load
+from svd_lab import generate_video, load_video_pipeline
+from svd_lab.performance import memory, placement
+from svd_lab.performance.memory import GIB, Load, RECIPES
 
 sys.path.insert(0, str(Path(__file__).parent))
 import full_size
@@ -38,8 +39,8 @@ def need(svd):
 def cuda(monkeypatch):
     """A GPU of `.free` bytes, as far as placing asks."""
     card = SimpleNamespace(free=int(6 * GIB))
-    monkeypatch.setattr(placing, "free_bytes", lambda device: card.free)
-    monkeypatch.setattr(placing, "held_bytes", lambda pipe: 0)
+    monkeypatch.setattr(placement, "free_bytes", lambda device: card.free)
+    monkeypatch.setattr(placement, "held_bytes", lambda pipe: 0)
     return card
 
 
@@ -103,15 +104,15 @@ def test_the_choice_is_told_with_its_reason(need, free, says):
 
 
 def test_a_plan_reads_the_folder_alone_and_prints_its_choice(tiny_folder, cuda, capsys):
-    recipe, working = placing.plan(tiny_folder, torch.float16, torch.device("cuda"), "auto", fused=True)
+    recipe, working = placement.plan(tiny_folder, torch.float16, torch.device("cuda"), "auto", fused=True)
     assert recipe is RECIPES["whole"] and 0 < working < GIB
     assert "memory: whole" in (said := capsys.readouterr().out) and "14 frames of 96x64" in said
     cuda.free = 0
-    assert placing.plan(tiny_folder, torch.float16, torch.device("cuda"), "auto", fused=True)[0].name == "blocks"
+    assert placement.plan(tiny_folder, torch.float16, torch.device("cuda"), "auto", fused=True)[0].name == "blocks"
 
 
 def test_numbers_are_counted_in_the_file_of_one_variant(tiny_folder, tiny_pipe):
-    assert placing._stored(tiny_folder / "image_encoder") == sum(
+    assert placement._stored(tiny_folder / "image_encoder") == sum(
         p.numel() for p in tiny_pipe.image_encoder.parameters()
     )
 
@@ -119,12 +120,12 @@ def test_numbers_are_counted_in_the_file_of_one_variant(tiny_folder, tiny_pipe):
 def test_pieces_change_no_pixel_by_more_than_rounding_and_can_be_undone(tiny_pipe, picture_file, tmp_path):
     call = {"seed": 1, "pipe": tiny_pipe, "num_frames": 3, "num_inference_steps": 2}
     whole = generate_video(picture_file, tmp_path / "a.mp4", **call)
-    placing.set_pieces(tiny_pipe.unet, True)
+    placement.set_pieces(tiny_pipe.unet, True)
     try:
         assert any(getattr(part, "_chunk_size", None) == 1 for part in tiny_pipe.unet.modules())
         pieces = generate_video(picture_file, tmp_path / "b.mp4", **call)
     finally:
-        placing.set_pieces(tiny_pipe.unet, False)
+        placement.set_pieces(tiny_pipe.unet, False)
     assert (
         max(
             np.abs(np.asarray(a, int) - np.asarray(b, int)).max()
@@ -141,7 +142,7 @@ def test_blocks_that_come_one_by_one_change_no_pixel_and_can_be_put_back(tiny_fo
     """On a CPU, where nothing has to come: the hooks are diffusers' own, and no stream is asked for."""
     pipe = load_video_pipeline(tiny_folder, device="cpu")
     call = {"seed": 1, "pipe": pipe, "num_frames": 3, "num_inference_steps": 2}
-    placing.set_pieces(pipe.unet, True)
+    placement.set_pieces(pipe.unet, True)
     before = generate_video(picture_file, tmp_path / "a.mp4", **call)
 
     def hooks():
@@ -151,12 +152,12 @@ def test_blocks_that_come_one_by_one_change_no_pixel_and_can_be_put_back(tiny_fo
         registry = getattr(part, "_diffusers_hook", None)
         return registry is not None and registry.get_hook("group_offloading") is not None
 
-    placing.place(pipe, "blocks", "cpu")
+    placement.place(pipe, "blocks", "cpu")
     assert hooks() and pipe.svd_lab_memory == "blocks" and str(pipe._execution_device) == "cpu"
     blocks = generate_video(picture_file, tmp_path / "b.mp4", **call)
     assert blocks.recipe["frames_sha256"] == before.recipe["frames_sha256"]
-    placing.place(pipe, "blocks", "cpu")  # once more does no harm
-    placing.place(pipe, "pieces", "cpu")
+    placement.place(pipe, "blocks", "cpu")  # once more does no harm
+    placement.place(pipe, "pieces", "cpu")
     assert not hooks()
     after = generate_video(picture_file, tmp_path / "c.mp4", **call)
     assert after.recipe["frames_sha256"] == before.recipe["frames_sha256"]
@@ -208,10 +209,10 @@ def test_advice_on_a_gpu_names_the_next_recipe_that_fits_and_a_smaller_chunk(svd
     )  # fmt: skip
     asked = {**CLASS, "num_inference_steps": 10, "decode_chunk_size": 10}
     cuda.free = 10 * GIB
-    text = placing.advice(pipe, asked, "video")
+    text = placement.advice(pipe, asked, "video")
     assert "1. decode_chunk_size=3 in the call" in text  # 10 at once take 11 GiB, each 1.125
     cuda.free = 6.5 * GIB
-    text = placing.advice(pipe, asked | {"decode_chunk_size": 2}, "video")
+    text = placement.advice(pipe, asked | {"decode_chunk_size": 2}, "video")
     assert "decode_chunk_size=" not in text and "place(pipe, 'blocks', 'cuda')" in text
 
 
@@ -239,16 +240,16 @@ def test_a_model_that_does_not_fit_names_the_recipe_after_and_goes_back(tiny_fol
 
     monkeypatch.setattr(type(pipe), "to", to)
     with pytest.raises(MemoryError, match="memory='pieces'"):
-        placing.place(pipe, "whole", "meta")
+        placement.place(pipe, "whole", "meta")
     assert moves == ["meta", "cpu"]
     with pytest.raises(ValueError, match="'whole', 'pieces'"):
-        placing.place(pipe, "small", "cpu")
+        placement.place(pipe, "small", "cpu")
 
 
 def test_the_load_of_a_loaded_pipeline_is_that_of_its_configs(tiny_pipe):
     width, height = TINY_SIZE
     asked = {"num_frames": 3, "decode_chunk_size": 2, "height": height, "width": width}
-    need = placing.of_pipeline(tiny_pipe, asked)
+    need = placement.of_pipeline(tiny_pipe, asked)
     assert isinstance(need, Load)
     assert need.weights["unet"] == sum(p.numel() * 4 for p in tiny_pipe.unet.parameters())
     assert need.step_pieces < need.step and need.layer < need.weights["unet"]
@@ -263,25 +264,25 @@ def test_pipelines_that_take_turns_leave_room_for_whichever_runs(
     tiny_folder, tiny_image_pipe, tiny_pipe, cuda, capsys, monkeypatch
 ):
     """A 12 GB card: an image model that would fit beside the video model's weights does not fit beside its work."""
-    monkeypatch.setattr(placing, "_WORKING", weakref.WeakKeyDictionary())
+    monkeypatch.setattr(placement, "_WORKING", weakref.WeakKeyDictionary())
     moved = []
     monkeypatch.setattr(type(tiny_image_pipe), "to", lambda self, device: moved.append(str(device)))
     monkeypatch.setattr(
         type(tiny_image_pipe), "enable_model_cpu_offload", lambda self, device: moved.append(f"offload {device}")
     )
     cuda.free = 4 * GIB
-    placing.place_images(tiny_image_pipe, torch.device("cuda"), "auto")
+    placement.place_images(tiny_image_pipe, torch.device("cuda"), "auto")
     assert moved == ["cuda"] and capsys.readouterr().out == ""
-    placing.remember(tiny_pipe, 3.5 * GIB)
-    placing.place_images(tiny_image_pipe, torch.device("cuda"), "auto")
+    placement.remember(tiny_pipe, 3.5 * GIB)
+    placement.place_images(tiny_image_pipe, torch.device("cuda"), "auto")
     said = capsys.readouterr().out
     assert moved == ["cuda", "offload cuda"] and said.startswith("memory: offload (") and "0." in said
-    placing.place_images(tiny_image_pipe, torch.device("cuda"), "whole")
+    placement.place_images(tiny_image_pipe, torch.device("cuda"), "whole")
     assert moved[2:] == ["cuda"]
-    assert [placing._of_others(own * GIB) / GIB for own in (0, 2, 4)] == [3.5, 1.5, 0]
+    assert [placement._of_others(own * GIB) / GIB for own in (0, 2, 4)] == [3.5, 1.5, 0]
     capsys.readouterr()
     # A video model beside them works with 0.1 GiB itself, so 3.4 of the 4 have to stay free for the other.
-    placing.plan(tiny_folder, torch.float16, torch.device("cuda"), "auto", fused=True)
+    placement.plan(tiny_folder, torch.float16, torch.device("cuda"), "auto", fused=True)
     assert "0.6 GiB are free" in capsys.readouterr().out
 
 
@@ -295,7 +296,8 @@ def test_a_memory_choice_for_images_that_cannot_be_is_refused(given, says):
 
 def test_rows_of_the_measurement_are_shown_and_kept_one_by_one(monkeypatch, tmp_path, capsys):
     """The measuring itself wants a GPU; what it hands on is replaced, and the third row never comes."""
-    from svd_lab import bench_memory, cli
+    from svd_lab.commands.demo import main
+    from svd_lab.training.measure import memory_caps
 
     def under(cap, name, *_):
         if name == "blocks":
@@ -305,14 +307,14 @@ def test_rows_of_the_measurement_are_shown_and_kept_one_by_one(monkeypatch, tmp_
             return row | {"error": "there is too little memory"}
         return row | {"peak": 7.9e9, "off": 0.01, "seconds": 2.5, "advice": "fewer", "usable_after": True}
 
-    monkeypatch.setattr(bench_memory, "_under", under)
+    monkeypatch.setattr(memory_caps, "_under", under)
     monkeypatch.setattr("svd_lab.pipelines.choose_device", lambda device: (torch.device("cuda", 0), ""))
     capped = []
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *given: capped.append(given))
     file = tmp_path / "rows.json"
-    assert cli.main(["bench", "--caps", "16", "8", "--recipes", "blocks", "--json", str(file)]) == 130
+    assert main.main(["bench", "--caps", "16", "8", "--recipes", "blocks", "--json", str(file)]) == 130
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:2] == ["cap", "recipe"] and "usable after: True" in lines[1] and "too little" in lines[2]
     assert [row["cap_gb"] for row in json.loads(file.read_text())] == [16, 8]
     assert capped == [(1.0, 0)], "the cap must not stay"
-    assert cli.main(["bench", "--recipes", "tiny"]) == 1 and "'whole', 'pieces'" in capsys.readouterr().err
+    assert main.main(["bench", "--recipes", "tiny"]) == 1 and "'whole', 'pieces'" in capsys.readouterr().err

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from svd_lab import generate_text2video, load_image_pipeline, load_video_pipeline, prompts
-from svd_lab.checkpoints import mini_folder, text_mini_folder
-from svd_lab.mini import vocabulary
+from svd_lab.models.checkpoints import mini_folder, text_mini_folder
+from svd_lab.training.text import tokenizer
 from svd_lab.pipelines import native_size
 
 
@@ -54,7 +54,7 @@ def test_its_pictures_are_of_the_video_minis_size_and_no_noise_whatever_the_prom
 
 
 def test_it_says_which_words_it_has_no_picture_for(mini, tiny_pipe, tmp_path):
-    assert len(mini.tokenizer) == vocabulary.SIZE == prompts._MINI_VOCABULARY
+    assert len(mini.tokenizer) == tokenizer.SIZE == prompts._MINI_VOCABULARY
     small = dict(image_pipe=mini, pipe=tiny_pipe, image_num_inference_steps=1, num_frames=2, num_inference_steps=1)
     with pytest.warns(prompts.PromptWarning, match="no picture for 'wombat', 'chess'") as told:
         generate_text2video("a cute wombat at chess in space", tmp_path / "a.mp4", 1, **small)

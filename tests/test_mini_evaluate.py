@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from svd_lab.mini import cost, evaluate, outside, report, spread, told
+from svd_lab.training.measure import cpu_cost, evaluate, oracle_encoder, report, significance, unseen_pictures
 from svd_lab.mini.catalogue import catalogue
-from svd_lab.mini.measures import bucket_response, energy, grow, measure, psnr, spearman, summary, thing_pixels
-from svd_lab.mini.scenes import FRAMES, World
+from svd_lab.world.measures import bucket_response, energy, grow, measure, psnr, spearman, summary, thing_pixels
+from svd_lab.world.scenes import FRAMES, World
 
 ROCKET = next(i for i, t in enumerate(catalogue()) if t["code"] == "1f680")
 BALLOON = next(i for i, t in enumerate(catalogue()) if t["code"] == "1f388")
@@ -244,7 +244,7 @@ def test_one_command_measures_a_folder_and_writes_json_sheets_and_the_page(tiny_
         (["--scenes", "0"], "--scenes must be at least 1, not 0"),
         (["--seed", "-1"], "--seed must not be negative, not -1"),
         (["--buckets", "-1"], "--buckets must not be negative, not -1"),
-        (["--outside", "/no/such/folder"], "svd_lab.mini.outside"),
+        (["--outside", "/no/such/folder"], "svd_lab.training.measure.unseen_pictures"),
         (["--device", "gpu"], "'cuda', 'mps' or 'cpu'"),
     ],
 )
@@ -307,24 +307,24 @@ def clips_of(first, cosine=None, thing="car"):
 
 def test_a_standard_error_is_that_of_other_choices_of_scenes():
     first = torch.randn(64, generator=torch.Generator().manual_seed(3)).mul(2).add(35)
-    errors = spread.standard_errors(clips_of(first.tolist()))
+    errors = significance.standard_errors(clips_of(first.tolist()))
     assert errors["first"] == pytest.approx(first.std().item() / 8, rel=0.15), "as of any mean"
     assert errors["iou_share"] == errors["kept"] == 0 and errors["cosine"] is None, "the same in all; of none"
-    assert errors == spread.standard_errors(clips_of(first.tolist())), "the page stays the same when it is filled again"
-    assert spread.standard_errors(clips_of([35.0])) == {}, "one scene does not tell"
+    assert errors == significance.standard_errors(clips_of(first.tolist())), "the page stays the same when it is filled again"
+    assert significance.standard_errors(clips_of([35.0])) == {}, "one scene does not tell"
 
 
 def test_two_results_of_the_same_scenes_are_compared_in_pairs(tmp_path, monkeypatch, capsys):
     """Half a decibel more in every scene is certain, though the scenes lie four decibels apart."""
     noise = torch.randn(2, 40, generator=torch.Generator().manual_seed(4)).mul(4).add(35)
     old, better = (clips_of((noise[0] + more).tolist()) for more in (0, 0.5))
-    value, error = spread.differences(old, better)["first"]
+    value, error = significance.differences(old, better)["first"]
     assert value == pytest.approx(0.5) and error < 1e-3
     other = clips_of(noise[1].tolist())
-    value, error = spread.differences(old, other)["first"]
+    value, error = significance.differences(old, other)["first"]
     assert error == pytest.approx(4 * (2 / 40) ** 0.5, rel=0.3) and abs(value) < 3 * error
     for name, clips in dict(old=old, better=better, boats=clips_of(noise[0].tolist(), thing="boat")).items():
-        result = dict(known=dict(model=summary(spread._rows(clips)), clips=clips))
+        result = dict(known=dict(model=summary(significance._rows(clips)), clips=clips))
         (tmp_path / f"{name}.json").write_text(json.dumps(evaluate.plain(result)))
     path = lambda name: str(tmp_path / f"{name}.json")  # noqa: E731
     monkeypatch.setattr(sys, "argv", ["report", path("better"), "--against", path("old")])
@@ -340,14 +340,14 @@ def test_what_a_thing_uncovers_is_taken_from_truth_and_nothing_else(truth):
     """A static copy keeps its thing where it was: filled, that place is right; where the thing should be is as wrong as before."""
     copy = truth.video[:, :1].expand_as(truth.video)
     there = truth.alpha > 0.01
-    uncovered = there.cummax(1).values & ~grow(there, told.CELL)
+    uncovered = there.cummax(1).values & ~grow(there, oracle_encoder.CELL)
     assert uncovered[:, -1].any((1, 2)).all()
-    video = told.filled(copy, truth)
+    video = oracle_encoder.filled(copy, truth)
     where = uncovered[:, :, None].expand_as(copy)
     assert torch.equal(video[where], truth.video[where]) and not torch.equal(copy[where], truth.video[where])
     where = there[:, :, None].expand_as(copy)
     assert torch.equal(video[where], copy[where])
-    assert torch.equal(told.filled(truth.video, truth), truth.video)
+    assert torch.equal(oracle_encoder.filled(truth.video, truth), truth.video)
 
 
 def test_the_right_answer_is_told_for_every_scene_in_turn_and_then_the_encoder_is_asked_again(monkeypatch):
@@ -358,7 +358,7 @@ def test_the_right_answer_is_told_for_every_scene_in_turn_and_then_the_encoder_i
 
     def make(pipe, pictures, seed, batch):
         encoder = pipe.image_encoder
-        if isinstance(encoder, told.Told):
+        if isinstance(encoder, oracle_encoder.Told):
             said.append(torch.cat([encoder(torch.zeros(k, 3, 2, 2)).image_embeds for k in (2, 1)]))
         clips = evaluate.scenes("known", 3, seed)
         return [clips.video if said else clips.video[:, :1].expand_as(clips.video)]
@@ -366,12 +366,12 @@ def test_the_right_answer_is_told_for_every_scene_in_turn_and_then_the_encoder_i
     own = SimpleNamespace()
     pipe = SimpleNamespace(device=torch.device("cpu"), image_encoder=own)
     pipe.register_modules = lambda image_encoder: setattr(pipe, "image_encoder", image_encoder)
-    monkeypatch.setattr(told, "load", lambda folder, device: pipe)
-    monkeypatch.setattr(told, "load_parts", lambda path: dict(clip=None))
-    monkeypatch.setattr(told, "clip_of", lambda _: torch.nn.Identity())
-    monkeypatch.setattr(told.Centres, "of", lambda *_: SimpleNamespace(kind=kinds))
-    monkeypatch.setattr(told, "make", make)
-    result = told.measure_both("mini", "teacher.pt", 3, 5, ["known"])["known"]
+    monkeypatch.setattr(oracle_encoder, "load", lambda folder, device: pipe)
+    monkeypatch.setattr(oracle_encoder, "load_parts", lambda path: dict(clip=None))
+    monkeypatch.setattr(oracle_encoder, "clip_of", lambda _: torch.nn.Identity())
+    monkeypatch.setattr(oracle_encoder.Centres, "of", lambda *_: SimpleNamespace(kind=kinds))
+    monkeypatch.setattr(oracle_encoder, "make", make)
+    result = oracle_encoder.measure_both("mini", "teacher.pt", 3, 5, ["known"])["known"]
     truth = evaluate.scenes("known", 3, 5)
     assert torch.equal(said[0], kinds[truth.kind[:, 0], truth.facing + 1])
     assert result["told"]["iou_share"] == pytest.approx(1) and result["own"]["iou_share"] == pytest.approx(0)
@@ -380,7 +380,7 @@ def test_the_right_answer_is_told_for_every_scene_in_turn_and_then_the_encoder_i
 
 def test_cost_is_measured_in_a_process_of_its_own(tiny_folder):
     hoard = torch.ones(2**28 * 3 // 2)  # 1.5 GiB here must not count there
-    figures = cost.in_own_process(tiny_folder, threads=1, calls=2)
+    figures = cpu_cost.in_own_process(tiny_folder, threads=1, calls=2)
     assert hoard.sum() > 0
     assert figures["threads"] == 1
     assert 0 < figures["warm"] < 60
@@ -389,7 +389,7 @@ def test_cost_is_measured_in_a_process_of_its_own(tiny_folder):
     assert len(figures["conv"]) == 2
     assert min(figures["conv"]) > 0.1
     with pytest.raises(FileNotFoundError, match="no such folder"):
-        cost.in_own_process("/no/such/folder")
+        cpu_cost.in_own_process("/no/such/folder")
 
 
 def test_docs_have_the_marks_that_the_command_fills():
@@ -399,9 +399,9 @@ def test_docs_have_the_marks_that_the_command_fills():
 
 def test_outside_pictures_say_what_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match="fonts-noto-color-emoji"):
-        outside.draw_emoji("🚀", 60, tmp_path / "no.ttf")
+        unseen_pictures.draw_emoji("🚀", 60, tmp_path / "no.ttf")
     done = subprocess.run(
-        [sys.executable, "-m", "svd_lab.mini.outside", str(tmp_path / "out"), "--font", str(tmp_path / "no.ttf")],
+        [sys.executable, "-m", "svd_lab.training.measure.unseen_pictures", str(tmp_path / "out"), "--font", str(tmp_path / "no.ttf")],
         capture_output=True, text=True, cwd=report.Path(__file__).parents[1],
     )  # fmt: skip
     assert done.returncode == 2
@@ -411,15 +411,15 @@ def test_outside_pictures_say_what_is_missing(tmp_path):
 
 def test_outside_pictures_are_photographs_and_another_hands_emoji(tmp_path):
     pytest.importorskip("skimage", reason="the photographs lie in scikit-image")
-    if not outside.NOTO.is_file():
+    if not unseen_pictures.NOTO.is_file():
         pytest.skip("needs Debian's fonts-noto-color-emoji")
-    paths = outside.make_folder(tmp_path / "out")
-    assert len(paths) == len(outside.PHOTOGRAPHS) + len(outside.EMOJI)
+    paths = unseen_pictures.make_folder(tmp_path / "out")
+    assert len(paths) == len(unseen_pictures.PHOTOGRAPHS) + len(unseen_pictures.EMOJI)
     for path in paths:
         with Image.open(path) as picture:
             assert picture.mode == "RGB"
             assert np.asarray(picture).std() > 5
-    rocket = outside.draw_emoji("🚀", 60)
+    rocket = unseen_pictures.draw_emoji("🚀", 60)
     assert rocket.height == 60
     pixels = np.asarray(rocket)
     assert len(np.unique(pixels[pixels[..., 3] > 200][:, :3], axis=0)) > 20, "in colour, not an outline"

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from svd_lab.mini.backgrounds import PALETTES, SHAPES, Draw, backgrounds, painted_names
+from svd_lab.world.backgrounds import Draw, PALETTES, SHAPES, backgrounds, painted_names
 from svd_lab.mini.catalogue import catalogue, cutout
-from svd_lab.mini.measures import centroid, energy, grow, travel
-from svd_lab.mini.motion import DIRECTIONAL, INDEX, KINDS
-from svd_lab.mini.places import PAINTERS
-from svd_lab.mini.scenes import FRAMES, World
-from svd_lab.mini.text_world import things
-from svd_lab.mini.varied import FILES, HARD, KEYS, RIDERS, RIDING, VariedWorld, camouflaged, mounted_cells, softened
+from svd_lab.world.measures import centroid, energy, grow, travel
+from svd_lab.world.motion import DIRECTIONAL, INDEX, KINDS
+from svd_lab.training.world.places import PAINTERS
+from svd_lab.world.scenes import FRAMES, World
+from svd_lab.training.text.scene_grammar import things
+from svd_lab.training.world.varied_world import FILES, HARD, KEYS, RIDERS, RIDING, VariedWorld, camouflaged, mounted_cells, softened
 
 CODES = {t["code"]: i for i, t in enumerate(catalogue())}
 ROCKET, RABBIT, HORSE, CAR, BOAT, BALL, BALLOON = (
@@ -263,7 +263,7 @@ def shares(monkeypatch):
 
     def set_to(**given):
         for name in ("FLAT", "PAINTED", "HIDDEN", "SOFT", "TWINS"):
-            monkeypatch.setattr(f"svd_lab.mini.varied.{name}", given.get(name, 0.0))
+            monkeypatch.setattr(f"svd_lab.training.world.varied_world.{name}", given.get(name, 0.0))
 
     return set_to
 

@@ -8,23 +8,15 @@ from random import Random
 import pytest
 import torch
 
-from svd_lab.mini import evaluate_text, words
-from svd_lab.mini.captions import CLASS_PROMPTS, caption, particle, plural
+from svd_lab.training.measure import evaluate_text
+from svd_lab.training.text import place_words
+from svd_lab.training.text.captions import CLASS_PROMPTS, caption, particle, plural
 from svd_lab.mini.catalogue import catalogue
-from svd_lab.mini.judge import Judge, judge_loss, look
-from svd_lab.mini.text_models import (
-    encode_prompts,
-    encode_text,
-    from_video_vae,
-    make_text_encoder,
-    make_text_unet,
-    make_text_vae,
-    noise_levels,
-    tokenizer_for_training,
-)
-from svd_lab.mini.text_scenes import Stills, labels
-from svd_lab.mini.text_world import RELATIONS, draw_scene, held_out, place_words, scene_of, things
-from svd_lab.mini.vocabulary import LENGTH, SIZE, unknown_words
+from svd_lab.training.stages.judge import Judge, judge_loss, look
+from svd_lab.training.networks.text import encode_prompts, encode_text, from_video_vae, make_text_encoder, make_text_unet, make_text_vae, noise_levels, tokenizer_for_training
+from svd_lab.training.world.stills import Stills, labels
+from svd_lab.training.text.scene_grammar import RELATIONS, draw_scene, held_out, place_words, scene_of, things
+from svd_lab.training.text.tokenizer import LENGTH, SIZE, unknown_words
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +75,7 @@ def test_words_without_a_picture_are_named_and_only_those():
     assert unknown_words("Two wombats riding a horse, wombats!") == ["wombats"]
     assert unknown_words("말을 타고 있는 너구리 사진") == ["너구리"]
     assert unknown_words("") == [] and unknown_words("🐴 ... !!") == []
-    rng, allowed = Random(3), set((words.ADJECTIVES_EN + " " + words.ADJECTIVES_KO).split())
+    rng, allowed = Random(3), set((place_words.ADJECTIVES_EN + " " + place_words.ADJECTIVES_KO).split())
     for _ in range(300):
         scene = draw_scene(rng)
         for language in ("en", "ko"):
@@ -128,7 +120,7 @@ def test_all_networks_together_stay_below_22_megabytes():
 
 
 def test_the_text_vae_starts_with_the_video_vae_s_encoder():
-    from svd_lab.mini.models import make_vae
+    from svd_lab.training.networks.video import make_vae
 
     torch.manual_seed(0)
     video = make_vae().eval()
@@ -213,7 +205,7 @@ def test_the_table_says_what_is_missed():
 
 def test_three_steps_of_every_stage_on_a_cpu_give_a_folder_the_genuine_pipeline_reads(tmp_path, monkeypatch, capsys):
     """In this process, so that imports and the atlas are paid once; text training goes on where it stopped and can be softened."""
-    from svd_lab.mini import train
+    from svd_lab.training import train
 
     def stage(*args):
         monkeypatch.setattr(sys, "argv", ["train", *map(str, args)])

@@ -8,13 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from svd_lab.mini import build_designs, invented, wild
-from svd_lab.mini.build_designs import Design
+from svd_lab.training.assets import build_designs
+from svd_lab.training.world import encoder_world, invented
+from svd_lab.training.assets.build_designs import Design
 from svd_lab.mini.catalogue import CELL, COLUMNS, catalogue
-from svd_lab.mini.motion import DIRECTIONAL, KINDS
-from svd_lab.mini.scenes import World
-from svd_lab.mini.varied import CLOSE_THINGS, INVENTED, NEAR, VariedWorld
-from svd_lab.mini.wild import WildWorld, bent, missing, redrawn
+from svd_lab.world.motion import DIRECTIONAL, KINDS
+from svd_lab.world.scenes import World
+from svd_lab.training.world.varied_world import CLOSE_THINGS, INVENTED, NEAR, VariedWorld
+from svd_lab.training.world.encoder_world import WildWorld, bent, missing, redrawn
 
 HELD_OUT = next(t for t in catalogue() if t["held_out"] and t["kind"] == "run")
 LEFT_HALF = '<rect x="0" y="4" width="8" height="8" fill="#f00"/><rect x="8" y="4" width="8" height="8" fill="#00f"/>'
@@ -118,7 +119,7 @@ def test_a_share_of_the_things_changes_and_stays_a_cut_out(how, monkeypatch):
     assert out.shape == cut.shape and 0 < changed.float().mean() < 1 and torch.isfinite(out).all()
     assert (out[:, :3] <= out[:, 3:] + 1e-3).all() and out.min() >= -1e-4 and out.max() <= 1 + 1e-3, "premultiplied"
     for share in ("BENT", "GRADIENT", "TEXTURE", "WASHED", "OUTLINED", "CUT"):
-        monkeypatch.setattr(wild, share, 0)
+        monkeypatch.setattr(encoder_world, share, 0)
     assert torch.equal(how(cut, world.draw), cut)
 
 
@@ -137,14 +138,14 @@ def test_pictures_without_a_thing_may_be_close_ups_and_others_never_are(monkeypa
 
 
 def test_behind_some_things_stand_others_paler_and_never_where_there_is_no_thing(monkeypatch):
-    monkeypatch.setattr(wild, "BUSY", 1.0)
+    monkeypatch.setattr(encoder_world, "BUSY", 1.0)
     world = WildWorld(seed=8)
     monkeypatch.setattr(VariedWorld, "_scenery", lambda self, n, empty: (torch.full((n, 3, 128, 224), 0.5), None))
     empty = torch.arange(12) % 3 == 0
     picture, _ = world._scenery(12, empty)
     changed = (picture - 0.5).abs().amax((1, 2, 3))
     assert torch.equal(changed > 0.01, ~empty)
-    assert changed.max() <= 0.5 * wild.PALE[1] + 1e-6, "at most that much of their contrast with what is behind them"
+    assert changed.max() <= 0.5 * encoder_world.PALE[1] + 1e-6, "at most that much of their contrast with what is behind them"
 
 
 def where(page, colour):

@@ -11,7 +11,9 @@ import pytest
 import torch
 from conftest import TINY_SIZE
 
-from svd_lab import checkpoints, hub, load_video_pipeline, pipelines, placing, speed
+from svd_lab import load_video_pipeline, pipelines
+from svd_lab.models import checkpoints, hub
+from svd_lab.performance import placement, speed
 
 SVD = "stabilityai/stable-video-diffusion-img2vid"
 
@@ -44,7 +46,7 @@ def cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "Test GPU")
-    monkeypatch.setattr(placing, "free_bytes", lambda device: 80 * 2**30)
+    monkeypatch.setattr(placement, "free_bytes", lambda device: 80 * 2**30)
     monkeypatch.setattr(speed, "_trouble", lambda device: "nothing runs on it")
 
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 import svd_lab
-from svd_lab.cli import PICTURES
-from svd_lab.mini.build_pictures import PICTURES as PAINTED
+from svd_lab.commands.main import PICTURES
+from svd_lab.training.assets.build_pictures import PICTURES as PAINTED
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -161,7 +161,7 @@ def test_the_moving_picture_of_the_readme_moves_and_is_small():
 
 def test_the_commands_named_in_contributing_exist():
     modules = set(re.findall(r"python -m (svd_lab[\w.]+)", (ROOT / "CONTRIBUTING.md").read_text("utf-8")))
-    assert {"svd_lab.mini.train", "svd_lab.mini.build_pictures"} <= modules
+    assert {"svd_lab.training.train", "svd_lab.training.assets.build_pictures"} <= modules
     for module in modules:
         assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
 
@@ -192,7 +192,7 @@ def test_version_changelog_and_installed_package_agree():
     assert version("svd-lab") == svd_lab.__version__
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)[1]
     assert newest == svd_lab.__version__
-    assert entry_points(group="console_scripts")["svd-lab"].load() is svd_lab.cli.main
+    assert entry_points(group="console_scripts")["svd-lab"].load() is svd_lab.commands.main.main
 
 
 def test_licences_are_whole_and_shipped():

@@ -19,13 +19,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import svd_lab
-from svd_lab import cli, generate_text2video, generate_video, metadata, read_recipe, replay, replaying
+from svd_lab import generate_text2video, generate_video, read_recipe, recipe_file, replay, replay
+from svd_lab.commands.demo import main
 from svd_lab.clip import Clip
-from svd_lab.encoding import H264, encode
-from svd_lab.metadata import carried, read_picture
+from svd_lab.ffmpeg import H264, encode
+from svd_lab.recipe_file import carried, read_picture
 from svd_lab.recipe import fingerprint, sha256
-from svd_lab.replaying import ReplayWarning
-from svd_lab.show import side_by_side
+from svd_lab.replay import ReplayWarning
+from svd_lab.lesson.figures import side_by_side
 
 FAST = {"num_frames": 2, "num_inference_steps": 2}
 PROMPT = '말을 탄 우주비행사, a "horse" = 100% ; #1 \\ 🚀'
@@ -259,7 +260,7 @@ def test_a_known_model_is_loaded_by_the_name_in_the_recipe_as_it_was_and_no_othe
 def test_where_the_picture_is_too_large_its_hash_is_kept_and_the_picture_is_asked_for(
     strict, tiny_pipe, picture_file, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(metadata, "PICTURE_BYTES", 2_000)
+    monkeypatch.setattr(recipe_file, "PICTURE_BYTES", 2_000)
     made = generate_video(picture_file, tmp_path / "a.mp4", pipe=tiny_pipe, **FAST)
     assert read_recipe(made.path)["image_sha256"] == sha256(made.image) and read_picture(made.path) is None
     with pytest.raises(ValueError, match="only the hash of its picture, 'rocket.png'.*Give the picture: image="):
@@ -335,7 +336,7 @@ def test_the_readmes_example_makes_the_clip_again(clip, tiny_pipe, tmp_path, mon
     code = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "replay(" in block)
     monkeypatch.chdir(tmp_path)
     Path("rocket.mp4").write_bytes(clip.path.read_bytes())
-    monkeypatch.setattr(replaying, "_load", lambda *_: tiny_pipe)
+    monkeypatch.setattr(replay, "_load", lambda *_: tiny_pipe)
     exec(code, {})
     assert Path("again.mp4").read_bytes() == clip.path.read_bytes() and "difference 0" in capsys.readouterr().out
 
@@ -344,26 +345,26 @@ def test_the_readmes_example_makes_the_clip_again(clip, tiny_pipe, tmp_path, mon
 
 
 def test_reading_a_recipe_needs_no_torch(clip):
-    code = "import sys; from svd_lab.metadata import read_recipe, read_picture; read_recipe(sys.argv[1])"
+    code = "import sys; from svd_lab.recipe_file import read_recipe, read_picture; read_recipe(sys.argv[1])"
     code += "; read_picture(sys.argv[1]); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code, clip.path], check=True)
 
 
 def test_the_command_prints_the_recipe_as_json_that_no_terminal_obeys(forged, clip, capsys):
-    assert cli.main(["recipe", str(clip.path)]) == 0
+    assert main.main(["recipe", str(clip.path)]) == 0
     assert json.loads(capsys.readouterr().out) == clip.recipe
     recipe = clip.recipe | {"image": "로켓\x1b[2J\x9b31m\u202e.png"}
-    assert cli.main(["recipe", str(forged(recipe))]) == 0
+    assert main.main(["recipe", str(forged(recipe))]) == 0
     out = capsys.readouterr().out
     assert json.loads(out) == recipe and "로켓" in out and all(c.isprintable() for c in out.replace("\n", ""))
 
 
 def test_the_command_replays_and_fails_in_one_line(clip, tiny_pipe, tmp_path, monkeypatch, capsys):
-    assert cli.main(["recipe", str(tmp_path / "no.mp4")]) == 1
+    assert main.main(["recipe", str(tmp_path / "no.mp4")]) == 1
     err = capsys.readouterr().err
     assert err.startswith("svd-lab: there is no file") and err.count("\n") == 1
-    monkeypatch.setattr(replaying, "_load", lambda *_: tiny_pipe)
-    assert cli.main(["recipe", str(clip.path), "--replay", str(tmp_path / "b.mp4")]) == 0
+    monkeypatch.setattr(replay, "_load", lambda *_: tiny_pipe)
+    assert main.main(["recipe", str(clip.path), "--replay", str(tmp_path / "b.mp4")]) == 0
     out, err = capsys.readouterr()
     assert "difference 0" in out and "b.mp4: step 2/2" in err
     assert (tmp_path / "b.mp4").read_bytes() == clip.path.read_bytes()
@@ -371,4 +372,4 @@ def test_the_command_replays_and_fails_in_one_line(clip, tiny_pipe, tmp_path, mo
 
 def test_the_two_calls_are_public():
     assert {"read_recipe", "replay"} <= set(svd_lab.__all__)
-    assert svd_lab.read_recipe is read_recipe and svd_lab.replay is replaying.replay
+    assert svd_lab.read_recipe is read_recipe and svd_lab.replay is replay.replay

@@ -10,9 +10,10 @@ import pytest
 import torch
 from conftest import TINY_SIZE, make_picture
 
-from svd_lab import load_video_pipeline, speed
-from svd_lab.bench import bench
-from svd_lab.bench_command import table
+from svd_lab import load_video_pipeline
+from svd_lab.performance import speed
+from svd_lab.performance.benchmark import bench
+from svd_lab.commands.bench import table
 
 FRAMES = 5
 
@@ -234,7 +235,7 @@ def test_what_cannot_be_is_refused_and_nothing_changes(pipe, given, says):
 
 def test_what_is_fastest_is_taken_where_it_can_be_had(monkeypatch):
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
-    monkeypatch.setattr("svd_lab.kernels.trouble", lambda index: "no compiler" if index else None)
+    monkeypatch.setattr("svd_lab.performance.fused_ops.trouble", lambda index: "no compiler" if index else None)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     assert speed.resolve("auto", gpu, torch.float16) == speed.resolve("auto", gpu, torch.bfloat16) == "fused"
     assert speed.resolve("fused", cpu, torch.float32) == "fused"
@@ -258,22 +259,22 @@ def test_what_is_fastest_is_taken_where_it_can_be_had(monkeypatch):
 )
 def test_where_kernels_cannot_run_it_is_said_why(monkeypatch, capability, error, says):
     """Without CUDA a first kernel cannot start: each way in which a GPU machine fails comes from here."""
-    from svd_lab import kernels
+    from svd_lab.performance import fused_ops
 
     def broken(x):
         raise error
 
-    monkeypatch.setattr(kernels, "kernels", object())
+    monkeypatch.setattr(fused_ops, "kernels", object())
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capability)
     monkeypatch.setattr(torch, "ones", lambda *_, **__: torch.zeros(16, 1, 64))
-    monkeypatch.setattr(kernels, "geglu", broken)
-    assert says in kernels.trouble.__wrapped__(0)
-    monkeypatch.setattr(kernels, "kernels", None)
-    assert "Triton is not installed" in kernels.trouble.__wrapped__(0)
+    monkeypatch.setattr(fused_ops, "geglu", broken)
+    assert says in fused_ops.trouble.__wrapped__(0)
+    monkeypatch.setattr(fused_ops, "kernels", None)
+    assert "Triton is not installed" in fused_ops.trouble.__wrapped__(0)
 
 
 def test_a_recipe_says_whether_sums_were_rounded_as_diffusers_does(pipe, tmp_path):
-    from svd_lab import generate_video, metadata, replay
+    from svd_lab import generate_video, recipe_file, replay
 
     picture = make_picture(TINY_SIZE)
     call = {"seed": 1, "pipe": pipe, "num_frames": 2, "num_inference_steps": 1}
@@ -281,23 +282,23 @@ def test_a_recipe_says_whether_sums_were_rounded_as_diffusers_does(pipe, tmp_pat
     exact = generate_video(picture, tmp_path / "exact.mp4", **call)
     speed.apply(pipe, ["fused_blocks"])
     fused = generate_video(picture, tmp_path / "fused.mp4", **call)
-    assert metadata.read_recipe(exact.path)["speed"] == "exact"
-    assert metadata.read_recipe(fused.path)["speed"] == "fused"
+    assert recipe_file.read_recipe(exact.path)["speed"] == "exact"
+    assert recipe_file.read_recipe(fused.path)["speed"] == "fused"
     with pytest.warns(UserWarning, match="speed was exact, is fused"):
         replay(exact.path, tmp_path / "again.mp4", pipe=pipe)
 
 
 def test_a_file_from_before_there_was_a_choice_was_exact(pipe, tmp_path):
-    from svd_lab import generate_video, metadata
+    from svd_lab import generate_video, recipe_file
 
     clip = generate_video(
         make_picture(TINY_SIZE), tmp_path / "a.mp4", 1, pipe=pipe, num_frames=2, num_inference_steps=1
     )
-    recipe = metadata.read_recipe(clip.path)
+    recipe = recipe_file.read_recipe(clip.path)
     old = {name: value for name, value in recipe.items() if name != "speed"}
-    assert metadata._checked(old) == old | {"speed": "exact"}
+    assert recipe_file._checked(old) == old | {"speed": "exact"}
     with pytest.raises(ValueError, match="speed"):
-        metadata._checked(old | {"speed": "magic"})
+        recipe_file._checked(old | {"speed": "magic"})
 
 
 KERNELS = """
@@ -305,15 +306,15 @@ import torch
 from svd_lab import kernels
 from torch import nn
 
-assert kernels.INTERPRETED
+assert fused_ops.INTERPRETED
 torch.manual_seed(0)
 
 def both(name, call):
     # in float64, so that what differs is the kernel's float32
     ours = call(torch.float32)
-    kernels.INTERPRETED = False
+    fused_ops.INTERPRETED = False
     plain = call(torch.float64)
-    kernels.INTERPRETED = True
+    fused_ops.INTERPRETED = True
     for a, b in zip(ours, plain):
         error = float((a.double() - b).norm() / b.norm())
         assert a.shape == b.shape and error < 2e-6, (name, error)
@@ -334,20 +335,20 @@ mix = torch.tensor([0.3])
 with torch.no_grad():
     for per, w, act in ((1, None, True), (1, one, False), (3, v, True), (3, None, False)):
         put = lambda d: None if w is None else w.to(d)
-        both(f"norm_act {per} {act}", lambda d: [kernels.norm_act(x.to(d), norm.to(d), put(d), per, act)])
-    both("norm_act chunks", lambda d: [kernels.norm_act(large.to(d), norm96.to(d), None, 2)])
-    both("add_norm", lambda d: kernels.add_norm(layer.to(d), rows.to(d)))
+        both(f"norm_act {per} {act}", lambda d: [fused_ops.norm_act(x.to(d), norm.to(d), put(d), per, act)])
+    both("norm_act chunks", lambda d: [fused_ops.norm_act(large.to(d), norm96.to(d), None, 2)])
+    both("add_norm", lambda d: fused_ops.add_norm(layer.to(d), rows.to(d)))
     for keep in (True, False):
-        both("add_norm sum", lambda d: kernels.add_norm(layer.to(d), rows.to(d), other.to(d), vector.to(d), 5, keep))
-        both("add_norm pair", lambda d: kernels.add_norm(layer.to(d), rows.to(d), other.to(d), vector[:2].to(d), 10, keep))
-    both("geglu", lambda d: [kernels.geglu(torch.linspace(-6, 6, 3 * 2 * 96).view(3, 2, 96).to(d))])
-    both("combine map", lambda d: [kernels.combine(x.to(d), (x * 2).to(d), one.to(d))])
-    both("combine rows", lambda d: [kernels.combine(rows.to(d), None, vector.to(d))])
+        both("add_norm sum", lambda d: fused_ops.add_norm(layer.to(d), rows.to(d), other.to(d), vector.to(d), 5, keep))
+        both("add_norm pair", lambda d: fused_ops.add_norm(layer.to(d), rows.to(d), other.to(d), vector[:2].to(d), 10, keep))
+    both("geglu", lambda d: [fused_ops.geglu(torch.linspace(-6, 6, 3 * 2 * 96).view(3, 2, 96).to(d))])
+    both("combine map", lambda d: [fused_ops.combine(x.to(d), (x * 2).to(d), one.to(d))])
+    both("combine rows", lambda d: [fused_ops.combine(rows.to(d), None, vector.to(d))])
     for switch in (True, False):
-        both("combine mix", lambda d: [kernels.combine(x.to(d), (x * 2).to(d), v.to(d), (x - 9).to(d), mix.to(d), switch)])
+        both("combine mix", lambda d: [fused_ops.combine(x.to(d), (x * 2).to(d), v.to(d), (x - 9).to(d), mix.to(d), switch)])
     for frames, heads, size in ((5, 2, 32), (17, 1, 16)):
         qkv = torch.randn(2 * frames, 3, 3 * heads * size)
-        both("time_attention", lambda d: [kernels.time_attention(qkv.to(d), frames, heads)])
+        both("time_attention", lambda d: [fused_ops.time_attention(qkv.to(d), frames, heads)])
 """
 
 
@@ -389,6 +390,6 @@ def test_bench_measures_the_class_recipe_and_finds_nothing_different(pipe):
 
 
 def test_bench_knows_its_levels_before_it_measures(pipe, monkeypatch):
-    monkeypatch.setattr("svd_lab.bench.matrix_rate", lambda *_: pytest.fail("it went on"))
+    monkeypatch.setattr("svd_lab.performance.benchmark.matrix_rate", lambda *_: pytest.fail("it went on"))
     with pytest.raises(ValueError, match="magic"):
         bench(pipe, ["exact", "one_token+magic"])

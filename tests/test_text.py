@@ -8,7 +8,8 @@ import pytest
 import torch
 from test_generation import difference, snapshot
 
-from svd_lab import Cancelled, generate_text2video, generate_video, pipelines, show
+from svd_lab import Cancelled, generate_text2video, generate_video, pipelines
+from svd_lab.lesson.notebook import figures
 
 HORSE = "a photograph of an astronaut riding a horse"
 SMALL = {"image_num_inference_steps": 2, "num_frames": 2, "num_inference_steps": 2}
@@ -130,12 +131,12 @@ def test_on_step_counts_through_both_models(run):
 
 
 def test_the_first_estimate_includes_the_video_that_never_ran(tiny_image_pipe, tiny_pipe, tmp_path, monkeypatch):
-    from svd_lab import running
+    from svd_lab import runner
 
     pipes = {"image_pipe": tiny_image_pipe, "pipe": tiny_pipe}
 
     def first_estimate(**settings):
-        running._PACES.clear()
+        runner._PACES.clear()
         seen = []
         settings = SMALL | settings | {"on_step": lambda step, total, left: seen.append(left)}
         generate_text2video(HORSE, tmp_path / "a.mp4", 1, **pipes, **settings)
@@ -154,7 +155,7 @@ def test_a_notebook_shows_the_image_and_a_script_does_not(run, monkeypatch):
     import IPython
 
     shown = []
-    monkeypatch.setattr(show, "show", shown.append)
+    monkeypatch.setattr(figures, "show", shown.append)
     run()
     assert shown == []
     monkeypatch.setattr(IPython, "get_ipython", lambda: type("Shell", (), {"kernel": object()})())
@@ -287,7 +288,7 @@ def test_threads_on_the_same_pipelines_take_turns(run, tmp_path):
 def test_a_tokenizer_in_use_by_another_run_is_not_touched(run, tmp_path, monkeypatch):
     # Its padding and truncation are state: a second thread that counts tokens would change what the first one encodes.
     seen, inside, go_on = [], threading.Event(), threading.Event()
-    monkeypatch.setattr("svd_lab.text.warn_about_prompt", lambda *_, **__: seen.append(threading.current_thread().name))
+    monkeypatch.setattr("svd_lab.text2video.warn_about_prompt", lambda *_, **__: seen.append(threading.current_thread().name))
 
     def hold(step, *_):
         inside.set()

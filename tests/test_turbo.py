@@ -5,14 +5,14 @@ import copy
 import pytest
 import torch
 
-from svd_lab import turbo
-from svd_lab.checkpoints import mini_folder, text_mini_folder
-from svd_lab.mini import turbo as training
-from svd_lab.mini import turbo_compare
-from svd_lab.mini.models import make_unet
-from svd_lab.mini.optim import Optimiser
-from svd_lab.mini.rewrites import rewrite
-from svd_lab.mini.rollouts import levels, rollout
+from svd_lab.models import turbo
+from svd_lab.models.checkpoints import mini_folder, text_mini_folder
+from svd_lab.training.stages import turbo as training
+from svd_lab.training.measure import compare_turbo
+from svd_lab.training.networks.video import make_unet
+from svd_lab.training.loop.muon import Optimiser
+from svd_lab.training.networks.fused_blocks import rewrite
+from svd_lab.training.loop.sampling import levels, rollout
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_what_is_no_turbo_file_for_this_unet_is_refused_and_changes_nothing(unet
 
     good, merged = tmp_path / "good", copy.deepcopy(unet)
     turbo.save(good, trained(unet, 2), unet, 2, 0.3)
-    with pytest.raises(FileNotFoundError, match="svd_lab.mini.turbo makes one"):
+    with pytest.raises(FileNotFoundError, match="svd_lab.training.stages.turbo makes one"):
         turbo.merge(merged, tmp_path / "none")
     (tmp_path / "text").write_text("hello")
     (tmp_path / "half").write_bytes(good.read_bytes()[:5000])
@@ -142,7 +142,7 @@ def test_the_genuine_pipeline_takes_the_parts(unet, tiny_folder, tmp_path, pictu
 def test_mini_turbo_is_the_bundled_mini_with_its_file(tmp_path):
     """By name, and what the file makes of the very weights that are shipped; four steps are four calls without guidance."""
     from svd_lab import generate_video, load_video_pipeline
-    from svd_lab.lesson import PICTURES
+    from svd_lab.lesson.notebook import PICTURES
 
     pipe, plain = load_video_pipeline("mini-turbo", device="cpu"), load_video_pipeline("mini", device="cpu")
     parts = turbo.parts(mini_folder(), turbo.FILE)
@@ -168,7 +168,7 @@ def test_a_folder_of_that_name_is_taken_as_it_is(unet, tiny_folder, tmp_path, mo
 
 def test_a_turbo_file_that_is_not_whole_is_found_before_anything_loads(tmp_path, monkeypatch):
     from svd_lab import load_video_pipeline
-    from svd_lab.check import check_weights
+    from svd_lab.commands.check import check_weights
 
     broken = tmp_path / "turbo.safetensors"
     monkeypatch.setattr(turbo, "FILE", broken)
@@ -254,7 +254,7 @@ def test_a_stretch_on_a_cpu_writes_a_file_for_the_shipped_mini_and_the_next_goes
 
 def test_a_stretch_goes_on_from_a_file_alone_and_another_encoder_may_answer(unet, tmp_path, monkeypatch, capsys):
     """A step at rate 0 writes the file anew, with its rank and noise level; where all is doubted the doubter is asked."""
-    from svd_lab.mini.models import make_clip
+    from svd_lab.training.networks.video import make_clip
 
     monkeypatch.setattr(training, "FRAMES", 2)
     monkeypatch.setattr(training, "FEWER", 1)
@@ -279,21 +279,21 @@ def test_a_stretch_goes_on_from_a_file_alone_and_another_encoder_may_answer(unet
 
 
 def test_held_means_at_most_five_percent_worse():
-    assert turbo_compare.held("first", 36.0, 37.0) and not turbo_compare.held("first", 35.0, 37.0)
-    assert turbo_compare.held("first", 50.0, 37.0), "better is held"
-    assert turbo_compare.held("background_std", 0.3, 1.0) and not turbo_compare.held("background_std", 1.06, 1.0)
-    assert turbo_compare.held("length", 1.04, 1.0) and not turbo_compare.held("length", 1.06, 1.0)
-    assert turbo_compare.held("area", 1.0, 0.9) and not turbo_compare.held("area", 1.2, 0.9), "nearer to 1 is better"
-    assert not turbo_compare.held("cosine", float("nan"), 0.9)
+    assert compare_turbo.held("first", 36.0, 37.0) and not compare_turbo.held("first", 35.0, 37.0)
+    assert compare_turbo.held("first", 50.0, 37.0), "better is held"
+    assert compare_turbo.held("background_std", 0.3, 1.0) and not compare_turbo.held("background_std", 1.06, 1.0)
+    assert compare_turbo.held("length", 1.04, 1.0) and not compare_turbo.held("length", 1.06, 1.0)
+    assert compare_turbo.held("area", 1.0, 0.9) and not compare_turbo.held("area", 1.2, 0.9), "nearer to 1 is better"
+    assert not compare_turbo.held("cosine", float("nan"), 0.9)
     result = {"known": {"10 steps": dict(first=37.0, area=1.0), "turbo": dict(first=36.9, area=0.9)}}
-    lines = turbo_compare.table(result).splitlines()
+    lines = compare_turbo.table(result).splitlines()
     assert lines[2] == "| first | 37.000 | 36.900 |" and lines[3] == "| area | 1.000 | **0.900** |"
 
 
 def test_what_is_surely_different_is_bold_and_what_scatters_is_not():
     """Two models on the same four scenes: one measure always 1 dB worse, one that is better here and worse there."""
-    from svd_lab.mini.evaluate import scenes
-    from svd_lab.mini.measures import measure
+    from svd_lab.training.measure.evaluate import scenes
+    from svd_lab.world.measures import measure
 
     truth = scenes("known", 4, 3)
     old = [row | dict(detail=0.8) for row in measure(truth, truth.video)]
@@ -302,19 +302,19 @@ def test_what_is_surely_different_is_bold_and_what_scatters_is_not():
     ]
     ways = {"10 steps": dict(clips=old), "turbo": dict(clips=new)}
     for way in ways.values():
-        way |= turbo_compare.summary(way["clips"])
-    lines = turbo_compare.surely({"known": ways}).splitlines()
+        way |= compare_turbo.summary(way["clips"])
+    lines = compare_turbo.surely({"known": ways}).splitlines()
     assert lines[0] == "| known | turbo - 10 steps | |"
     assert lines[2].startswith("| first | **-1.000 ± 0.000** | -")
     assert any(line.startswith("| detail | ") and "**" not in line for line in lines)
 
 
 def test_detail_is_one_for_truth_and_less_when_blurred():
-    from svd_lab.mini.evaluate import scenes
+    from svd_lab.training.measure.evaluate import scenes
 
     truth = scenes("known", 2, 3)
-    assert turbo_compare.detail(truth.video, truth).tolist() == pytest.approx([1, 1])
+    assert compare_turbo.detail(truth.video, truth).tolist() == pytest.approx([1, 1])
     blurred = torch.nn.functional.avg_pool2d(truth.video.flatten(0, 1), 7, 1, 3, count_include_pad=False).view_as(
         truth.video
     )
-    assert (turbo_compare.detail(blurred, truth) < 0.9).all()
+    assert (compare_turbo.detail(blurred, truth) < 0.9).all()

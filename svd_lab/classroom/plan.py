@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from svd_lab.classroom.roster import NAME, Mistake, Row, read_roster, short, tell
-from svd_lab.run_lesson import check_parameters, find_lesson, load_papermill
+from svd_lab.classroom.roster import Mistake, NAME, Row, read_roster, short, tell
+from svd_lab.lesson.run import check_parameters, find_lesson, load_papermill
 
 # Not in a file's name on Windows, in an address or a glob; the braces are papermill's.
 _NOT_IN_A_FOLDER = re.compile(r'[\x00-\x1f<>:"/\\|?*\[\]{}#%&]')
@@ -216,7 +216,7 @@ class _Pictures:
         from PIL import Image
 
         from svd_lab.images import open_image
-        from svd_lab.lesson import PICTURES
+        from svd_lab.lesson.notebook import PICTURES
 
         if value in PICTURES or re.match(r"https?://", value):
             return value, None

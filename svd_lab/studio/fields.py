@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from svd_lab.images import FITS
-from svd_lab.studio.words import LANGUAGES, say
+from svd_lab.studio.messages import LANGUAGES, say
 
 Pair = tuple[str, str]  # Korean, English
 

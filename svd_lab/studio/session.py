@@ -18,20 +18,20 @@ from typing import Any
 from PIL import Image
 
 from svd_lab.clip import Clip
-from svd_lab.counting import count
-from svd_lab.estimate import Estimate, Rates, calibrate, estimate, learn, peak_memory
+from svd_lab.performance.flops import count
+from svd_lab.performance.estimate import Estimate, Rates, calibrate, estimate, learn, peak_memory
 from svd_lab.generation import generate_video
 from svd_lab.images import open_image
-from svd_lab.lesson import EXAMPLES, PICTURES
+from svd_lab.lesson.notebook import EXAMPLES, PICTURES
 from svd_lab.pipelines import size_step
-from svd_lab.preview import Preview, projection
+from svd_lab.studio.preview import Preview, projection
 from svd_lab.prompts import PromptWarning, warn_about_prompt
-from svd_lab.running import borrow, watching
+from svd_lab.runner import borrow, watching
 from svd_lab.settings import check_size
 from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, check_together, read, write
-from svd_lab.studio.shelf import Shelf
-from svd_lab.studio.words import say
-from svd_lab.text import generate_text2video
+from svd_lab.studio.history import Shelf
+from svd_lab.studio.messages import say
+from svd_lab.text2video import generate_text2video
 
 VIDEO, TEXT = "generate_video", "generate_text2video"
 _CALLS = {VIDEO: (generate_video, VIDEO_FIELDS), TEXT: (generate_text2video, TEXT_FIELDS)}

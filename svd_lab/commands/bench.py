@@ -1,0 +1,134 @@
+"""The command `svd-lab bench`: its options, its tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def add_bench(commands: Any, *parents: argparse.ArgumentParser) -> None:
+    """The command `svd-lab bench`."""
+    command = commands.add_parser(
+        "bench",
+        parents=list(parents),
+        help="how fast it is here: plain diffusers and ours in one run, and whether they are the same",
+    )
+    command.add_argument("--model", default="auto", help="as in generate (auto)")
+    command.add_argument(
+        "--speed",
+        nargs="+",
+        metavar="LEVEL",
+        help="beside plain diffusers: exact, fused, or rewrites as a+b (all that run here)",
+    )
+    command.add_argument("--num-frames", type=int, metavar="X", help="(10)")
+    command.add_argument("--num-inference-steps", type=int, metavar="X", help="(10)")
+    command.add_argument("--decode-chunk-size", type=int, metavar="X", help="(2)")
+    command.add_argument("--height", type=int, metavar="X", help="pixels; default: what the model was trained at")
+    command.add_argument("--width", type=int, metavar="X", help="pixels; default: what the model was trained at")
+    command.add_argument(
+        "--repeats", type=int, default=3, metavar="X", help="calls that are timed after a first one (3)"
+    )
+    command.add_argument(
+        "--reference", action="store_true", help="also the distance of plain float16 from float32; slow"
+    )
+    command.add_argument(
+        "--json", metavar="FILE", help="write what was measured there, as JSON; - prints it in place of the table"
+    )
+    command.add_argument(
+        "--caps",
+        nargs="+",
+        type=float,
+        metavar="GB",
+        help="instead: a video under each cap of GPU memory, as on such a card",
+    )
+    command.add_argument(
+        "--recipes", nargs="+", metavar="RECIPE", help="instead: a video with each memory recipe, without a cap"
+    )
+    command.set_defaults(run=run_bench)
+
+
+def run_bench(options: argparse.Namespace) -> None:
+    import torch
+
+    import svd_lab
+    from svd_lab.performance.benchmark import bench
+    from svd_lab.performance.speed import fits
+
+    dtype = getattr(torch, options.dtype) if options.dtype else None
+    given = ("num_frames", "num_inference_steps", "decode_chunk_size", "height", "width")
+    settings = {name: value for name in given if (value := getattr(options, name)) is not None}
+    if options.caps or options.recipes:
+        _bench_memory(options, dtype, settings)
+        return
+    pipe = svd_lab.load_video_pipeline(options.model, device=options.device, dtype=dtype, speed="off")
+    pipe.set_progress_bar_config(disable=True)
+    levels = options.speed or ["exact", *(["fused"] if fits("fused", pipe) else [])]
+    result = bench(pipe, levels, **settings, repeats=options.repeats, reference=options.reference)
+    _report(options, result, table(result))
+
+
+def _bench_memory(options: argparse.Namespace, dtype: Any, settings: dict[str, int]) -> None:
+    """Rows are shown, and kept in the file, one by one: a machine may go before the last."""
+    from svd_lab.training.measure.memory_caps import HEAD, bench_memory, memory_line
+
+    rows: list[dict[str, Any]] = []
+    caps, recipes = options.caps or (), options.recipes or ()
+    for row in bench_memory(options.model, caps, recipes, device=options.device, dtype=dtype, **settings):
+        rows.append(row)
+        if options.json != "-":
+            print(*([HEAD] if len(rows) == 1 else []), memory_line(row), sep="\n", flush=True)
+            if options.json:
+                Path(options.json).write_text(json.dumps(rows, indent=2) + "\n")
+    if options.json == "-":
+        print(json.dumps(rows, indent=2))
+
+
+def _report(options: argparse.Namespace, result: Any, text: str) -> None:
+    if options.json == "-":
+        print(json.dumps(result, indent=2))
+        return
+    print(text)
+    if options.json:
+        Path(options.json).write_text(json.dumps(result, indent=2) + "\n")
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result of `bench` for people."""
+    asked = result["settings"]
+    lines = [
+        f"{result['model']}: {asked['num_frames']} frames of {asked['width']}x{asked['height']}, {asked['num_inference_steps']} "
+        f"steps, decoded {asked['decode_chunk_size']} at a time, seed {result['seed']}",
+        f"{result['machine']}, torch {result['versions']['torch']}, {result['dtype']}; matrix rate: "
+        f"{result['matrix_tflops']:.3g} TFLOP/s",
+        "",
+    ]
+    head = ("", "first", "call", "ratio", "step", "of peak", "decode", "of peak", "encode", "frames", "rest", "GiB")
+    rows = [(*head, "step error", "frames differ")]
+    for level, row in result["levels"].items():
+        times = [f"{row[name]:.3f}" for name in ("first", "call")] + [f"{row['ratio']:.2f}"]
+        times += [
+            f"{row['step']:.3f}",
+            f"{row['step_share']:.0%}",
+            f"{row['decode']:.3f}",
+            f"{row['decode_share']:.0%}",
+        ]
+        times += [f"{row['clip'] + row['encode']:.3f}", f"{row['frames']:.3f}", f"{row['rest']:.3f}"]
+        differ = f"mean {row['frames_mean']:.4f}, max {row['frames_max']:.0f} of 255"
+        rows.append((level, *times, f"{row['peak_bytes'] / 2**30:.2f}", f"{row['step_error']:.1e}", differ))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        lines.append(
+            "  ".join(
+                [row[0].ljust(widths[0]), *(text.rjust(wide) for text, wide in zip(row[1:], widths[1:], strict=True))]
+            )
+        )
+    lines.append("\nSeconds; errors against the first row, which is diffusers alone.")
+    if "float32" in result:
+        far = result["float32"]
+        lines.append(
+            f"The first row itself is from float32: step {far['step_error']:.1e}, frames mean {far['frames_mean']:.4f}, "
+            f"max {far['frames_max']:.0f} of 255."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,280 @@
+"""Where a model's files lie, and whether they are whole. Reads file names, JSON and safetensors headers; never torch.
+
+A checkpoint is a folder in diffusers' layout for the pipeline of its family (see `families`): model_index.json and a folder
+for each part, three of which hold weights. `locate` says where a model is on this machine, `check_folder` refuses in plain
+words what torch would refuse, minutes later, in a traceback.
+"""
+
+import difflib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from svd_lab.models import turbo
+from svd_lab.models.table import FAMILIES, Family, IMAGE, Model, VIDEO
+
+MODELS = VIDEO.models
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+UNCHECKED = "svd-lab.unchecked"  #: beside a model's snapshots in the Hub cache, until `hub` has checked its weights
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a model is: `name` for people and recipes, `folder` (None: only on the Hub), and `source`, where it was found.
+
+    note: what a person should know about the search, a line; else empty. turbo: the turbo file that belongs to it, or None.
+    """
+
+    name: str
+    hub_id: str | None
+    folder: Path | None
+    source: str
+    note: str = ""
+    turbo: Path | None = None
+
+
+def mini_folder() -> Path:
+    """The folder of the video miniature's weights, which come with the package."""
+    return Path(__file__).with_name("mini") / "weights"
+
+
+def text_mini_folder() -> Path:
+    """The folder of the image miniature's weights."""
+    return Path(__file__).with_name("mini") / "text"
+
+
+def locate(model: str | Path, family: Family = VIDEO) -> Location:
+    """Find `model`: a name of the family's table, a folder in diffusers' layout, or a Hub id ("owner/name").
+
+    The first that holds it wins: an existing folder, a class's disk (where the table names one), SVD_LAB_MODELS (one or several
+    folders), the package, the Hub cache. The folder found is not checked yet, but one on a class's disk that is not whole is
+    passed over, and the note says so. Raises TypeError or ValueError for what names no model, FileNotFoundError for a path that
+    is not there.
+    """
+    if not isinstance(model, str | Path):
+        raise TypeError(
+            f"model must be a name, a folder or a Hub id, not {model!r} ({type(model).__name__}). {_choices(family)}"
+        )
+    text = str(model).strip()
+    if text in family.models:
+        return _find(text, family.models[text], family)
+    folder = Path(text).expanduser()
+    if text and folder.is_dir():
+        return Location(folder.resolve().name, None, folder, "your folder")
+    if folder.is_file():
+        raise ValueError(f"model {text!r} is a file. Give the folder that holds model_index.json. {_choices(family)}")
+    for other in FAMILIES:
+        if other is not family and any(text in (key, row.hub_id, *row.former_ids) for key, row in other.models.items()):
+            raise ValueError(
+                f"model {text!r} is {other.makes}: load it with {other.loader}({text!r}). {_choices(family)}"
+            )
+    if isinstance(model, str) and HUB_ID.fullmatch(text):
+        for key, row in family.models.items():
+            if text == row.hub_id:
+                return _find(key, row, family)
+            if text in row.former_ids:
+                moved = f"{text} has left its publisher's page on the Hub; the same model is kept at {row.hub_id}"
+                return _find(key, row, family, moved)
+        return _find(text, Model(text, ""), family)
+    if text.startswith(("http:", "https:")):
+        example = family.models[family.real].hub_id
+        raise ValueError(f"model {text!r} is an address. Give the Hub id alone, for example {example!r}.")
+    if isinstance(model, Path) or os.sep in text or "\\" in text or text.startswith(("~", ".")):
+        raise FileNotFoundError(
+            f"model {text!r}: there is no such folder (looked from {Path.cwd()}). {_choices(family)}"
+        )
+    close = difflib.get_close_matches(text.lower().replace("_", "-"), [*family.models, "auto"], n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    raise ValueError(f"model {text!r} is not known. {hint}{_choices(family)}")
+
+
+def _choices(family: Family) -> str:
+    names = ", ".join(repr(name) for name in ["auto", *family.models])
+    return f"Give one of {names}, a folder in diffusers' layout, or a Hub id like 'owner/name'."
+
+
+def _find(name: str, row: Model, family: Family, note: str = "") -> Location:
+    for mount in map(Path, row.mounts):
+        if (mount / "model_index.json").is_file():
+            try:
+                check_folder(mount, half=False, family=family)
+                return Location(name, row.hub_id, mount, "the class's disk", note)
+            except (OSError, ValueError) as error:
+                note = f"{note}; {error} Looking elsewhere." if note else f"{error} Looking elsewhere."
+    for candidate in _candidates(name, row):
+        if candidate.is_dir():
+            return Location(name, row.hub_id, candidate, "SVD_LAB_MODELS", note)
+    if row.hub_id is None:
+        folder = text_mini_folder() if family is IMAGE else mini_folder()
+        return Location(name, None, folder, "in the package", note, turbo.FILE if row.turbo else None)
+    cached = next(filter(None, map(cached_folder, (row.hub_id, *row.former_ids))), None)
+    return Location(name, row.hub_id, cached, "the Hub cache" if cached else "the Hub", note)
+
+
+def model_roots() -> list[Path]:
+    """The folders named by the environment variable SVD_LAB_MODELS, separated by os.pathsep (":", on Windows ";")."""
+    return [Path(root).expanduser() for root in os.environ.get("SVD_LAB_MODELS", "").split(os.pathsep) if root.strip()]
+
+
+def _candidates(name: str, row: Model) -> list[Path]:
+    ids = [hub_id for hub_id in (row.hub_id, *row.former_ids) if hub_id]
+    names = [*ids, *(hub_id.split("/")[-1] for hub_id in ids), row.below or name]
+    found = []
+    for root in model_roots():
+        found += [root / name for name in names]
+        if root.name in names and (root / "model_index.json").is_file():
+            found.append(root)  # the variable names the model's own folder instead of the one above it
+    return found
+
+
+def cached_folder(hub_id: str) -> Path | None:
+    """The snapshot of `hub_id` in the Hub cache (perhaps an incomplete one), or None; also None for one that was downloaded and
+    never compared with the Hub, because that run was killed."""
+    from huggingface_hub import try_to_load_from_cache
+
+    index = try_to_load_from_cache(hub_id, "model_index.json")
+    if not isinstance(index, str) or (Path(index).parents[2] / UNCHECKED).exists():
+        return None
+    return Path(index).parent
+
+
+def check_folder(folder: Path, half: bool, family: Family = VIDEO) -> str | None:
+    """Check that `folder` holds a whole pipeline of `family`, and say which variant of its weights to read.
+
+    half: True when the fp16 files are preferred; either kind serves when only one is whole. Returns "fp16" or None, as
+    from_pretrained's `variant`. Raises FileNotFoundError (something is missing), ValueError (another kind of model), or
+    OSError (a broken file), each naming every file in question.
+    """
+    index, problems = _read_index(folder, family)
+    variant = None
+    if not problems:
+        extra = {part: files for part, files in family.optional.items() if index.get(part) not in (None, [None, None])}
+        problems = _layout_problems(folder, index, family, extra)
+        stems = family.weights | {part: stem for part, (_, stem) in extra.items() if stem}
+    if not problems:
+        order = ["fp16", None] if half else [None, "fp16"]
+        by_variant = {kind: _weight_problems(folder, stems, kind) for kind in order}
+        variant = min(order, key=lambda kind: len(by_variant[kind]))  # the preferred one at a tie
+        problems = by_variant[variant]
+    if problems:
+        text = "; ".join(problems)
+        if any(path.is_symlink() and not path.exists() for path in folder.rglob("*")):
+            text += (
+                ". Its links lead nowhere: a copy out of the Hub cache needs the files themselves (cp -rL, rsync -L)"
+            )
+        kind = FileNotFoundError if "missing" in text else OSError
+        raise kind(f"the model folder {folder} is not whole: {text}. Copy or download it again, complete.")
+    return variant
+
+
+def check_location(found: Location, half: bool, family: Family = VIDEO) -> str | None:
+    """check_folder for what lies at `found`, whose folder is not None, and for its turbo file; raises and returns the same."""
+    if found.turbo and (problem := safetensors_problem(found.turbo)):
+        kind = FileNotFoundError if "missing" in problem else OSError
+        raise kind(f"the turbo file {found.turbo} {problem}. Install svd-lab again.")
+    return check_folder(found.folder, half, family)
+
+
+def _read_index(folder: Path, family: Family) -> tuple[dict[str, Any], list[str]]:
+    """model_index.json and what is wrong with it. Raises ValueError where it names another kind of pipeline."""
+    index_file = folder / "model_index.json"
+    if not index_file.is_file():
+        singles = sorted(path.name for path in folder.glob("*") if path.suffix in (".safetensors", ".ckpt"))
+        hint = f" (a single file like {singles[0]} is another layout)" if singles else ""
+        return {}, [f"model_index.json is missing{hint}"]
+    try:
+        index = json.loads(index_file.read_text("utf-8"))
+        name = index["_class_name"]
+    except (ValueError, KeyError, TypeError) as error:
+        return {}, [f"model_index.json cannot be read ({error})"]
+    if name != family.pipeline:
+        other = next((other for other in FAMILIES if other.pipeline == name), None)
+        raise ValueError(
+            f"the model folder {folder} holds a {name}, not a {family.pipeline}. Give {family.makes}"
+            + (f"; this one is loaded by {other.loader}()." if other else ".")
+        )
+    return index, []
+
+
+def _layout_problems(
+    folder: Path, index: dict[str, Any], family: Family, extra: dict[str, tuple[str, str | None]]
+) -> list[str]:
+    problems = []
+    for part, config in (family.configs | {part: config for part, (config, _) in extra.items()}).items():
+        entry = index.get(part)
+        if not isinstance(entry, list) or entry[:1] not in [[library] for library in family.libraries]:
+            problems.append(f"model_index.json names no usable {part} ({entry!r})")
+        path = folder / part / config
+        if not path.is_file():
+            problems.append(f"{part}/{config} is missing")
+            continue
+        try:
+            json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            problems.append(f"{part}/{config} cannot be read ({error})")
+    words = folder / "tokenizer"  # without these files transformers makes an empty vocabulary, and says nothing
+    if "tokenizer" in family.configs and not (words / "tokenizer.json").is_file():
+        missing = [name for name in ("vocab.json", "merges.txt") if not (words / name).is_file()]
+        problems += [f"tokenizer/{name} is missing (and there is no tokenizer.json)" for name in missing]
+    return problems
+
+
+def _weight_problems(folder: Path, stems: dict[str, str], variant: str | None) -> list[str]:
+    problems = []
+    for part, stem in stems.items():
+        dotted = f".{variant}" if variant else ""
+        single = folder / part / f"{stem}{dotted}.safetensors"
+        index = folder / part / f"{stem}.safetensors.index{dotted}.json"
+        if single.exists() or not index.is_file():
+            files = [single]
+        else:
+            try:
+                files = [
+                    index.with_name(shard)
+                    for shard in sorted(set(json.loads(index.read_text())["weight_map"].values()))
+                ]
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                problems.append(f"{part}/{index.name} cannot be read ({error})")
+                continue
+        for path in files:
+            problem = safetensors_problem(path)
+            if problem:
+                problems.append(f"{part}/{path.name} {problem}")
+    return problems
+
+
+def safetensors_problem(path: Path) -> str | None:
+    """What is wrong with a safetensors file, told from its size and header alone; None when it is whole.
+
+    The file is an 8-byte little-endian length, a JSON header of that length, then the tensors; the header's data_offsets say
+    how long that last part must be [https://huggingface.co/docs/safetensors, "Format"].
+    """
+    if not path.is_file():
+        pickles = sorted(
+            other.name for other in path.parent.glob("*") if other.suffix in (".bin", ".ckpt", ".pt", ".pth")
+        )
+        if pickles:
+            return f"is missing (only {pickles[0]} is there: a pickle, which can run code, is never read; get the safetensors)"
+        return "is missing"
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        if start == b"version ":
+            return "is a Git LFS pointer, not the weights (run: git lfs pull)"
+        length = int.from_bytes(start, "little")
+        if size < 8 or length > size - 8:
+            return f"is cut off ({size} bytes)"
+        try:
+            header = json.loads(file.read(length))
+            end = max(
+                (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"),
+                default=0,
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            return "is not a safetensors file"
+    if size != 8 + length + end:
+        return f"is cut off or padded ({size} bytes instead of {8 + length + end})"
+    return None

@@ -1,0 +1,290 @@
+"""Download a model from the Hub, check that what came is what the Hub has, and say in plain words why that failed.
+
+docs/downloads.md lists the failures with their messages; tests/test_hub_faults.py makes each of them happen.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from svd_lab.models.checkpoints import UNCHECKED, model_roots
+from svd_lab.models.table import Family
+
+TRIES = 3  #: how often a download goes on after the connection broke; files that are complete are not fetched again
+_RESET = ("ReadError", "ChunkedEncodingError")  # httpx's and, below huggingface_hub 1.0, requests' error
+_NOT_THE_HUB = (
+    "what answers in the Hub's place is a web page, such as the log-in page of a Wi-Fi or of a proxy: open https://huggingface.co "
+    "in a browser on this machine, log in where it asks, and try again"
+)
+
+
+def download_model(hub_id: str, half: bool, family: Family) -> Path:
+    """Download (or complete) the safetensors and configs of `hub_id` and check the weights' sha256; the folder in the Hub cache.
+
+    half: True when the fp16 files are preferred. Raises OSError in one clear sentence for whatever kept it from that; then
+    nothing half-written or wrong is left that a later call could take for the model.
+    """
+    import diffusers
+
+    pipeline = getattr(diffusers, family.pipeline)
+    _check_token()
+    info = _ask(hub_id)
+    if info is not None and info.id != hub_id:
+        print(f"{hub_id} is called {info.id} on the Hub now", file=sys.stderr)
+    print(f"downloading {hub_id} from the Hub (once; it stays in the Hub cache), then checking it …", file=sys.stderr)
+    for variant in ("fp16", None) if half else (None, "fp16"):
+        try:
+            with _public_log():
+                folder = Path(_download(pipeline, hub_id, variant))
+        except Exception as error:
+            # diffusers' words for a variant that is not there, and for one that is there as a pickle only
+            if "no such modeling files" not in str(error) and "necessary `safetensors`" not in str(error):
+                # The chain of the libraries' errors is long, and shows signed addresses; it stays in __context__.
+                raise hub_error(hub_id, error) from None
+        else:
+            if info is not None:
+                _check_weights(hub_id, folder, info if folder.name == info.sha else _ask(hub_id, folder.name))
+            elif (folder.parents[1] / UNCHECKED).exists():
+                raise ConnectionError(
+                    f"the weights of {hub_id} came and were never checked, and the Hub is switched off by HF_HUB_OFFLINE: "
+                    "unset it for one call"
+                )
+            return folder
+    raise FileNotFoundError(
+        f"{hub_id} on the Hub has no complete safetensors weights, and pickles, which can run code, are never read. "
+        f"Choose another model, or convert it: https://huggingface.co/{hub_id}"
+    )
+
+
+def next_steps(hub_id: str, family: Family, mini: bool = False) -> str:
+    """What a person can do about a model that the Hub did not give, as numbered lines; mini: the miniature would serve, too."""
+    roots = ", ".join(str(root) for root in model_roots()) or "not set"
+    steps = [
+        f"accept the licence, if the model has one: open https://huggingface.co/{hub_id} in a browser, logged in;",
+        "log in on this machine, with a token that may read: `hf auth login`;",
+        f"give a folder that holds the model: {family.loader}('/path/to/{hub_id.split('/')[-1]}'), or name the folder "
+        f"above it in the environment variable SVD_LAB_MODELS (now {roots})" + (";" if mini else "."),
+    ]
+    if mini:
+        steps.append(f"or take the miniature that comes with this package: {family.loader}('mini').")
+    return "What to do next:\n" + "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, 1))
+
+
+def hub_error(hub_id: str, error: BaseException) -> OSError:
+    """Translate what huggingface_hub or diffusers raised, causes and contexts included, into one OSError that says what to do."""
+    from huggingface_hub import errors
+
+    chain = _chain(error)
+    said = public(_said(error, chain))
+
+    def any_of(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(link, kinds) for link in chain)
+
+    page = f"https://huggingface.co/{hub_id}"
+    system = [link for link in chain if isinstance(link, OSError)]
+    if any(link.errno in (errno.ENOSPC, errno.EDQUOT) for link in system):
+        return OSError(
+            f"the disk is full while downloading {hub_id}. Free space, or set HF_HOME to another disk. ({said})"
+        )
+    unwritable = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+    if any(link.errno in unwritable and link.filename for link in system):  # a firewall's EACCES names no file
+        return PermissionError(
+            f"the Hub cache cannot be written ({_cache()}) while downloading {hub_id}: set HF_HOME to a folder that you may "
+            f"write. ({said})"
+        )
+    if any_of(errors.GatedRepoError):  # before RepositoryNotFoundError, which it subclasses
+        return PermissionError(
+            f"{hub_id} is gated: accept its licence on {page}, then log in here with `hf auth login`. ({said})"
+        )
+    if any_of(errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
+        return FileNotFoundError(
+            f"the Hub has no public model {hub_id!r}: check the spelling on {page}; for a private one log in with "
+            f"`hf auth login`. ({said})"
+        )
+    if any_of(errors.OfflineModeIsEnabled):
+        return ConnectionError(
+            f"{hub_id} is not on this machine, and the Hub is switched off by HF_HUB_OFFLINE: unset it, or give a folder. ({said})"
+        )
+    if any_of(errors.RemoteEntryNotFoundError):
+        return FileNotFoundError(
+            f"{hub_id} on the Hub is not a diffusers pipeline (no model_index.json). See {page}. ({said})"
+        )
+    if any_of(errors.FileMetadataError):
+        return ConnectionError(f"{hub_id} cannot be downloaded: {_NOT_THE_HUB}. ({said})")
+    answers = [link.response for link in chain if getattr(link, "response", None) is not None]  # a 404 may be falsy
+    if answers:
+        is_page = "html" in answers[0].headers.get("Content-Type", "").lower()
+        return _status_error(hub_id, answers[0].status_code, is_page, said)
+    if any("Consistency check failed" in str(link) for link in chain):
+        return ConnectionError(
+            f"a file of {hub_id} came cut off, or another came in its place: removed. Try again. ({said})"
+        )
+    if any(type(link).__name__ in _RESET for link in chain):
+        return ConnectionError(f"the connection broke again and again while downloading {hub_id}: try again. ({said})")
+    if any("Timeout" in kind.__name__ for link in chain for kind in type(link).__mro__):
+        return TimeoutError(f"the Hub is too slow to answer for {hub_id}, or stopped sending: try again. ({said})")
+    return ConnectionError(
+        f"{hub_id} is not whole on this machine, and the Hub cannot be reached: check the network and the proxy, or give a "
+        f"folder. ({said})"
+    )
+
+
+def public(text: str) -> str:
+    """`text` without what may be secret: tokens, passwords in addresses, and what follows the ? of a (signed) address."""
+    from huggingface_hub import get_token
+
+    token = get_token()
+    text = text.replace(token, "hf_…") if token else text
+    text = re.sub(r"hf_[A-Za-z0-9]{16,}", "hf_…", text)
+    text = re.sub(
+        r"\s*\(?\(…\)\S*", "", text
+    )  # huggingface_hub's short form of a file's address: its end, the signature
+    return re.sub(r"(https?://)(?:[^/@\s]*@)?([^\s?'\")]*)(\?[^\s'\")]*)?", r"\1\2", text)
+
+
+def _download(pipeline: Any, hub_id: str, variant: str | None) -> str:
+    """diffusers' download, which goes on where the connection broke: huggingface_hub itself resumes after a time-out and a
+    connection that was closed, but not after one that was reset (httpx's ReadError)."""
+    for left in reversed(range(TRIES)):
+        try:
+            return pipeline.download(hub_id, variant=variant, use_safetensors=True)
+        except Exception as error:
+            broken = any(type(link).__name__ in _RESET for link in _chain(error))
+            if not (broken and left):
+                raise
+            print(f"the connection broke; going on (tries left: {left}) …", file=sys.stderr)
+    raise AssertionError("the last try returns or raises")
+
+
+@contextmanager
+def _public_log() -> Iterator[None]:
+    """What huggingface_hub logs passes `public`: it warns of a broken connection with the file's signed address."""
+
+    def clean(record: logging.LogRecord) -> bool:
+        record.msg, record.args = public(record.getMessage()), ()
+        return True
+
+    handlers = list(logging.getLogger("huggingface_hub").handlers)
+    for handler in handlers:
+        handler.addFilter(clean)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(clean)
+
+
+def _ask(hub_id: str, revision: str | None = None) -> Any:
+    """The Hub's ModelInfo with every file's size and sha256; None where HF_HUB_OFFLINE switches the Hub off.
+
+    diffusers asks for it, too, but waits for ever: https://github.com/huggingface/huggingface_hub, HfApi.model_info(timeout=None).
+    """
+    from huggingface_hub import constants, errors, model_info
+
+    try:
+        return model_info(hub_id, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    except errors.OfflineModeIsEnabled:
+        return None
+    except json.JSONDecodeError:
+        raise ConnectionError(f"{hub_id} cannot be downloaded: {_NOT_THE_HUB}.") from None
+    except Exception as error:
+        raise hub_error(hub_id, error) from None
+
+
+def _check_weights(hub_id: str, folder: Path, info: Any) -> None:
+    """Compare each weights file (all that lies in LFS) with the sha256 that the Hub gives; remove those that differ.
+
+    huggingface_hub compares sizes alone. Reading 4.5 GB once takes seconds, and is done at download time only. Until it is done a
+    mark lies in the model's place in the cache, so that a run that is killed meanwhile leaves no model that nobody has checked.
+    """
+    mark = folder.parents[1] / UNCHECKED
+    try:
+        mark.touch()
+    except OSError as error:
+        raise hub_error(hub_id, error) from None
+    wrong = []
+    for sibling in info.siblings or []:
+        path = folder / sibling.rfilename
+        if sibling.lfs is None or not path.is_file():
+            continue
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sibling.lfs["sha256"]:
+                wrong.append(sibling.rfilename)
+                _remove(path)
+    mark.unlink(missing_ok=True)
+    if wrong:
+        raise OSError(
+            f"{', '.join(wrong)} of {hub_id} came with other content than the Hub has (the sha256 differs), and was removed: try "
+            "again. If it happens again, something between here and the Hub, or this disk, changes files"
+        )
+
+
+def _remove(path: Path) -> None:
+    """A file of a snapshot and what its links lead to: the blob, or the copy that several caches share."""
+    while path.is_symlink():
+        target = path.parent / path.readlink()
+        path.unlink(missing_ok=True)
+        path = target
+    path.unlink(missing_ok=True)
+
+
+def _check_token() -> None:
+    """Refuse a token that no HTTP header can carry: the error about that header would show it, in clear."""
+    from huggingface_hub import get_token
+
+    token = get_token()
+    if token and not re.fullmatch("[!-~]+", token):
+        raise PermissionError(
+            "the Hub's token on this machine (HF_TOKEN, or what `hf auth login` saved) holds a space, a control code or another "
+            "character that no token has: copy it again"
+        )
+
+
+def _status_error(hub_id: str, status: int, is_page: bool, said: str) -> OSError:
+    if is_page and 400 <= status < 500 and status != 407:  # the Hub refuses in JSON
+        return ConnectionError(f"{hub_id} cannot be downloaded: {_NOT_THE_HUB}. ({said})")
+    if status in (401, 403):
+        why = (
+            "does not accept this machine's token"
+            if status == 401
+            else "says that this machine's token may not read it"
+        )
+        return PermissionError(
+            f"the Hub answered {status} for {hub_id}: it {why} (HF_TOKEN, or what `hf auth login` saved). Make a new one on "
+            f"https://huggingface.co/settings/tokens, or unset it where the model is public. ({said})"
+        )
+    who = "the proxy wants a log-in: it" if status == 407 else "the Hub, or a proxy before it,"
+    return ConnectionError(f"{who} answered {status} for {hub_id}: try again later, or give a folder. ({said})")
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error, its cause (or what it was raised in the midst of), the cause of that, and so on."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    return chain
+
+
+def _said(error: BaseException, chain: list[BaseException]) -> str:
+    """The first line of what the server said, else of the error itself."""
+    words = [getattr(link, "server_message", None) for link in chain] + [str(error)]
+    text = next((word.strip() for word in words if word and word.strip()), "")
+    return f"{type(error).__name__}: {text.splitlines()[0][:200] if text else ''}"
+
+
+def _cache() -> str:
+    from huggingface_hub import constants
+
+    folder, home = str(constants.HF_HUB_CACHE), str(Path.home())
+    return "~" + folder[len(home) :] if folder.startswith(home) else folder

@@ -1,0 +1,245 @@
+"""How fast is it, and is it the same? The class's recipe on plain diffusers against ours, in one run, on any machine.
+
+`svd-lab bench` loads a model once, runs the class's bare recipe with every level of `speed`, and says for each: seconds of the
+first call (with what it compiles), of a later one and of its parts; what share of the machine's own matrix rate a step
+reaches; memory; and how far one step and the frames are from plain diffusers. With a reference, also how far plain float16 is from
+float32.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from svd_lab.performance import speed
+from svd_lab.pipe_facts import uncompiled
+
+PICTURE = Path(__file__).with_name("mini") / "pictures" / "rocket.jpg"
+SEED = 42
+#: Parts of a call, and what of the pipeline works in them.
+PARTS = ("clip", "encode", "step", "decode", "frames")
+
+
+def bench(
+    pipe: Any,
+    levels: Sequence[str] = ("exact",),
+    *,
+    num_frames: int = 10,
+    num_inference_steps: int = 10,
+    decode_chunk_size: int = 2,
+    height: int | None = None,
+    width: int | None = None,
+    repeats: int = 3,
+    reference: bool = False,
+) -> dict[str, Any]:
+    """Measure a StableVideoDiffusionPipeline plain and at `levels` (or rewrites by name, joined by +); what is
+    measured, as plain JSON values.
+
+    num_frames ... width: of the class's recipe; None: the size that the model was trained at. repeats: calls that are timed after
+    a first one; their median counts. reference: also in float32, which is slow and takes twice the memory; afterwards the
+    pipeline's weights are float32. The pipeline's level is what it was before, unless a call failed.
+    """
+    from svd_lab.performance import flops
+    from svd_lab.images import open_image
+    from svd_lab.pipelines import native_size
+    from svd_lab.recipe import video_model
+
+    chosen = {
+        level: speed.choose(pipe, level if level in speed.LEVELS else level.split("+")) for level in ("off", *levels)
+    }
+    native = native_size(pipe)
+    size = {"height": height or native[1], "width": width or native[0]}
+    settings = {
+        "num_frames": num_frames,
+        "num_inference_steps": num_inference_steps,
+        "decode_chunk_size": decode_chunk_size,
+    }
+    call = {"image": open_image(PICTURE, size=(size["width"], size["height"])), **settings, **size}
+    pixels = size["height"] * size["width"]
+    counts = flops.count(pipe)
+    step_gflop = flops.gflop(counts.step, num_frames, pixels)
+    chunk = min(decode_chunk_size, num_frames)
+    whole, rest = divmod(num_frames, chunk)
+    decode_gflop = whole * flops.gflop(counts.decode, chunk, pixels) + flops.gflop(counts.decode, rest, pixels)
+    device, before = pipe._execution_device, speed.applied(pipe)
+    rate = matrix_rate(device, pipe.unet.dtype)
+    rows: dict[str, dict[str, Any]] = {}
+    plain: tuple[Any, Any] | None = None
+    for level in chosen:
+        names = speed.apply(pipe, chosen[level])
+        row, step, frames = _measure(pipe, call, repeats)
+        plain = plain or (step, frames)
+        row |= {"rewrites": list(names), **_distance(plain, (step, frames))}
+        row["ratio"] = rows["off"]["call"] / row["call"] if rows else 1.0
+        row["step_share"] = step_gflop / row["step"] / rate
+        row["decode_share"] = decode_gflop / row["decode"] / rate
+        rows[level] = row
+    model = {name: value for name, value in video_model(pipe).items() if name != "speed"}
+    result: dict[str, Any] = {**model, "settings": settings | size, "seed": SEED}
+    result |= {"matrix_tflops": rate / 1e3, "step_tflop": step_gflop / 1e3}
+    result |= {"decode_tflop": decode_gflop / 1e3, "levels": rows}
+    if reference:
+        result["float32"] = _reference(pipe, call, plain)
+    speed.apply(pipe, before)
+    return result
+
+
+def matrix_rate(device: Any, dtype: Any, seconds: float = 0.3) -> float:
+    """GFLOP/s of a large matrix product of random numbers in this precision: what this machine can do. The best of three."""
+    import torch
+
+    side = 8192 if device.type == "cuda" else 1024
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    best = 0.0
+    torch.mm(a, b)
+    for _ in range(3):
+        _wait(device)
+        start, count = time.perf_counter(), 0
+        while count == 0 or time.perf_counter() - start < seconds / 3:
+            for _ in range(4):
+                torch.mm(a, b)
+            count += 4
+            _wait(device)
+        best = max(best, 2e-9 * side**3 * count / (time.perf_counter() - start))
+    return best
+
+
+def _measure(pipe: Any, call: dict[str, Any], repeats: int) -> tuple[dict[str, Any], Any, Any]:
+    """(seconds and bytes, the output of one step, the frames as uint8)."""
+    import torch
+
+    from svd_lab.performance.estimate import peak_memory
+
+    device = pipe._execution_device
+    gc.collect()
+    first, _ = _timed(pipe, call)
+    with peak_memory(device) as peak:
+        calls = [_timed(pipe, call)[0] for _ in range(repeats)]
+        if device.type == "cuda":
+            allocated = torch.cuda.max_memory_allocated(device)
+    with _clocks(pipe) as clocks:
+        watched, frames = _timed(pipe, call)
+    row = {"first": first, "call": statistics.median(calls), "calls": calls}
+    row |= {part: sum(clocks[part]) for part in PARTS}
+    row["rest"] = watched - sum(map(sum, clocks.values()))
+    row["step"] = statistics.median(clocks["step"])
+    # On a CPU what the process grew by; on a GPU all that torch had allocated, weights and all.
+    row["peak_bytes"] = int(peak["bytes"] if device.type == "cpu" else allocated)
+    return row, _one_step(pipe, call), frames
+
+
+def _timed(pipe: Any, call: dict[str, Any]) -> tuple[float, Any]:
+    """Seconds of the class's bare recipe, and its frames, [frames, height, width, 3] of uint8."""
+    import numpy as np
+    import torch
+
+    # The same noise in every precision: torch draws other numbers in float16 than in float32.
+    latents = _noise(pipe, call, pipe.unet.config.out_channels)
+    _wait(pipe._execution_device)
+    start = time.perf_counter()
+    frames = pipe(**call, latents=latents, generator=torch.Generator().manual_seed(SEED)).frames[0]
+    seconds = time.perf_counter() - start
+    return seconds, np.stack([np.asarray(frame) for frame in frames])
+
+
+@contextmanager
+def _clocks(pipe: Any) -> Iterator[dict[str, list[float]]]:
+    """Seconds of each part's calls while the pipeline runs inside; the device is waited for, which costs the whole a little."""
+    device = pipe._execution_device
+    seconds: dict[str, list[float]] = {part: [] for part in PARTS}
+    starts: dict[str, float] = {}
+    unet, vae = uncompiled(pipe.unet), uncompiled(pipe.vae)
+    hooks = []
+
+    def begin(part: str) -> None:
+        _wait(device)
+        starts[part] = time.perf_counter()
+
+    def end(part: str) -> None:
+        _wait(device)
+        seconds[part].append(time.perf_counter() - starts[part])
+
+    modules = {"clip": pipe.image_encoder, "encode": vae.encoder, "step": unet, "decode": vae.decoder}
+    for part, module in modules.items():
+        hooks.append(module.register_forward_pre_hook(lambda *_, part=part: begin(part)))
+        hooks.append(module.register_forward_hook(lambda *_, part=part: end(part)))
+    processor = pipe.video_processor
+    plain, own = processor.postprocess_video, vars(processor).get("postprocess_video")
+
+    def postprocess_video(*args: Any, **keywords: Any) -> Any:
+        begin("frames")
+        result = plain(*args, **keywords)
+        end("frames")
+        return result
+
+    processor.postprocess_video = postprocess_video
+    try:
+        yield seconds
+    finally:
+        for hook in hooks:
+            hook.remove()
+        del processor.postprocess_video
+        if own is not None:
+            processor.postprocess_video = own
+
+
+def _one_step(pipe: Any, call: dict[str, Any]) -> Any:
+    """The UNet's answer to fixed random numbers, in float32 on the CPU."""
+    import torch
+
+    place = {"device": pipe._execution_device, "dtype": pipe.unet.dtype}
+    sample = torch.cat([_noise(pipe, call, pipe.unet.config.in_channels, seed=SEED + i) for i in range(2)])
+    token = torch.randn(2, 1, pipe.unet.config.cross_attention_dim, generator=torch.Generator().manual_seed(SEED)).to(
+        **place
+    )
+    token[0] = 0  # as guidance does
+    ids = torch.tensor([[6.0, 127.0, 0.02]] * 2).to(**place)
+    with torch.no_grad():
+        return pipe.unet(sample, torch.tensor(0.5), token, added_time_ids=ids, return_dict=False)[0].float().cpu()
+
+
+def _noise(pipe: Any, call: dict[str, Any], channels: int, seed: int = SEED) -> Any:
+    """[1, frames, channels, cells, cells] in the pipeline's precision, of numbers that float16 holds."""
+    import torch
+
+    scale = pipe.vae_scale_factor
+    shape = (1, call["num_frames"], channels, call["height"] // scale, call["width"] // scale)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).half()
+    return noise.to(pipe._execution_device, pipe.unet.dtype)
+
+
+def _distance(plain: tuple[Any, Any], ours: tuple[Any, Any]) -> dict[str, float]:
+    """How far one step is, relative to its size, and the frames, of 255."""
+    difference = abs(ours[1].astype("float32") - plain[1].astype("float32"))
+    return {
+        "step_error": float((ours[0] - plain[0]).norm() / plain[0].norm()),
+        "frames_mean": float(difference.mean()),
+        "frames_max": float(difference.max()),
+    }
+
+
+def _reference(pipe: Any, call: dict[str, Any], plain: tuple[Any, Any]) -> dict[str, float]:
+    """How far plain diffusers in this pipeline's precision is from float32, without TF32."""
+    import torch
+
+    speed.apply(pipe, "off")
+    for part in (pipe.unet, pipe.vae, pipe.image_encoder):
+        torch.nn.Module.float(part)
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        return _distance((_one_step(pipe, call), _timed(pipe, call)[1]), plain)
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
+
+
+def _wait(device: Any) -> None:
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,216 @@
+"""What an mp4 tells about itself: the recipe as JSON in its comment, the picture that the model saw as a PNG in its cover.
+
+Both travel with the file into hands that we do not know, and come back from them. So nothing private goes in: no folders, no
+log-ins, nothing of the picture but its pixels. And nothing that comes out is believed: sizes are bounded, the JSON is plain,
+every value must be one that we could have written, the picture must be the one whose hash the recipe has. Nothing is evaluated.
+No torch.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from svd_lab.ffmpeg import read_comment, read_cover
+from svd_lab.prompts import check_prompts
+from svd_lab.recipe import FORMAT, sha256
+from svd_lab.settings import check_image_settings, check_settings
+
+PICTURE_BYTES = 2_000_000  #: as a PNG. Of a larger picture the file keeps only the hash
+RECIPE_BYTES = 2_000_000  #: a recipe has about 1,500; two prompts of 100,000 characters stay below a million
+
+_SETTINGS = ("seed", "num_frames", "num_inference_steps", "decode_chunk_size", "fps", "motion_bucket_id")
+_SETTINGS += ("noise_aug_strength", "min_guidance_scale", "max_guidance_scale", "height", "width", "playback_fps")
+_IMAGE_SETTINGS = ("guidance_scale", "image_num_inference_steps")
+_PROMPTS = ("prompt", "negative_prompt")
+
+# The texts of a recipe: what they look like.
+_SHA256, _NAME = r"[0-9a-f]{64}", r".{1,10000}"
+_MODEL = {
+    "model": _NAME,
+    "scheduler": r"\w{1,100}",
+    "device": r"[a-z]{1,20}(:\d{1,3})?",
+    "dtype": r"\w{1,30}",
+}
+_TEXTS = {"frames_sha256": _SHA256, "image_sha256": _SHA256, "machine": _NAME, "speed": "exact|fused"} | _MODEL
+_LATER = {"speed": "exact"}  #: not in the first files, and what they would have said
+_CALLS = {
+    "generate_video": _TEXTS | {"image": _NAME},
+    "generate_text2video": _TEXTS | {f"image_{name}": form for name, form in _MODEL.items()},
+}
+_KEYS = {
+    "generate_video": {*_CALLS["generate_video"], *_SETTINGS, "fit", "weights", "versions", "svd_lab_recipe", "call"},
+    "generate_text2video": {
+        *_CALLS["generate_text2video"], *_SETTINGS, *_IMAGE_SETTINGS, *_PROMPTS, "weights", "versions", "svd_lab_recipe",
+        "call", "image_weights", "image_attention_slicing",
+    },
+}  # fmt: skip
+
+
+def carried(
+    recipe: dict[str, Any], frames: list[Image.Image], image: Image.Image | None, fps: float
+) -> tuple[str | None, bytes | None]:
+    """(comment, cover) for a file that plays `frames` at `fps`: the recipe as JSON, the picture as a PNG.
+
+    (None, None) where the recipe is not that of these frames, as in a video that compares two clips: a file must not promise
+    what its recipe does not make. No cover for a picture that is not the recipe's, or larger than PICTURE_BYTES.
+    """
+    if "frames_sha256" not in recipe or recipe["frames_sha256"] != sha256(*frames):
+        return None, None
+    known = {name: recipe[name] for name in recipe if name in _KEYS[recipe["call"]]}
+    known["playback_fps"] = max(0.1, float(fps))  # this file's own
+    text = json.dumps(known, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a file's name may hold half a character
+        text = json.dumps(known, allow_nan=False)
+    if image is None or sha256(image) != recipe["image_sha256"]:
+        return text, None
+    # Its pixels alone: a picture's `info` can hold a colour profile, a place, a camera's owner.
+    # Level 1: a third of the time of the usual 6 for a seventh more bytes.
+    Image.frombytes(image.mode, image.size, image.tobytes()).save(png := io.BytesIO(), "PNG", compress_level=1)
+    return text, png.getvalue() if png.tell() <= PICTURE_BYTES else None
+
+
+def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The recipe that an mp4 of generate_video or generate_text2video carries: what clip.recipe was, checked.
+
+    recipe["call"] is the call's name; its settings stand under the names of its keywords, beside "seed" and, for a text,
+    "prompt" and "negative_prompt", else "image", the picture's name (for people: it need not be on this machine). Names are
+    what the file says, any text: show them as text. The picture itself: read_picture.
+
+    Raises FileNotFoundError, TypeError, OSError for what is no file that can be read; ValueError for one that is no mp4, carries no
+    recipe of ours, a damaged one, or one of a format that this svd-lab does not know. Nothing of it is used then.
+    """
+    file = _check_file(path)
+    comment = read_comment(file, 2 * RECIPE_BYTES)  # in ffmpeg's output a character can take two
+    if comment is None or '"svd_lab_recipe"' not in comment:
+        held = (
+            "there is no comment in it" if comment is None else f"its comment is another program's ({comment[:40]!r}…)"
+        )
+        raise ValueError(
+            f"{file.name} carries no recipe ({held}): svd-lab did not write it, or a program that copied it left the recipe "
+            "out. Give the mp4 that generate_video or generate_text2video wrote"
+        )
+    try:
+        return _checked(_parsed(comment))
+    except (ValueError, TypeError, RecursionError) as error:
+        if isinstance(error, _UnknownFormat):
+            raise ValueError(f"{file.name}: {error}") from None
+        raise ValueError(
+            f"{file.name} carries a recipe that is damaged or not ours, and nothing of it was used: {error}"
+        ) from error
+
+
+def read_picture(path: str | os.PathLike[str]) -> Image.Image | None:
+    """The picture (PIL, RGB) that the video of an mp4 starts from, exactly as the model saw it; None where the file keeps only
+    its hash (it was larger than PICTURE_BYTES, or a program that copied the file left it out). Raises as read_recipe; ValueError,
+    too, for a picture that is damaged or not the one that the recipe speaks of."""
+    recipe, file = read_recipe(path), _check_file(path)
+    png = read_cover(file, PICTURE_BYTES)
+    if png is None:
+        return None
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+            size, given = (recipe["width"], recipe["height"]), (picture.size, picture.mode)
+            if given != (size, "RGB"):  # before a pixel is decoded: a few bytes can name a picture of gigabytes
+                raise ValueError(f"it is {picture.mode} of {picture.size}, the video {size}")
+            picture.load()
+            # A new picture: the file's own has whatever else the PNG says.
+            pixels = Image.frombytes("RGB", size, picture.tobytes())
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{file.name} carries a picture that is damaged or not ours: {error}") from error
+    if sha256(pixels) != recipe["image_sha256"]:
+        raise ValueError(f"{file.name} carries another picture than its recipe speaks of: one of them was changed")
+    return pixels
+
+
+class _UnknownFormat(ValueError):
+    pass
+
+
+def _check_file(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"the file to read must be a str or Path of an mp4, not {path!r} ({type(path).__name__})")
+    text = os.fspath(path)
+    if re.match(r"\s*[A-Za-z][\w+.-]+://", text):
+        raise ValueError(f"a recipe is read from a file on this computer, not from an address like {text!r}")
+    if not text.strip() or "\0" in text:
+        raise ValueError(f"the file to read needs a name, without NUL; got {text!r}")
+    file = Path(os.path.abspath(os.path.expanduser(text)))
+    if not file.exists():
+        raise FileNotFoundError(f"there is no file {text}. Give the mp4 that generate_video wrote")
+    if not file.is_file():
+        raise OSError(f"{text} is no file but a folder or a device. Give the mp4 that generate_video wrote")
+    with file.open("rb"):  # PermissionError here, in its own words
+        return file
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no number of JSON")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise ValueError("a name stands in it twice")
+        return dict(pairs)
+
+    if len(text.encode(errors="replace")) > RECIPE_BYTES:
+        raise ValueError(f"it is longer than {RECIPE_BYTES:,} bytes")
+    value = json.loads(text, parse_constant=refuse, object_pairs_hook=once)
+    if not isinstance(value, dict):
+        raise ValueError("it is no JSON object")
+    return value
+
+
+def _checked(recipe: dict[str, Any]) -> dict[str, Any]:
+    """`recipe`, when every value is one that we could have written; what its version did not know is filled in."""
+    number = recipe.get("svd_lab_recipe")
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"svd_lab_recipe must be the format's number, not {str(number)[:40]}")
+    if number > FORMAT:
+        raise _UnknownFormat(
+            f"its recipe has format {number}, from a newer svd-lab; this one knows {FORMAT}. Update: pip install --upgrade svd-lab"
+        )
+    call = recipe.get("call")
+    if not isinstance(call, str) or call not in _CALLS:
+        raise ValueError(f"call must be one of {', '.join(_CALLS)}, not {str(call)[:40]!r}")
+    recipe = _LATER | recipe
+    missing, more = _KEYS[call] - recipe.keys(), recipe.keys() - _KEYS[call]
+    if missing or more:
+        raise ValueError(f"{', '.join(sorted(missing)) or 'nothing'} is missing, and {len(more)} names are unknown")
+    for name, form in _CALLS[call].items():
+        if not isinstance(recipe[name], str) or not re.fullmatch(form, recipe[name], re.S | re.A):
+            raise ValueError(f"{name} cannot be {str(recipe[name])[:40]!r}")
+    for name in {"weights", "image_weights"} & recipe.keys():
+        if recipe[name] is not None and not re.fullmatch("[0-9a-f]{16}", str(recipe[name])):
+            raise ValueError(f"{name} cannot be {str(recipe[name])[:40]!r}")
+    versions = recipe["versions"]
+    if not isinstance(versions, dict) or len(versions) > 20:
+        raise ValueError("versions must be a few names with texts")
+    if not all(isinstance(text, str) and len(name) + len(text) <= 200 for name, text in versions.items()):
+        raise ValueError("versions must be a few names with texts")
+    _check_values(recipe, call)
+    return recipe
+
+
+def _check_values(recipe: dict[str, Any], call: str) -> None:
+    """The settings pass the checks of the call itself, and nothing is left to be filled in."""
+    given = {name: recipe[name] for name in _SETTINGS}
+    checked = check_settings(**given, fit=recipe.get("fit", "crop"))
+    del checked["fit"]
+    if call == "generate_text2video":
+        prompts = {name: recipe[name] for name in _PROMPTS}
+        image = {name: recipe[name] for name in _IMAGE_SETTINGS}
+        checked |= check_prompts(**prompts) | check_image_settings(**image, on_image=None)
+        given |= prompts | image
+        if not isinstance(recipe["image_attention_slicing"], bool):
+            raise ValueError("image_attention_slicing must be true or false")
+    if checked != given or given["seed"] < 0 or given["height"] is None or given["width"] is None:
+        raise ValueError("a setting is left open: a recipe names each")

@@ -1,0 +1,150 @@
+"""Make a clip again from the recipe that its mp4 carries, and say whether it is the same, or what is different here."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from svd_lab.clip import Clip, check_video_path
+from svd_lab.models.table import Family, IMAGE, VIDEO
+from svd_lab.generation import check_video_pipe, generate_video
+from svd_lab.images import open_image
+from svd_lab.recipe_file import PICTURE_BYTES, read_picture, read_recipe
+from svd_lab.recipe import image_model, sha256, video_model
+from svd_lab.text2video import check_image_pipe, generate_text2video
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
+    from PIL import Image
+
+
+class ReplayWarning(UserWarning):
+    """Something here is not as it was when the clip was made, or the frames did not come out the same."""
+
+
+def replay(
+    path: str | os.PathLike[str],
+    video_file: str | os.PathLike[str],
+    *,
+    pipe: StableVideoDiffusionPipeline | None = None,
+    image_pipe: StableDiffusionPipeline | None = None,
+    image: Any = None,
+    on_step: Callable[[int, int, float], object] | None = None,
+    cancel: threading.Event | None = None,
+) -> Clip:
+    """Make the clip of the mp4 `path` again, write it to `video_file` (.mp4), and return it as a Clip.
+
+    On the machine that made it, with the same versions, the frames are the same to the bit; a line says so. A ReplayWarning
+    names what is different here (versions, weights, device, …) before the run, and after it, whether the frames are.
+
+    path: an mp4 that generate_video, generate_text2video or replay wrote. Another file than `video_file`.
+    pipe: from load_video_pipeline(); None loads the model that the recipe names, on the same kind of device and in the same
+        precision where this machine has it. Only models that svd_lab knows by name ("mini", "svd", "sd21", …) are loaded
+        because a file names them: a file from elsewhere must not choose what is downloaded. For any other give the pipeline.
+    image_pipe: from load_image_pipeline(), likewise, for a clip that was made from a text: its image is drawn again, because
+        the video's noise goes on where the image's ended. Not needed for a clip that was made from a picture.
+    image: the picture, whatever open_image takes, where the file keeps only its hash (see metadata.PICTURE_BYTES).
+    on_step, cancel: as for generate_video.
+
+    Raises what read_recipe and read_picture raise for the file, what generate_video or generate_text2video raise for the run, and
+    ValueError for a model that must be given, a picture that must be given, or another one than the clip's.
+    """
+    recipe = read_recipe(path)
+    target = check_video_path(video_file)
+    if target.exists() and os.path.samefile(target, os.path.expanduser(path)):
+        raise ValueError(f"{target.name} is the clip that is to be made again; give another file to write")
+    from_text = recipe["call"] == "generate_text2video"
+    picture = None if from_text else _picture(path, recipe, image)
+    if from_text:
+        image_pipe = check_image_pipe(image_pipe) if image_pipe is not None else _load(recipe, IMAGE, "image_")
+    pipe = check_video_pipe(pipe) if pipe is not None else _load(recipe, VIDEO)
+
+    here = video_model(pipe) | (image_model(image_pipe) if from_text else {})
+    changes = differences(recipe, here)
+    if changes:
+        _warn(f"here it is not as it was when {os.path.basename(path)} was made: {'; '.join(changes)}")
+    call = generate_text2video if from_text else generate_video
+    settings = {name: recipe[name] for name in call.__kwdefaults__ if name in recipe}
+    settings |= {"pipe": pipe, "on_step": on_step, "cancel": cancel}
+    if from_text:
+        clip = call(recipe["prompt"], target, recipe["seed"], image_pipe=image_pipe, **settings)
+    else:
+        clip = call(picture, target, recipe["seed"], **settings)
+
+    if clip.recipe["frames_sha256"] == recipe["frames_sha256"]:
+        print(f"replayed: all {len(clip)} frames are the same, difference 0")
+        return clip
+    what = "frames" if clip.recipe["image_sha256"] == recipe["image_sha256"] else "image and its frames"
+    because = "; ".join(changes) or (
+        "nothing that the recipe tells is different: the pipeline may be set up otherwise (its scheduler, its attention), or "
+        "the device may not repeat its sums"
+    )
+    _warn(f"the {what} are not the same as those of {os.path.basename(path)}: {because}")
+    return clip
+
+
+def differences(recipe: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """What is not as the recipe says, as lines like "torch was 2.12.0, is 2.13.0". here: from video_model and image_model."""
+    was = {**recipe, **recipe["versions"]}
+    now = {**here, **here["versions"]}
+    del now["versions"]
+    return [f"{name} was {was.get(name)!s:.80}, is {value}" for name, value in now.items() if was.get(name) != value]
+
+
+def _picture(path: str | os.PathLike[str], recipe: dict[str, Any], image: Any) -> Image.Image:
+    picture = read_picture(path)
+    if picture is None:
+        size = recipe["width"], recipe["height"]
+        if image is None:
+            raise ValueError(
+                f"{os.path.basename(path)} keeps only the hash of its picture, {recipe['image'][:100]!r}: as a PNG it had more "
+                f"than {PICTURE_BYTES / 1e6:.0f} MB, or a program that copied the file left it out. Give the picture: image=..."
+            )
+        picture = open_image(image, size=size, fit=recipe["fit"])
+        if sha256(picture) != recipe["image_sha256"]:
+            raise ValueError(
+                f"the picture given is not the one that {os.path.basename(path)} was made from ({recipe['image'][:100]!r}): at "
+                f"{size[0]}x{size[1]} its pixels differ. Give that one, as it was"
+            )
+    picture.filename = recipe["image"]  # so that the new recipe names it as the old one does
+    return picture
+
+
+def _load(recipe: dict[str, Any], family: Family, prefix: str = "") -> Any:
+    import torch
+
+    from svd_lab import pipelines
+    from svd_lab.performance.speed import resolve
+
+    name, argument = recipe[prefix + "model"], "image_pipe" if prefix else "pipe"
+    ids = {model.hub_id: key for key, model in family.models.items() if model.hub_id}
+    key = ids.get(name, name)
+    if key not in family.models:
+        raise ValueError(
+            f"the clip was made with {name[:100]!r}, {family.makes}. svd_lab does not know it by name, and loads nothing else "
+            f"because a file says so. Load it yourself: {argument}={family.loader}(...)"
+        )
+    place: dict[str, Any] = {}
+    try:  # without the number: a GPU's place in the machine decides no pixel
+        pipelines.choose_device(kind := recipe[prefix + "device"].partition(":")[0])
+        place["device"] = kind
+        place["dtype"] = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32")}[
+            recipe[prefix + "dtype"]
+        ]
+    except (ValueError, KeyError):
+        place = {}  # what this machine has; the differences tell
+    if not prefix and place:
+        try:
+            place["speed"] = resolve(recipe["speed"], torch.device(place["device"]), place["dtype"])
+        except ValueError:
+            pass  # what is fastest here; the differences tell
+    if prefix:
+        place["attention_slicing"] = recipe["image_attention_slicing"]
+    return getattr(pipelines, family.loader)(key, **place)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, ReplayWarning, stacklevel=3)

@@ -1,0 +1,206 @@
+"""Run a pipeline: in turn, watched at every step, stopped when asked, and left as it was."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from svd_lab.pipe_facts import uncompiled
+from svd_lab.performance.placement import explained
+
+if TYPE_CHECKING:
+    import torch
+
+_TURNS: weakref.WeakKeyDictionary[Any, threading.Lock] = weakref.WeakKeyDictionary()
+_PACES: weakref.WeakKeyDictionary[Any, Pace] = weakref.WeakKeyDictionary()
+_TURNS_GUARD = threading.Lock()
+_MINE = threading.local()  # .pipes: ids of the pipelines that this thread is running; .look: who watches its latents
+
+
+class Cancelled(RuntimeError):
+    """The `cancel` event was set: the run has ended, no file was written, and the pipeline can be used again."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a run of a pipeline took: seconds a step for each pixel of each frame, and how many steps the decoding was worth."""
+
+    step: float
+    decode: float
+
+
+def pace(pipe: Any) -> Pace | None:
+    """The pace of the pipeline's latest run, from its first step on; None before it ran."""
+    return _PACES.get(pipe)
+
+
+@contextmanager
+def watching(look: Callable[[Any, int, torch.Tensor], object] | None) -> Iterator[None]:
+    """Inside, whatever this thread runs calls look(pipe, step, latents) after each denoising step, step from 0; it must not change
+    the latents, (1, frames, channels, h, w) of a video or (1, channels, h, w) of an image. What it raises ends the run. With
+    None nothing is called."""
+    before, _MINE.look = getattr(_MINE, "look", None), look
+    try:
+        yield
+    finally:
+        _MINE.look = before
+
+
+@contextmanager
+def borrow(pipe: Any) -> Iterator[None]:
+    """Hold the pipeline, when its turn comes, to use its networks; whatever happens inside, it is left as it was."""
+    with turn(pipe, None), _left_as_it_was(pipe, quiet=False):
+        yield
+
+
+def run(
+    pipe: Any,
+    arguments: dict[str, Any],
+    noun: str,
+    decode_worth: float,
+    remedy: str,
+    on_step: Callable[[int, int, float], object] | None = None,
+    cancel: threading.Event | None = None,
+) -> Any:
+    """pipe(**arguments) under the pipeline's lock, with progress, cancelling and a look at the numbers; settings are checked ones.
+
+    noun: "video" or "image", for messages. decode_worth: how many steps the decoding takes as long as, until it was measured.
+    remedy: what lowers the risk that the numbers overflow. on_step(step, total, seconds_left): after each denoising step.
+    Raises Cancelled once `cancel` is set, within a step or a decoded chunk; FloatingPointError for NaN and infinities;
+    MemoryError, with what to try next, when memory runs out; RuntimeError when it is called from inside its own on_step. Whatever
+    is raised, the pipeline is as it was.
+    """
+    total = arguments["num_inference_steps"]
+    pixels = arguments["width"] * arguments["height"] * arguments.get("num_frames", 1)
+    marks: list[float] = []  # when each step ended
+
+    def stop_if_asked(where: str) -> None:
+        if cancel is not None and cancel.is_set():
+            raise Cancelled(f"cancelled {where}; no file was written")
+
+    def check_finite(tensor: torch.Tensor, where: str) -> None:
+        if not tensor.isfinite().all():
+            raise FloatingPointError(
+                f"the model's numbers overflowed (NaN or infinite) {where}, in {str(pipe.unet.dtype).removeprefix('torch.')}: "
+                f"the {noun} would be black. Load the pipeline with dtype=torch.float32, or lower {remedy}; if nothing helps, "
+                "the weights are damaged"
+            )
+
+    def after_step(_pipe: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        check_finite(tensors["latents"], f"in step {index + 1} of {total}")  # also waits for the GPU: honest times
+        marks.append(time.perf_counter())
+        seconds = (marks[-1] - start) if index == 0 else (marks[-1] - marks[0]) / index
+        decode = known.decode if (known := pace(pipe)) else decode_worth
+        _PACES[pipe] = Pace(seconds / pixels, decode)
+        if (look := getattr(_MINE, "look", None)) is not None:
+            look(pipe, index, tensors["latents"])
+        if on_step is not None:
+            on_step(index + 1, total, seconds * (total - 1 - index + decode))
+        stop_if_asked(f"after step {index + 1} of {total} of the {noun}")
+        return tensors
+
+    def before_decode() -> None:
+        stop_if_asked(f"while decoding the {noun}")
+
+    with (
+        turn(pipe, cancel),
+        _left_as_it_was(pipe, quiet=on_step is not None),
+        _watched_decode(pipe, before_decode, lambda pixels: check_finite(pixels, "while decoding")),
+    ):
+        stop_if_asked("before the start")
+        start = time.perf_counter()
+        with explained(pipe, arguments, noun):
+            result = pipe(**arguments, callback_on_step_end=after_step)
+        if len(marks) > 1:
+            step = (marks[-1] - marks[0]) / (len(marks) - 1)
+            _PACES[pipe] = Pace(step / pixels, (time.perf_counter() - marks[-1]) / step)
+    stop_if_asked(f"after the {noun} was made")
+    return result
+
+
+@contextmanager
+def turn(pipe: Any, cancel: threading.Event | None) -> Iterator[None]:
+    """Hold the pipeline's lock, and with it its tokenizer's, which is no less shared; while waiting, keep an eye on `cancel`.
+
+    Raises Cancelled while it waits, RuntimeError in a thread that holds it already.
+    """
+    with _TURNS_GUARD:
+        lock = _TURNS.setdefault(pipe, threading.Lock())
+    mine = _MINE.__dict__.setdefault("pipes", set())
+    if id(pipe) in mine:
+        raise RuntimeError(
+            "a pipeline was started again from inside its own on_step: wait until the first run has returned"
+        )
+    while not lock.acquire(timeout=0.05):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("cancelled while waiting for another run on this pipeline; no file was written")
+    mine.add(id(pipe))
+    try:
+        yield
+    finally:
+        mine.discard(id(pipe))
+        lock.release()
+
+
+@contextmanager
+def _left_as_it_was(pipe: Any, quiet: bool) -> Iterator[None]:
+    """Whatever happens inside: VAE dtype, scheduler, offload hooks and progress bar end as they began.
+
+    diffusers casts an fp16 VAE to fp32 to encode, and neither casts it back nor frees the hooks when a call ends early. At each
+    cast it warns of modules to be kept in float32, and names none [diffusers 0.42, ModelMixin.to]: a reader has nothing to do.
+    """
+    vae_dtype = pipe.vae.dtype
+    scheduler = pipe.scheduler
+    scheduler_state = dict(vars(scheduler))
+    bar_config = getattr(pipe, "_progress_bar_config", None)
+    if quiet:
+        pipe.set_progress_bar_config(**{**(bar_config or {}), "disable": True})
+    casts = logging.getLogger("diffusers.models.modeling_utils")
+    casts.addFilter(_says_something)
+    try:
+        yield
+    except BaseException:
+        if pipe.vae.dtype != vae_dtype:
+            pipe.vae.to(dtype=vae_dtype)
+        pipe.maybe_free_model_hooks()
+        raise
+    finally:
+        casts.removeFilter(_says_something)
+        vars(scheduler).clear()
+        vars(scheduler).update(scheduler_state)
+        if bar_config is not None:
+            pipe._progress_bar_config = bar_config
+        elif hasattr(pipe, "_progress_bar_config"):
+            del pipe._progress_bar_config
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    return "kept in float32: []" not in str(record.msg)
+
+
+@contextmanager
+def _watched_decode(pipe: Any, before: Callable[[], None], after: Callable[[torch.Tensor], None]) -> Iterator[None]:
+    """Call `before()` ahead of each image or chunk of frames that the VAE decodes, and `after(pixels)` behind it."""
+    vae = uncompiled(pipe.vae)
+    plain, had_own = vae.decode, "decode" in vars(vae)
+
+    def decode(*args: Any, **kwargs: Any) -> Any:
+        before()
+        result = plain(*args, **kwargs)
+        after(result[0])  # a tuple, or what diffusers can index like one
+        return result
+
+    vae.decode = decode
+    try:
+        yield
+    finally:
+        if had_own:
+            vae.decode = plain
+        else:
+            del vae.decode

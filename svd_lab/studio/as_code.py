@@ -1,0 +1,49 @@
+"""A run as the Python that makes the same video again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from svd_lab.models.table import IMAGE, VIDEO
+from svd_lab.lesson.notebook import PICTURES
+from svd_lab.studio.session import BUNDLED, Session, TEXT
+
+
+def code(session: Session, run: dict[str, Any]) -> str:
+    """The lines that load the same models and make the call of `run`; settings that are the call's own defaults are left out."""
+    loads = [f"pipe = load_video_pipeline({_loaded(session.pipe)})"]
+    names, imports = [session.call, "load_video_pipeline"], []
+    keywords: dict[str, str] = {"seed": repr(run["call"]["seed"]), "pipe": "pipe"}
+    call, path = dict(run["call"]), (session.shelf.folder / run["file"]).as_posix()
+    if session.call == TEXT:
+        names.append("load_image_pipeline")
+        loads.append(f"image_pipe = load_image_pipeline({_loaded(session.image_pipe)})")
+        keywords["image_pipe"] = "image_pipe"
+        first = repr(call.pop("prompt"))
+    elif run["source"] in BUNDLED:
+        home = "PICTURES" if run["source"] in PICTURES else "EXAMPLES"
+        imports.append(f"from svd_lab.lesson.notebook import {home}")
+        first = f"{home}[{run['source']!r}]"
+    else:
+        first = repr(run["source"])
+    defaults = session.function.__kwdefaults__
+    keywords |= {key: repr(value) for key, value in call.items() if key != "seed" and value != defaults[key]}
+    imports.insert(0, f"from svd_lab import {', '.join(sorted(names))}")
+    if any("torch." in load for load in loads):
+        imports.append("import torch")  # after svd_lab, which keeps it quick on a shared CPU
+    arguments = [first, repr(path), *(f"{key}={value}" for key, value in keywords.items())]
+    body = "".join(f"    {argument},\n" for argument in arguments)
+    return "\n".join([*imports, "", *loads, f"clip = {session.call}(\n{body})", "clip"])
+
+
+def _loaded(pipe: Any) -> str:
+    """The arguments of load_…_pipeline that load a pipeline like this one."""
+    import torch
+
+    name = getattr(pipe, "svd_lab_name", None) or ""
+    if name not in VIDEO.models | IMAGE.models and "/" not in name:  # a folder's name alone finds nothing
+        name = str(pipe.name_or_path)
+    device = pipe._execution_device
+    usual = torch.float16 if device.type == "cuda" else torch.float32
+    dtype = "" if pipe.unet.dtype == usual else f", dtype={pipe.unet.dtype}"
+    return f"{name!r}, device={str(device)!r}{dtype}"

@@ -1,0 +1,106 @@
+"""The studio's part with the videos that were made: play one, return to its settings, compare some in step, see the code."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+from PIL import Image
+
+from svd_lab.clip import Clip
+from svd_lab.lesson.figures import side_by_side
+from svd_lab.studio import components
+from svd_lab.studio.as_code import code
+from svd_lab.studio.session import Session
+from svd_lab.studio.messages import say
+
+SHOWN = 12  # the latest runs; older ones stay on disk
+
+
+def video(session: Session, run: dict[str, Any]) -> str:
+    """A run's video, with its number and seed, as HTML."""
+    path = session.shelf.folder / run["file"]
+    if not path.is_file():
+        return components.problem(say("no_video", session.language, name=run["file"]))
+    name = f"{say('result', session.language)} {run['number']} · {run['file']} · seed {run['call']['seed']}"
+    return components.video(path.read_bytes(), name)
+
+
+def about(session: Session, run: dict[str, Any]) -> str:
+    """A run's contact sheet and its code, each to be unfolded, as HTML."""
+    language, sheet = session.language, (session.shelf.folder / run["file"]).with_suffix(".jpg")
+    words = {"help": say("code_help", language), "copy": say("copy", language)}
+    parts = [components.fold(say("code", language), components.code_block(code(session, run), words))]
+    if sheet.is_file():
+        address, name = components.address(sheet.read_bytes(), "image/jpeg"), html.escape(say("sheet", language))
+        parts.insert(0, components.fold(name, f'<img src="{address}" alt="{name}">'))
+    return "".join(parts)
+
+
+class ShelfView:
+    """`.box` is the part; restore(run) is called for a click on a run."""
+
+    def __init__(self, session: Session, restore: Callable[[dict[str, Any]], object]) -> None:
+        self.session, self.language, self.restore = session, session.language, restore
+        self._cards: dict[int, tuple[widgets.Widget, widgets.Checkbox]] = {}
+        self.title, self.compared = widgets.HTML(), widgets.HTML()
+        self.cards = components.flow([])
+        self.button = components.button(say("compare", self.language), self._compare, "", "columns")
+        self.box = widgets.VBox([self.title, self.cards, components.row([self.button]), self.compared])
+        self.show()
+
+    def show(self) -> None:
+        """The latest runs, newest first."""
+        runs = [run for run in self.session.shelf.runs if run["number"] is not None][-SHOWN:][::-1]
+        for run in runs:
+            if run["number"] not in self._cards:
+                self._cards[run["number"]] = self._card(run)
+        self.cards.children = [self._cards[run["number"]][0] for run in runs]
+        self.title.value = f"<h4>{say('history', self.language)}</h4>" if runs else ""
+        self.button.layout.display = "" if len(runs) > 1 else "none"
+
+    def _card(self, run: dict[str, Any]) -> tuple[widgets.Widget, widgets.Checkbox]:
+        small = self.session.shelf.thumbnail(run)
+        caption = f"{run['number']} · {run['seconds']:.1f} s · seed {run['call']['seed']}"
+        image = f'<img src="{components.jpeg(small)}" alt="{html.escape(caption)}">' if small else "🎞"
+        picture = widgets.HTML(f"{image}<div class=svd-help>{html.escape(caption)}</div>")
+        back = components.button(say("restore", self.language, number=run["number"]), lambda: self.restore(run))
+        choose = widgets.Checkbox(
+            description=say("choose", self.language, number=run["number"]),
+            indent=False,
+            layout=widgets.Layout(width="auto"),
+        )
+        card = widgets.VBox([picture, back, choose])
+        card.add_class("svd-run")
+        components.keep_reachable(card)
+        return card, choose
+
+    def _compare(self) -> None:
+        numbers = {number for number, (_, box) in self._cards.items() if box.value}
+        runs = [run for run in self.session.shelf.runs if run["number"] in numbers]
+        found = [(run, frames) for run in runs if (frames := self.session.shelf.frames(run))]
+        if len(found) < 2:
+            self.compared.value = components.problem(say("compare_few", self.language))
+            return
+        longest = max(len(frames) for _, frames in found)
+        labels = [_label(run, [run for run, _ in found]) for run, _ in found]
+        size = found[0][1][0].size
+        clips = [Clip(_held(frames, longest, size), run["call"]["seed"], {}) for run, frames in found]
+        together = side_by_side(clips, labels, columns=min(3, len(clips)), width=min(900, 300 * min(3, len(clips))))
+        path = together.save(self.session.shelf.folder / "compared.mp4", fps=7)
+        self.compared.value = components.video(path.read_bytes(), " / ".join(labels), together.frames[0].width)
+
+
+def _held(frames: list[Image.Image], length: int, size: tuple[int, int]) -> list[Image.Image]:
+    """As many frames as the longest clip has: the last one stays. All of one shape, so that rows are even."""
+    frames = [frame if frame.size == size else frame.resize(size, Image.Resampling.LANCZOS) for frame in frames]
+    return frames + [frames[-1]] * (length - len(frames))
+
+
+def _label(run: dict[str, Any], others: list[dict[str, Any]]) -> str:
+    """The run's number and what it has other than the others, in Latin letters (Pillow's own font knows no more)."""
+    differs = [key for key in run["call"] if len({repr(other["call"].get(key)) for other in others}) > 1]
+    told = [f"{key}={str(run['call'][key])[:24]}" for key in differs if key != "prompt"]
+    return ascii(f"#{run['number']} " + ", ".join(told[:3])).strip("'\"")

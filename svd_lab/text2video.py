@@ -1,0 +1,219 @@
+"""Make a video from a text: an image model draws the picture, the video model sets it in motion.
+
+`generate_text2video` is the class's second helper. With the same weights, seed and settings its image and its frames equal those
+of the bare diffusers recipe exactly, one generator for both models:
+
+    generator = torch.manual_seed(seed)
+    image = image_pipe(prompt, guidance_scale=7.5, width=1024, height=576, generator=generator).images[0]
+    pipe(image, decode_chunk_size=2, generator=generator, num_frames=12, num_inference_steps=10).frames[0]
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from svd_lab.clip import Clip, check_video_path
+from svd_lab.generation import DECODE_WORTH, check_video_pipe, run_video
+from svd_lab.prompts import PromptWarning, check_prompts, quiet_about_length, warn_about_prompt
+from svd_lab.recipe import make_text_recipe
+from svd_lab.runner import Cancelled, pace, run, turn
+from svd_lab.settings import check_image_settings, check_settings, check_size
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
+    from PIL import Image
+
+_IMAGE_DECODE_WORTH = 1.5  # as DECODE_WORTH, for one image: 5.6 TFLOP against 4 a step for SD 2.1 at 1024x576
+# Until the video model has run: a step of it takes, for each pixel of each frame, this many times an image's. By FLOP, for SVD
+# (64.1 TFLOP a step of 10 frames) beside SD 2.1.
+_VIDEO_STEP_WORTH = 1.6
+
+
+def generate_text2video(
+    prompt: str,
+    video_file: str | os.PathLike[str],
+    seed: int = -1,
+    *,
+    image_pipe: StableDiffusionPipeline | None = None,
+    pipe: StableVideoDiffusionPipeline | None = None,
+    guidance_scale: float = 7.5,
+    negative_prompt: str | None = None,
+    image_num_inference_steps: int = 50,
+    num_frames: int = 12,
+    num_inference_steps: int = 10,
+    decode_chunk_size: int = 2,
+    fps: int = 7,
+    motion_bucket_id: int = 127,
+    noise_aug_strength: float = 0.02,
+    min_guidance_scale: float = 1.0,
+    max_guidance_scale: float = 3.0,
+    height: int | None = None,
+    width: int | None = None,
+    playback_fps: float | None = None,
+    on_image: Callable[[Image.Image], object] | None = None,
+    on_step: Callable[[int, int, float], object] | None = None,
+    cancel: threading.Event | None = None,
+) -> Clip:
+    """Draw what `prompt` says, make a video that starts from it, write it to `video_file` (.mp4), return it as a Clip.
+
+    prompt: one text. A tokenizer reads so many tokens (77 for Stable Diffusion, some 50 English words); a PromptWarning names
+        what it does not see. Stable Diffusion learnt English: OpenAI's CLIP tokenizer, which it has, takes Korean apart into
+        bytes that mean next to nothing to it; a PromptWarning says so once. TypeError for what is no str, ValueError for an
+        empty one, control characters, or more than 100,000 characters.
+    seed: 0 to 2**32 - 1; -1 draws one and prints it. One generator draws the noise of the image and then, going on where the
+        image left it, that of the video: the same seed and settings give the same image and the same video.
+    image_pipe: from load_image_pipeline(); None loads load_image_pipeline("auto") once and keeps it for later calls.
+    pipe: from load_video_pipeline(), likewise.
+    guidance_scale: how closely the image keeps to the prompt, 0 to 100; up to 1 there is no guidance, and no negative prompt.
+    negative_prompt: what the image should not show; None: nothing said.
+    image_num_inference_steps: denoising steps of the image; diffusers' default is 50.
+    height, width: pixels of the image and of the video; None: the size that the video model was trained at.
+    on_image(image): called with the finished image (PIL), in this thread, before the video begins; what it raises ends the run.
+        None: a notebook shows the image. `clip.image` holds it afterwards.
+    on_step(step, total, seconds_left): called after each denoising step of either model, step 1 to total, the sum of both; until
+        the video model has run once, seconds_left is a rough guess while the image is made.
+    cancel: an Event; once it is set the run ends within a step of either model and raises Cancelled.
+    The other settings are those of the video, as in generate_video; so are the checks before any model works, the errors, and
+    the promises: no file is left by a run that fails, both pipelines are as they were, threads that share one take turns. A
+    RuntimeError tells that the image model's safety checker (SD 2.1 has none) blackened the image.
+    """
+    settings = check_call(
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        guidance_scale=guidance_scale,
+        image_num_inference_steps=image_num_inference_steps,
+        seed=seed,
+        num_frames=num_frames,
+        num_inference_steps=num_inference_steps,
+        decode_chunk_size=decode_chunk_size,
+        fps=fps,
+        motion_bucket_id=motion_bucket_id,
+        noise_aug_strength=noise_aug_strength,
+        min_guidance_scale=min_guidance_scale,
+        max_guidance_scale=max_guidance_scale,
+        height=height,
+        width=width,
+        playback_fps=playback_fps,
+        on_image=on_image,
+        on_step=on_step,
+        cancel=cancel,
+    )
+    path = check_video_path(video_file)
+    if cancel is not None and cancel.is_set():
+        raise Cancelled("cancelled before the start; no file was written")
+    image_pipe, pipe = check_image_pipe(image_pipe), check_video_pipe(pipe)
+    settings |= check_size(pipe, settings["height"], settings["width"], image_pipe)
+    with turn(image_pipe, cancel):  # a tokenizer keeps padding and truncation as state: another run may be using it
+        _warn(settings, image_pipe.tokenizer)
+    if settings["seed"] == -1:
+        settings["seed"] = secrets.randbelow(2**32)
+        print(f"seed {settings['seed']}")
+
+    import torch
+
+    generator = torch.Generator().manual_seed(settings["seed"])
+    image_steps = settings["image_num_inference_steps"]
+    both = image_steps + settings["num_inference_steps"]
+    during_image = during_video = None
+    if on_step is not None:
+
+        def during_image(step: int, _total: int, left: float) -> None:
+            on_step(step, both, left + _video_seconds(image_pipe, pipe, settings))
+
+        def during_video(step: int, _total: int, left: float) -> None:
+            on_step(image_steps + step, both, left)
+
+    image = run_image(image_pipe, settings, generator, during_image, cancel)
+    (on_image or _show_in_notebook)(image)
+    frames = run_video(pipe, image, settings, generator, during_video, cancel)
+    clip = Clip(frames, settings["seed"], make_text_recipe(image_pipe, pipe, image, settings, frames), image=image)
+    clip.save(path, fps=settings["playback_fps"])
+    return clip
+
+
+def check_call(
+    *,
+    prompt: Any,
+    negative_prompt: Any,
+    guidance_scale: Any,
+    image_num_inference_steps: Any,
+    on_image: Any = None,
+    **video: Any,
+) -> dict[str, Any]:
+    """The settings of generate_text2video, checked as those of generate_video are (see `settings` and `prompts`); no torch."""
+    settings = check_prompts(prompt, negative_prompt) | check_image_settings(
+        guidance_scale=guidance_scale, image_num_inference_steps=image_num_inference_steps, on_image=on_image
+    )
+    settings |= check_settings(fit="crop", **video)
+    del settings["fit"]  # the image is made at the video's size: nothing is fitted
+    return settings
+
+
+def run_image(
+    image_pipe: StableDiffusionPipeline,
+    settings: dict[str, Any],
+    generator: torch.Generator,
+    on_step: Callable[[int, int, float], object] | None,
+    cancel: threading.Event | None,
+) -> Image.Image:
+    """The image (PIL) that the checked `settings` ask for, drawn from `generator`; raises as `running.run`."""
+    names = ("prompt", "negative_prompt", "guidance_scale", "height", "width")
+    arguments = {name: settings[name] for name in names}
+    arguments |= {"num_inference_steps": settings["image_num_inference_steps"], "generator": generator}
+    with quiet_about_length():
+        output = run(image_pipe, arguments, "image", _IMAGE_DECODE_WORTH, "guidance_scale", on_step, cancel)
+    if any(output.nsfw_content_detected or []):
+        raise RuntimeError(
+            "the image model's safety checker took the image for not safe for work and blackened it: no video was made. Try "
+            "another seed or another prompt"
+        )
+    return output.images[0]
+
+
+def check_image_pipe(image_pipe: Any) -> StableDiffusionPipeline:
+    from svd_lab.pipelines import default_image_pipeline
+
+    if image_pipe is None:
+        return default_image_pipeline()
+    from diffusers import StableDiffusionPipeline
+
+    if not isinstance(image_pipe, StableDiffusionPipeline):
+        given = isinstance(image_pipe, str | os.PathLike)
+        hint = f"; write image_pipe=load_image_pipeline({str(image_pipe)!r})" if given else ""
+        raise TypeError(
+            f"image_pipe must be a StableDiffusionPipeline from load_image_pipeline(), not a {type(image_pipe).__name__}{hint}"
+        )
+    return image_pipe
+
+
+def _warn(settings: dict[str, Any], tokenizer: Any) -> None:
+    warn_about_prompt(settings["prompt"], tokenizer, stacklevel=4)
+    if settings["negative_prompt"] is not None:
+        warn_about_prompt(settings["negative_prompt"], tokenizer, "negative_prompt", stacklevel=4)
+        if settings["guidance_scale"] <= 1:
+            text = "negative_prompt has no effect without guidance: set guidance_scale above 1, 7.5 is usual"
+            warnings.warn(text, PromptWarning, stacklevel=3)
+
+
+def _video_seconds(image_pipe: Any, pipe: Any, settings: dict[str, Any]) -> float:
+    """How long the video will take, by its own pace or else by the image's, which has made a step by now."""
+    measured = pace(pipe)
+    step = measured.step if measured else pace(image_pipe).step * _VIDEO_STEP_WORTH
+    pixels = settings["num_frames"] * settings["height"] * settings["width"]
+    return step * pixels * (settings["num_inference_steps"] + (measured.decode if measured else DECODE_WORTH))
+
+
+def _show_in_notebook(image: Image.Image) -> None:
+    """Display the image where a notebook is listening; a script and a terminal go on in silence."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if hasattr(shell, "kernel"):
+        from svd_lab.lesson.figures import show
+
+        show(image)

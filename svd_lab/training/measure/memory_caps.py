@@ -1,0 +1,136 @@
+"""Do the memory recipes hold? A video under a real cap, as on a card of 8, 12, 16, 24 or 80 GB; for `svd-lab bench --caps`.
+And what does each recipe cost on this card; for `--recipes`.
+
+torch.cuda.set_per_process_memory_fraction makes every allocation beyond the cap fail as it would on a smaller card. Under each cap
+the model is loaded with memory="auto", a video is made, and the peak is compared with the estimate; then one that asks for too
+much must end in a MemoryError with advice, and the next, modest one must have the frames of the first.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from svd_lab.performance.benchmark import PICTURE, SEED
+from svd_lab.performance.memory import CONSTANTS, GIB, RECIPES, check_name
+from svd_lab.performance.placement import device_number
+
+USABLE = 0.95  #: of a card's nominal memory; a desktop and the driver have the rest
+
+
+def bench_memory(
+    model: str,
+    caps: Sequence[float],
+    recipes: Sequence[str] = (),
+    *,
+    device: Any = None,
+    dtype: Any = None,
+    **settings: int,
+) -> Iterator[dict[str, Any]]:
+    """A row for each cap (GB), as soon as it is measured: recipe, estimated and measured peak, seconds, and what asking for too
+    much came to. Then one for each recipe by name, without a cap.
+
+    settings: num_frames, num_inference_steps, decode_chunk_size, height, width of the video; what is left out is the
+    model's own, 10 steps, chunks of 2. Raises ValueError without CUDA, or for a recipe that there is not.
+    """
+    import torch
+
+    from svd_lab.pipelines import choose_device
+
+    place, _ = choose_device(device)
+    if place.type != "cuda":
+        raise ValueError("caps of memory need a CUDA GPU, and there is none here: leave --caps out")
+    for name in recipes:
+        check_name(name)
+    try:
+        for cap in caps:
+            yield _under(cap, "auto", model, place, dtype, settings)
+        for name in recipes:
+            yield _under(None, name, model, place, dtype, settings)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device_number(place))
+
+
+def _under(
+    cap: float | None, memory: str, model: str, device: Any, dtype: Any, settings: dict[str, int]
+) -> dict[str, Any]:
+    import torch
+
+    from svd_lab import load_video_pipeline
+    from svd_lab.performance import placement
+    from svd_lab.pipelines import native_size
+
+    gc.collect()
+    torch.cuda.empty_cache()
+    total = torch.cuda.mem_get_info(device)[1]
+    usable = cap * GIB * USABLE if cap else 2.0 * total
+    torch.cuda.set_per_process_memory_fraction(min(1.0, usable / total), device_number(device))
+    pipe = load_video_pipeline(model, device=device, dtype=dtype, memory=memory)
+    pipe.set_progress_bar_config(disable=True)
+    # torch's cap counts tensors alone; on a card of this size CUDA itself would have its part.
+    torch.cuda.set_per_process_memory_fraction(min(1.0, (usable - CONSTANTS.context) / total), device_number(device))
+    width, height = native_size(pipe)
+    asked = {"num_frames": pipe.unet.config.num_frames, "num_inference_steps": 10, "decode_chunk_size": 2}
+    asked |= {"height": height, "width": width} | settings
+    need, recipe = placement.of_pipeline(pipe, asked), RECIPES[pipe.svd_lab_memory]
+    row: dict[str, Any] = {
+        "cap_gb": cap,
+        "recipe": recipe.name,
+        "estimate": need.peak(recipe),
+        "card": need.card(recipe),
+    }
+    try:
+        first = _video(pipe, asked)
+        torch.cuda.reset_peak_memory_stats(device)
+        start = time.perf_counter()
+        again = _video(pipe, asked)
+        row |= {"seconds": time.perf_counter() - start, "frames_repeat": first == again}
+        allocated, reserved = torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device)
+        row |= {"peak": reserved if recipe.blocks else allocated, "allocated": allocated, "reserved": reserved}
+        row["off"] = row["estimate"] / row["peak"] - 1
+        free, total = torch.cuda.mem_get_info(device)
+        row["context"] = total - free - torch.cuda.memory_reserved(device)  # with what else runs on this card
+        if cap:
+            row |= _greedy(pipe, asked, first)
+    except MemoryError as error:
+        row["error"] = str(error)
+    return row
+
+
+def _greedy(pipe: Any, asked: dict[str, int], modest: str) -> dict[str, Any]:
+    """Ask for more than any small card has: what is said, and whether the pipeline is as it was."""
+    try:
+        _video(pipe, asked | {"num_frames": 60, "decode_chunk_size": 60, "num_inference_steps": 1})
+        return {"advice": None}
+    except MemoryError as error:
+        return {"advice": str(error), "usable_after": _video(pipe, asked) == modest}
+
+
+def _video(pipe: Any, asked: dict[str, int]) -> str:
+    """Make the video, without a file; returns the hash of its frames."""
+    import torch
+
+    from svd_lab.batch.items import checked
+    from svd_lab.generation import run_video
+    from svd_lab.images import open_image
+    from svd_lab.recipe import sha256
+
+    picture = open_image(PICTURE, size=(asked["width"], asked["height"]))
+    return sha256(
+        *run_video(pipe, picture, checked(False, SEED, asked), torch.Generator().manual_seed(SEED), None, None)
+    )
+
+
+HEAD = f"{'cap':>6}  {'recipe':15}{'estimate':>9}  {'peak':>6}  {'off':>5}  {'seconds':>7}  too much asked"
+
+
+def memory_line(row: dict[str, Any]) -> str:
+    """A row for people, below HEAD."""
+    cap = f"{row['cap_gb']:>3.0f} GB" if row["cap_gb"] else " " * 6
+    start = f"{cap}  {row['recipe']:15}{row['estimate'] / GIB:>5.1f} GiB"
+    if "error" in row:
+        return f"{start}  {row['error']}"
+    after = "" if row.get("advice") is None else f"refused with advice, usable after: {row['usable_after']}"
+    return f"{start}  {row['peak'] / GIB:>6.2f}  {row['off']:>+5.0%}  {row['seconds']:>7.1f}  {after}".rstrip()

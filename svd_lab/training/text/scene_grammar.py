@@ -1,0 +1,197 @@
+"""What can be asked of the text mini: a scene is a place and up to two things, in a relation; this draws them at random.
+
+No torch here. One in nine combinations (a thing in a place, two things in a relation) never occurs in training, so that the
+measure can tell combining from remembering; `held_out` says which. captions.py puts scenes into words, text_scenes.py into pixels.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from random import Random
+from zlib import crc32
+
+from svd_lab.training.text import place_words
+from svd_lab.mini.catalogue import catalogue
+from svd_lab.training.text.thing_words import THINGS, VARIANTS
+
+RELATIONS = ("alone", "two", "beside", "on", "above", "riding")
+UNCOUNTED = (
+    "bread", "broccoli", "corn", "jeans", "glasses", "french fries", "scissors", "fire", "books", "cherries", "sushi", "poo", "sun",
+    "santa", "gloves", "statue of liberty", "beer",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A line of thing_words.THINGS."""
+
+    index: int  # in catalogue()
+    en: tuple[str, ...]
+    ko: tuple[str, ...]
+    kind: str  # a key of captions.COUNTERS
+    air: bool
+    swims: bool
+    tint: bool
+    saddle: float | None  # where on its back a rider sits, 0 left .. 1 right; None: it is not ridden
+    rider: str  # "" cannot ride, "sits" an animal, "bust" a person, "#rrggbb" a head without a body
+    support: bool  # things can stand on it
+
+    @property
+    def name(self) -> str:
+        return self.en[0]
+
+
+@cache
+def things() -> tuple[Thing, ...]:
+    """All things of the text mini's world, in a fixed order."""
+    at, out = {t["en"]: i for i, t in enumerate(catalogue())}, []
+    for line in THINGS.strip().splitlines():
+        name, en, ko, flags = line.split("|")
+        kind, *rest = flags.split()
+        saddle = next((float(f[1:]) for f in rest if f[0] == "M"), None)
+        rider = next((f for f in rest if f[0] == "R"), "")
+        rider = rider[1:] or ("bust" if kind[0] == "p" else "sits") if rider else ""
+        out.append(
+            Thing(at[name], tuple(en.split(",")), tuple(ko.split(",")), kind[0], "s" in kind[1:], "w" in kind[1:],
+                  "T" in rest or name in VARIANTS, saddle, rider, "S" in rest)
+        )  # fmt: skip
+    return tuple(out)
+
+
+@cache
+def place_words() -> dict[str, tuple[tuple[str, ...], ...]]:
+    """place -> English nouns, English adverbials, Korean nouns, Korean stems."""
+    out = {}
+    for line in place_words.PLACES.strip().splitlines():
+        key, *lists = line.split("|")
+        out[key] = tuple(tuple(part.split(",")) for part in lists)
+    for colour in place_words.PLAIN:
+        ko = (place_words.COLOURS[colour][0], *place_words.COLOURS_KO.get(colour, place_words.COLOURS[colour][0]).split(","))
+        backs, a = tuple(f"{c} 배경" for c in dict.fromkeys(ko)), "an" if colour[0] in "aeiou" else "a"
+        out[f"plain {colour}"] = (
+            (f"{a} {colour} background", f"a plain {colour} background"), (f"on {a} {colour} background", f"on plain {colour}"),
+            backs, tuple("*" + b for b in backs),
+        )  # fmt: skip
+    return out
+
+
+@cache
+def colours_of(thing: Thing) -> tuple[str, ...]:
+    """The colours that may be asked of it."""
+    variants = VARIANTS.get(catalogue()[thing.index]["en"])
+    if thing.tint and variants and thing.name != "cat":
+        return tuple(variants)
+    return tuple(place_words.COLOURS) if thing.tint else ()
+
+
+@dataclass(frozen=True)
+class Item:
+    thing: int  # index into things()
+    colour: str = ""
+    size: str = ""  # "", "small", "big"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """place: key of place_words(). items: none, one, or two (the first beside, on, above or riding the second).
+
+    placed: the caption says where; else the place is one of a few usual ones.
+    """
+
+    place: str
+    items: tuple[Item, ...] = ()
+    relation: str = "alone"
+    placed: bool = True
+
+
+@cache
+def _one_in_nine(*parts: str) -> bool:
+    return crc32("|".join(parts).encode()) % 9 == 0
+
+
+def held_out(scene: Scene) -> bool:
+    """Whether training never sees this combination. The class's astronaut on a horse is not held out."""
+    names = [things()[i.thing].name for i in scene.items]
+    if scene.placed and scene.items and any(_one_in_nine(n, scene.place) for n in names):
+        return True
+    if len(names) == 2 and scene.relation != "two" and names != ["astronaut", "horse"]:
+        return _one_in_nine(*names, scene.relation)
+    return False
+
+
+@cache
+def _groups() -> dict[str, list[int]]:
+    t = things()
+    pick = lambda test: [i for i, x in enumerate(t) if test(x)]  # noqa: E731
+    return dict(
+        all=pick(lambda x: True), counted=pick(lambda x: x.name not in UNCOUNTED), ground=pick(lambda x: not x.air),
+        air=pick(lambda x: x.air), mounts=pick(lambda x: x.saddle), riders=pick(lambda x: x.rider),
+        supports=pick(lambda x: x.support), small=pick(lambda x: not x.air and x.kind in "oakfp" and not x.swims),
+    )  # fmt: skip
+
+
+@cache
+def _painted_places() -> list[str]:
+    return [p for p in place_words() if not p.startswith("plain")]
+
+
+def _usual_place(thing: Thing, rng: Random) -> str:
+    if thing.swims:
+        return rng.choice(("sea", "underwater"))
+    if thing.air:
+        return "sky"
+    return rng.choice(("meadow", "meadow", "hills", "studio") if thing.kind != "v" else ("road", "road", "meadow"))
+
+
+def draw_scene(rng: Random, relation: str = "", training: bool = True) -> Scene:
+    """A random scene: never a held-out combination in training, and only such ones with training=False (but for no things).
+
+    relation: one of RELATIONS or "nothing"; "" draws it.
+    """
+    relation = relation or rng.choices(("nothing", *RELATIONS), (8, 46, 9, 14, 7, 6, 10))[0]
+    g = _groups()
+    while True:
+        place = f"plain {rng.choice(place_words.PLAIN)}" if rng.random() < 0.1 else rng.choice(_painted_places())
+        if relation == "nothing":
+            return Scene("aerial" if rng.random() < 0.12 else place)
+        if relation in ("alone", "two"):
+            chosen = [rng.choice(g["all" if relation == "alone" else "counted"])]
+        elif relation == "beside":
+            chosen = rng.sample(g["all"], 2)
+        elif relation == "on":
+            chosen = [rng.choice(g["small"]), rng.choice(g["supports"])]
+        elif relation == "above":
+            chosen = [rng.choice(g["air"]), rng.choice(g["ground"])]
+        elif rng.random() < 0.06:
+            chosen = [i for name in ("astronaut", "horse") for i, t in enumerate(things()) if t.name == name]
+        else:
+            chosen = [rng.choice(g["riders"]), rng.choice(g["mounts"])]
+        if len(set(chosen)) < len(chosen):
+            continue
+        items = []
+        for k in chosen:
+            colours = colours_of(things()[k])
+            colour = rng.choice(colours) if colours and rng.random() < 0.3 else ""
+            items.append(
+                Item(k, colour, rng.choice(("small", "big")) if relation == "alone" and rng.random() < 0.1 else "")
+            )
+        placed = rng.random() < 0.78
+        if not placed:
+            place = _usual_place(things()[chosen[-1]], rng)
+        elif things()[chosen[-1]].swims and rng.random() < 0.5:
+            place = rng.choice(("sea", "underwater", "lake"))
+        elif place == "aerial" and rng.random() < 0.6:
+            place = "city night"  # things are seldom seen from above
+        scene = Scene(place, tuple(items), relation, placed)
+        if held_out(scene) != training:
+            return scene
+
+
+def scene_of(thing: str, *, place: str = "", relation: str = "alone", other: str = "", colour: str = "") -> Scene:
+    """A scene by English names, for tests and examples. Raises ValueError for a name that is not in the world."""
+    names = {t.name: i for i, t in enumerate(things())}
+    for given, among in ((thing, names), (other or thing, names), (place or "meadow", place_words())):
+        if given not in among:
+            raise ValueError(f"{given!r} is not in the world; choose one of {', '.join(among)}")
+    items = (Item(names[thing], colour),) + ((Item(names[other]),) if other else ())
+    scene = Scene(place or "meadow", items, relation)
+    return scene if place else replace(scene, placed=False)

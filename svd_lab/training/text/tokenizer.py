@@ -1,0 +1,141 @@
+"""The text mini's tokenizer, a genuine CLIPTokenizer with a vocabulary of our own; which words of a prompt mean something to it."""
+
+import json
+import re
+import unicodedata
+from functools import cache
+from pathlib import Path
+from random import Random
+
+from svd_lab.training.text import place_words
+from svd_lab.training.text.captions import ENGLISH, KOREAN, caption, plural
+from svd_lab.training.text.scene_grammar import draw_scene, place_words, things
+
+SIZE, LENGTH = 2816, 77  # tokens in the vocabulary; of a prompt, with its two ends
+START, END = "<|startoftext|>", "<|endoftext|>"
+
+FUNCTION_EN = "a an the of and with in on at by to is are this there show me please draw make s photo photograph picture image drawing painting illustration portrait close up view scene two pair 2 small tiny little big large huge"  # noqa: E501
+FUNCTION_KO = "사진 그림 이미지 그려줘 보여줘 모습 풍경 있는 있다 두 2 들 작은 큰 커다란 그리고 하고 배경 마리 명 대 척 송이 그루 권 개 한 위 아래 옆 속 앞"  # noqa: E501
+PARTICLES = "은 는 이 가 을 를 과 와 의 에 에서 에는 위 들 도 로 으로 하고 이랑 랑 마리 위에 위의 옆 옆에".split()
+
+
+@cache
+def known_words() -> frozenset[str]:
+    """Every word that changes a picture, and the small words between them."""
+    text = [
+        FUNCTION_EN,
+        FUNCTION_KO,
+        *place_words.COLOURS,
+        *(c[0] for c in place_words.COLOURS.values()),
+        *place_words.COLOURS_KO.values(),
+    ]
+    for thing in things():
+        text += [*thing.en, *map(plural, thing.en), *thing.ko]
+    text += [phrase for lists in place_words().values() for part in lists for phrase in part]
+    text += [re.sub(r"\{[^}]*\}", " ", t) for table in (ENGLISH, KOREAN) for ways in table.values() for t in ways]
+    return frozenset(_split(" ".join(text)))
+
+
+def _split(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+|\d", unicodedata.normalize("NFC", text).lower())
+
+
+def unknown_words(prompt: str) -> list[str]:
+    """The words of a prompt that the text mini has no picture for, in their order, each once. Style words count as unknown."""
+    known, out = known_words(), []
+    for word in _split(prompt):
+        korean = "가" <= word[0] <= "힣"
+        stems = {word} | {word[: -len(p)] for p in PARTICLES if korean and word.endswith(p) and len(word) > len(p)}
+        if not stems & known and word not in out:
+            out.append(word)
+    return out
+
+
+@cache
+def style_words() -> frozenset[str]:
+    """Single words of the style and mood that training strewed into captions, and that change nothing."""
+    text = [place_words.STYLE_EN, place_words.STYLE_KO, place_words.ADJECTIVES_EN, place_words.ADJECTIVES_KO]
+    return frozenset(_split(" ".join(text))) - known_words()
+
+
+def names(language: str) -> dict[str, list[str]]:
+    """{"things", "colours", "places"}: the first name of each in "en" or "ko"."""
+    colours = list(place_words.COLOURS) if language == "en" else [row[0] for row in place_words.COLOURS.values()]
+    places = [lists[0 if language == "en" else 2][0] for lists in place_words().values()]
+    return dict(things=sorted(getattr(t, language)[0] for t in things()), colours=colours, places=places)
+
+
+def _corpus() -> list[str]:
+    """Captions in both languages and what people write besides: what the vocabulary is fitted to. Always the same."""
+    rng, out = Random(0), []
+    for _ in range(12000):
+        scene = draw_scene(rng)
+        out += [caption(scene, rng, "en", plain=True), caption(scene, rng, "ko", plain=True)]
+    extra = [place_words.STYLE_EN, place_words.STYLE_KO, place_words.ADJECTIVES_EN, place_words.ADJECTIVES_KO, place_words.WORDS_EN, place_words.WORDS_KO]
+    for thing in things():  # every name often enough to become few tokens, however seldom it was drawn
+        out += [*thing.en, *map(plural, thing.en), *thing.ko] * 30
+    for lists in place_words().values():
+        out += [phrase for part in lists for phrase in part] * 30
+    for text in extra:
+        out += text.replace("|", " ").split() * 12
+    return out
+
+
+def write_tokenizer(folder: str | Path, size: int = SIZE) -> Path:
+    """Fit byte-level BPE to the world's captions and write what CLIPTokenizer.from_pretrained reads; 3 s, the same every time.
+
+    Text is lower-cased, Hangul composed (NFC). Unknown words, in any script, fall to pieces, in the end to bytes: never an error.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    pieces = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"  # as CLIP's
+
+    def empty(vocab=None, merges=None):
+        t = Tokenizer(
+            models.BPE(
+                vocab=vocab, merges=merges, end_of_word_suffix="</w>", unk_token=END, continuing_subword_prefix=""
+            )
+        )
+        t.normalizer = normalizers.Sequence(
+            [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+        )
+        t.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(pieces), behavior="removed", invert=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False),
+            ]
+        )
+        t.decoder = decoders.ByteLevel()
+        return t
+
+    fitted, letters = empty(), sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, end_of_word_suffix="</w>", initial_alphabet=letters, show_progress=False, special_tokens=[]
+    )
+    fitted.train_from_iterator(_corpus(), trainer)
+    merges = [tuple(m) for m in json.loads(fitted.to_str())["model"]["merges"]][: size - 514]
+    # Every byte, every byte at the end of a word, then what the merges make, then the two ends: CLIP's own order.
+    names = dict.fromkeys([*letters, *(x + "</w>" for x in letters), *("".join(m) for m in merges)])
+    vocab = {name: i for i, name in enumerate([*names, START, END])}
+    tokenizer = empty(vocab, merges)
+    tokenizer.add_special_tokens([START, END])
+    tokenizer.post_processor = processors.RobertaProcessing((END, vocab[END]), (START, vocab[START]), False, False)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False), encoding="utf-8")
+    lines = ["#version: 0.2", *(" ".join(m) for m in merges), ""]
+    (folder / "merges.txt").write_text("\n".join(lines), encoding="utf-8")
+    config = dict(
+        tokenizer_class="CLIPTokenizer", bos_token=START, eos_token=END, pad_token=END, unk_token=END, model_max_length=LENGTH,
+        do_lower_case=True, add_prefix_space=False, errors="replace",
+    )  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    return folder
+
+
+def load_tokenizer(folder: str | Path):
+    """The CLIPTokenizer of a folder that write_tokenizer wrote."""
+    from transformers import CLIPTokenizer
+
+    return CLIPTokenizer.from_pretrained(folder)
