@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 
 from svd_lab import Clip, generate_text2video, generate_video, load_image_pipeline, load_video_pipeline
-from svd_lab.commands.main import PICTURES, progress
+from svd_lab.bundled import PICTURES
+from svd_lab.commands.terminal import progress
 
 TEXTS = (
     "a photograph of an astronaut riding a horse",
@@ -50,7 +51,7 @@ def main() -> None:
     image_pipe = load_image_pipeline(options.model) if options.texts else None
     clips = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, start in enumerate(TEXTS if options.texts else sorted(PICTURES.glob("*.jpg"))):
+        for number, start in enumerate(TEXTS if options.texts else PICTURES.values()):
             with progress(str(start)) as on_step:
                 call = dict(pipe=pipe, num_frames=14, on_step=on_step)
                 video = f"{folder}/{number}.mp4"

@@ -150,7 +150,15 @@ def gpus(options: argparse.Namespace, folder: Path) -> None:
     import torch
 
     roster = small_roster(folder, options.runs, seconds=options.seconds)
-    command = [sys.executable, "-m", "svd_lab.commands.main", "class", str(roster), "--lessons", small_notebook(folder, GPU)]
+    command = [
+        sys.executable,
+        "-m",
+        "svd_lab.commands.main",
+        "class",
+        str(roster),
+        "--lessons",
+        small_notebook(folder, GPU),
+    ]
     subprocess.run([*command, "--out", str(folder / "out"), "--language", "en"], check=True)
     paths = [folder / "out" / f"student {number}" / "small" / "result.json" for number in range(options.runs)]
     told = [json.loads(path.read_text("utf-8")) for path in paths]

@@ -19,7 +19,7 @@ from measure_studio import open_session, read
 
 from svd_lab import load_video_pipeline
 from svd_lab.performance.estimate import estimate
-from svd_lab.pipelines import native_size, size_step
+from svd_lab.pipe_facts import native_size, size_step
 
 #: num_frames, num_inference_steps, decode_chunk_size, share of the model's own width and height
 RUNS = ((6, 4, 2, 1), (14, 4, 2, 1), (14, 10, 4, 1), (6, 10, 4, 1), (14, 10, 2, 0.75), (10, 10, 2, 1))

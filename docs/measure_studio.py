@@ -24,7 +24,7 @@ from svd_lab import generate_video, load_video_pipeline
 from svd_lab.performance import flops  # before torch
 from svd_lab.performance.estimate import Rates, estimate, learn
 from svd_lab.studio import components
-from svd_lab.studio.session import Session, VIDEO
+from svd_lab.studio.session import VIDEO, Session
 
 import torch  # isort: skip
 
@@ -138,7 +138,10 @@ def measure_cost(pipe, folder: str) -> None:
 
     def on_step(step: int, total: int, left: float) -> None:
         start = time.thread_time()
-        page.progress.value, page.status.value = components.bar(step / total, "progress"), components.status(f"{step} {left:.1f}")
+        page.progress.value, page.status.value = (
+            components.bar(step / total, "progress"),
+            components.status(f"{step} {left:.1f}"),
+        )
         inside[0] += time.thread_time() - start
 
     def on_preview(data: bytes) -> None:

@@ -12,18 +12,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from svd_lab.threads import take_large_pages, wait_politely
+from svd_lab.version import __version__  # noqa: F401
 
 if TYPE_CHECKING:
     from svd_lab.clip import Clip
     from svd_lab.generation import generate_video
     from svd_lab.images import open_image
-    from svd_lab.recipe_file import read_recipe
     from svd_lab.pipelines import load_image_pipeline, load_video_pipeline
+    from svd_lab.recipe_file import read_recipe
     from svd_lab.replay import replay
     from svd_lab.runner import Cancelled
     from svd_lab.text2video import generate_text2video
 
-__version__ = "0.1.0"
 __all__ = [
     "Cancelled",
     "Clip",

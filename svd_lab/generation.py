@@ -10,7 +10,6 @@ those of the bare diffusers recipe exactly:
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.images import open_image
 from svd_lab.recipe import make_recipe
-from svd_lab.runner import Cancelled, run
-from svd_lab.settings import check_settings, check_size
+from svd_lab.runner import refuse_cancelled, run
+from svd_lab.settings import check_call, complete
+from svd_lab.settings_table import SETTINGS
 
 if TYPE_CHECKING:
     import torch
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 # Decoding a frame takes about as long as 4 denoising steps of it. Counted in FLOP it is 3.5 for SVD and 4.6 for the mini.
 DECODE_WORTH = 4.0
 
-# What the video pipeline itself is told of the settings.
-_CALL = ("num_frames", "num_inference_steps", "decode_chunk_size", "fps", "motion_bucket_id", "noise_aug_strength")
-_CALL += ("min_guidance_scale", "max_guidance_scale", "height", "width")
+#: The settings that the video pipeline itself receives.
+_CALL = tuple(name for name, row in SETTINGS.items() if row.model)
 
 
 def generate_video(
@@ -80,32 +79,12 @@ def generate_video(
     numbers overflow. Whatever is raised, no file is left and the pipeline is as it was. Two threads that share a pipeline
     take turns. The caller's random state is neither used nor changed.
     """
-    settings = check_settings(
-        seed=seed,
-        num_frames=num_frames,
-        num_inference_steps=num_inference_steps,
-        decode_chunk_size=decode_chunk_size,
-        fps=fps,
-        motion_bucket_id=motion_bucket_id,
-        noise_aug_strength=noise_aug_strength,
-        min_guidance_scale=min_guidance_scale,
-        max_guidance_scale=max_guidance_scale,
-        height=height,
-        width=width,
-        fit=fit,
-        playback_fps=playback_fps,
-        on_step=on_step,
-        cancel=cancel,
-    )
+    settings = check_call("generate_video", locals())  # first of all: locals() holds the arguments and nothing else
     path = check_video_path(video_file)
     picture = open_image(image)
-    if cancel is not None and cancel.is_set():
-        raise Cancelled("cancelled before the start; no file was written")
+    refuse_cancelled(cancel)
     pipe = check_video_pipe(pipe)
-    settings |= check_size(pipe, settings["height"], settings["width"])
-    if settings["seed"] == -1:
-        settings["seed"] = secrets.randbelow(2**32)
-        print(f"seed {settings['seed']}")
+    settings = complete(settings, pipe)
     picture = open_image(picture, size=(settings["width"], settings["height"]), fit=fit)
 
     # A CPU generator gives the same numbers on every device, and one of our own leaves torch's global one alone.

@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from svd_lab.image_url import MAX_BYTES, download, public_part
+from svd_lab.settings_table import FITS
 
-FITS = ("crop", "pad", "stretch")
 MAX_PIXELS = 80_000_000  #: 240 MB as RGB; a small file can unpack to far more (a decompression bomb)
 MAX_ASPECT = 20  #: long side : short side; beyond it "crop" keeps less than a tenth and "pad" draws a thread
 # Not all that Pillow knows: EPS would start Ghostscript, most others no one meets. HEIF: with pillow-heif.

@@ -7,7 +7,6 @@ from_pretrained makes them.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from svd_lab.models import turbo
-from svd_lab.performance import placement
 from svd_lab.models.checkpoints import Location, check_folder, check_location, locate
-from svd_lab.models.table import Family, IMAGE, VIDEO
 from svd_lab.models.hub import download_model, next_steps
+from svd_lab.models.table import IMAGE, VIDEO, Family
+from svd_lab.performance import placement
 from svd_lab.performance.memory import check_name
 from svd_lab.performance.speed import applied, apply, names_of, resolve
+from svd_lab.pipe_facts import native_size
 from svd_lab.threads import keep_to_quota
 
 if TYPE_CHECKING:
@@ -266,32 +266,6 @@ def _check_dtype(dtype: torch.dtype | None, device: torch.device) -> torch.dtype
     if dtype not in (torch.float16, torch.bfloat16, torch.float32):
         raise ValueError(f"dtype must be torch.float16, torch.bfloat16 or torch.float32, not {dtype}")
     return dtype
-
-
-def native_size(pipe: StableVideoDiffusionPipeline | StableDiffusionPipeline) -> tuple[int, int]:
-    """(width, height) in pixels that the model was trained at, read from its configs.
-
-    A UNet of text to image says its own size in latent cells, one number for both sides or (height, width). Stability's video
-    checkpoints carry one number for both (768: the side of a square of as many pixels as 1024x576). In svd_lab's own the VAE's
-    sample_size is the height and the UNet's (in latent cells) the width.
-    """
-    cells = pipe.unet.config.sample_size
-    if hasattr(pipe, "text_encoder"):
-        height, width = (cells, cells) if isinstance(cells, int) else cells
-        return width * pipe.vae_scale_factor, height * pipe.vae_scale_factor
-    width = cells * pipe.vae_scale_factor
-    height = getattr(pipe.vae.config, "sample_size", None) or width
-    if width != height:
-        return width, height
-    step = size_step(pipe)
-    return tuple(max(step, round(side / step) * step) for side in (width * 4 / 3, height * 3 / 4))
-
-
-def size_step(pipe: StableVideoDiffusionPipeline | StableDiffusionPipeline) -> int:
-    """Width and height must be multiples of this: 8 for diffusers, and for a video what the VAE and the UNet halve together
-    (SVD: 64). The UNet of text to image takes odd sizes, too."""
-    halvings = len(pipe.unet.config.down_block_types) - 1 if not hasattr(pipe, "text_encoder") else 0
-    return math.lcm(8, pipe.vae_scale_factor * 2**halvings)
 
 
 @contextmanager

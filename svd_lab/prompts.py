@@ -13,11 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from svd_lab.mini.lexicon import names, style_words, unknown_words
+
 MAX_CHARACTERS = 100_000  #: beyond it a "prompt" is a file read by mistake
 _OPENAI_VOCABULARY = (
     49408  # of CLIP's byte-pair encoding, which OpenAI's models, OpenCLIP's and every Stable Diffusion share
 )
-_MINI_VOCABULARY = 2816  # of the image miniature's tokenizer: svd_lab.training.text.tokenizer.SIZE, to which a test holds it
+_MINI_VOCABULARY = (
+    2816  # of the image miniature's tokenizer: svd_lab.training.text.tokenizer.SIZE, to which a test holds it
+)
 _SCRIPT_TOLD: weakref.WeakSet[Any] = weakref.WeakSet()  # tokenizers for which the word about scripts was said
 # Loggers of diffusers and transformers, and the words in which they tell about a long prompt.
 _TRUNCATION_LOGGERS = (
@@ -132,8 +136,6 @@ def undrawn_words(prompt: str) -> list[str]:
 
     Words of style and mood ("long exposure", "cute") are not among them: it has read many, and learnt that they change nothing.
     """
-    from svd_lab.training.text.tokenizer import style_words, unknown_words  # here, because drawing's modules import torch
-
     return [word for word in unknown_words(prompt) if word not in style_words()]
 
 
@@ -144,8 +146,6 @@ def miniature_words(language: str = "en") -> dict[str, list[str]]:
     """
     if language not in ("en", "ko"):
         raise ValueError(f'language must be "en" or "ko", not {language!r}')
-    from svd_lab.training.text.tokenizer import names
-
     return names(language)
 
 

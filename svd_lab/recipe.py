@@ -11,8 +11,8 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from svd_lab import __version__
 from svd_lab.performance import speed
+from svd_lab.version import __version__
 
 if TYPE_CHECKING:
     import torch

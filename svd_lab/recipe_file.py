@@ -18,17 +18,12 @@ from typing import Any
 from PIL import Image
 
 from svd_lab.ffmpeg import read_comment, read_cover
-from svd_lab.prompts import check_prompts
 from svd_lab.recipe import FORMAT, sha256
-from svd_lab.settings import check_image_settings, check_settings
+from svd_lab.settings import check_settings
+from svd_lab.settings_table import settings_of
 
 PICTURE_BYTES = 2_000_000  #: as a PNG. Of a larger picture the file keeps only the hash
 RECIPE_BYTES = 2_000_000  #: a recipe has about 1,500; two prompts of 100,000 characters stay below a million
-
-_SETTINGS = ("seed", "num_frames", "num_inference_steps", "decode_chunk_size", "fps", "motion_bucket_id")
-_SETTINGS += ("noise_aug_strength", "min_guidance_scale", "max_guidance_scale", "height", "width", "playback_fps")
-_IMAGE_SETTINGS = ("guidance_scale", "image_num_inference_steps")
-_PROMPTS = ("prompt", "negative_prompt")
 
 # The texts of a recipe: what they look like.
 _SHA256, _NAME = r"[0-9a-f]{64}", r".{1,10000}"
@@ -44,13 +39,10 @@ _CALLS = {
     "generate_video": _TEXTS | {"image": _NAME},
     "generate_text2video": _TEXTS | {f"image_{name}": form for name, form in _MODEL.items()},
 }
-_KEYS = {
-    "generate_video": {*_CALLS["generate_video"], *_SETTINGS, "fit", "weights", "versions", "svd_lab_recipe", "call"},
-    "generate_text2video": {
-        *_CALLS["generate_text2video"], *_SETTINGS, *_IMAGE_SETTINGS, *_PROMPTS, "weights", "versions", "svd_lab_recipe",
-        "call", "image_weights", "image_attention_slicing",
-    },
-}  # fmt: skip
+_SETTINGS = {call: [name for name, row in settings_of(call).items() if row.recipe] for call in _CALLS}
+_ALWAYS = {"weights", "versions", "svd_lab_recipe", "call"}
+_KEYS = {call: {*texts, *_SETTINGS[call], *_ALWAYS} for call, texts in _CALLS.items()}
+_KEYS["generate_text2video"] |= {"image_weights", "image_attention_slicing"}
 
 
 def carried(
@@ -202,15 +194,9 @@ def _checked(recipe: dict[str, Any]) -> dict[str, Any]:
 
 def _check_values(recipe: dict[str, Any], call: str) -> None:
     """The settings pass the checks of the call itself, and nothing is left to be filled in."""
-    given = {name: recipe[name] for name in _SETTINGS}
-    checked = check_settings(**given, fit=recipe.get("fit", "crop"))
-    del checked["fit"]
-    if call == "generate_text2video":
-        prompts = {name: recipe[name] for name in _PROMPTS}
-        image = {name: recipe[name] for name in _IMAGE_SETTINGS}
-        checked |= check_prompts(**prompts) | check_image_settings(**image, on_image=None)
-        given |= prompts | image
-        if not isinstance(recipe["image_attention_slicing"], bool):
-            raise ValueError("image_attention_slicing must be true or false")
+    given = {name: recipe[name] for name in _SETTINGS[call]}
+    checked = check_settings(call, given)
+    if not isinstance(recipe.get("image_attention_slicing", False), bool):
+        raise ValueError("image_attention_slicing must be true or false")
     if checked != given or given["seed"] < 0 or given["height"] is None or given["width"] is None:
         raise ValueError("a setting is left open: a recipe names each")

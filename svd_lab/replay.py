@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from svd_lab.clip import Clip, check_video_path
-from svd_lab.models.table import Family, IMAGE, VIDEO
 from svd_lab.generation import check_video_pipe, generate_video
 from svd_lab.images import open_image
-from svd_lab.recipe_file import PICTURE_BYTES, read_picture, read_recipe
+from svd_lab.models.table import IMAGE, VIDEO, Family
 from svd_lab.recipe import image_model, sha256, video_model
+from svd_lab.recipe_file import PICTURE_BYTES, read_picture, read_recipe
 from svd_lab.text2video import check_image_pipe, generate_text2video
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from svd_lab.pipe_facts import uncompiled
 from svd_lab.performance.placement import explained
+from svd_lab.pipe_facts import uncompiled
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +25,12 @@ _MINE = threading.local()  # .pipes: ids of the pipelines that this thread is ru
 
 class Cancelled(RuntimeError):
     """The `cancel` event was set: the run has ended, no file was written, and the pipeline can be used again."""
+
+
+def refuse_cancelled(cancel: threading.Event | None) -> None:
+    """Raise Cancelled where `cancel` is set before a run has started."""
+    if cancel is not None and cancel.is_set():
+        raise Cancelled("cancelled before the start; no file was written")
 
 
 @dataclass(frozen=True)

@@ -5,87 +5,110 @@ from __future__ import annotations
 import math
 import operator
 import reprlib
-from collections.abc import Callable
+import secrets
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from svd_lab.images import FITS
+from svd_lab.pipe_facts import native_size, size_step
+from svd_lab.prompts import check_prompts
+from svd_lab.settings_table import FITS, LARGEST_SIDE, SETTINGS, default_of, settings_of
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
 
-_LARGEST_SIDE = 4096  # pixels. SVD was trained at 1024; beyond this a call is a slip, and asks for hundreds of GiB
+#: Arguments of the calls that are not settings: they say how a run is watched and stopped.
+CALLBACKS = ("on_step", "on_image", "cancel")
 
 
-def check_settings(
-    *,
-    seed: Any,
-    num_frames: Any,
-    num_inference_steps: Any,
-    decode_chunk_size: Any,
-    fps: Any,
-    motion_bucket_id: Any,
-    noise_aug_strength: Any,
-    min_guidance_scale: Any,
-    max_guidance_scale: Any,
-    height: Any,
-    width: Any,
-    fit: Any,
-    playback_fps: Any,
-    on_step: Callable[[int, int, float], object] | None = None,
-    cancel: Any = None,
-) -> dict[str, Any]:
-    """The settings of generate_video as plain int, float and str; playback_fps filled in, height and width perhaps None.
+def check_call(call: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the arguments of a call of `generate_video` or `generate_text2video`, as its `locals()` hold them.
 
-    NumPy integers and whole NumPy numbers count as integers; True and False do not. Raises TypeError (the wrong kind of
-    thing) or ValueError (out of range).
+    Args:
+        call: "generate_video" or "generate_text2video".
+        arguments: At least some of the call's arguments by name; those that are neither settings nor CALLBACKS are ignored.
+
+    Returns:
+        The settings, as `check_settings` returns them.
+
+    Raises:
+        TypeError, ValueError: As `check_settings`; TypeError also for a callback that cannot be called.
     """
-    checked = {
-        "seed": whole("seed", seed, -1, 2**32 - 1, "-1 draws one at random"),
-        "num_frames": whole("num_frames", num_frames, 2, 1000, "the models were trained on 14 or 25"),
-        "num_inference_steps": whole("num_inference_steps", num_inference_steps, 1, 1000, "10 to 25 are usual"),
-        "decode_chunk_size": whole(
-            "decode_chunk_size", decode_chunk_size, 1, 1000, "2 is usual; num_frames decodes all at once"
-        ),
-        "fps": whole("fps", fps, 1, 120, "7 is usual"),
-        "motion_bucket_id": whole("motion_bucket_id", motion_bucket_id, 0, 255, "127 is usual, more moves more"),
-        "noise_aug_strength": real("noise_aug_strength", noise_aug_strength, 0, 10, "0.02 is usual"),
-        "min_guidance_scale": real("min_guidance_scale", min_guidance_scale, 0, 100, "1.0 is usual"),
-        "max_guidance_scale": real("max_guidance_scale", max_guidance_scale, 0, 100, "3.0 is usual"),
-        "height": None if height is None else _side("height", height),
-        "width": None if width is None else _side("width", width),
-        "fit": fit,
-        "playback_fps": None if playback_fps is None else real("playback_fps", playback_fps, 0.1, 120, "7 is usual"),
-    }
-    if checked["min_guidance_scale"] > checked["max_guidance_scale"]:
-        raise ValueError(
-            f"min_guidance_scale must not exceed max_guidance_scale, but {min_guidance_scale!r} > {max_guidance_scale!r}. "
-            "Set both, for example 1.0 and 3.0"
-        )
-    if not isinstance(fit, str) or fit not in FITS:
-        kind = ValueError if isinstance(fit, str) else TypeError
-        raise kind(f"fit must be one of {', '.join(map(repr, FITS))}, not {_shown(fit)}")
+    names = settings_of(call)
+    settings = check_settings(call, {name: value for name, value in arguments.items() if name in names})
+    on_step, on_image, cancel = (arguments.get(name) for name in CALLBACKS)
     if on_step is not None and not callable(on_step):
         raise TypeError(f"on_step must be a function of (step, total, seconds_left), not {_shown(on_step)}")
+    if on_image is not None and not callable(on_image):
+        raise TypeError(f"on_image must be a function of the image, not {_shown(on_image)}")
     if cancel is not None and (isinstance(cancel, type) or not callable(getattr(cancel, "is_set", None))):
         raise TypeError(f"cancel must be a threading.Event, not {_shown(cancel)}. Make one: cancel = threading.Event()")
+    return settings
+
+
+def check_settings(call: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check settings of a call and fill in the defaults; imports no torch.
+
+    Args:
+        call: "generate_video" or "generate_text2video".
+        given: Any of the call's settings by name; what is left out gets its default.
+
+    Returns:
+        Every setting of the call as plain int, float and str. NumPy integers and whole NumPy numbers count as integers; True and
+        False do not. playback_fps is filled in; height and width may be None until `complete`.
+
+    Raises:
+        TypeError: A name that the call does not have, or a value of the wrong kind.
+        ValueError: A value out of range.
+    """
+    rows = settings_of(call)
+    unknown = sorted(given.keys() - rows.keys())
+    if unknown:
+        raise TypeError(f"{call} has no setting {unknown[0]!r}; it has {', '.join(rows)}")
+    values = {name: given.get(name, default_of(name, call)) for name in rows}
+    checked: dict[str, Any] = {}
+    if "prompt" in rows:
+        checked |= check_prompts(values["prompt"], values["negative_prompt"])
+    checked |= {name: check_value(name, values[name]) for name in rows if name not in checked}
+    low, high = values["min_guidance_scale"], values["max_guidance_scale"]
+    if checked["min_guidance_scale"] > checked["max_guidance_scale"]:
+        raise ValueError(
+            f"min_guidance_scale must not exceed max_guidance_scale, but {low!r} > {high!r}. Set both, for example 1.0 and 3.0"
+        )
     if checked["playback_fps"] is None:
         checked["playback_fps"] = checked["fps"]
     return checked
 
 
-def check_image_settings(
-    *, guidance_scale: Any, image_num_inference_steps: Any, on_image: Callable[[Any], object] | None
+def check_value(name: str, value: Any) -> Any:
+    """Check one setting that is not a prompt by its row of the table; raises as `check_settings`."""
+    row = SETTINGS[name]
+    if row.kind == "fit":
+        if not isinstance(value, str) or value not in FITS:
+            kind = ValueError if isinstance(value, str) else TypeError
+            raise kind(f"fit must be one of {', '.join(map(repr, FITS))}, not {_shown(value)}")
+        return value
+    if value is None and row.default is None:
+        return None
+    if row.kind == "side":
+        return _side(name, value)
+    return (whole if row.kind == "whole" else real)(name, value, row.low, row.high, row.usual)
+
+
+def complete(
+    settings: dict[str, Any], pipe: StableVideoDiffusionPipeline, image_pipe: StableDiffusionPipeline | None = None
 ) -> dict[str, Any]:
-    """The settings that generate_text2video has for its image, as plain int and float; raises as check_settings."""
-    if on_image is not None and not callable(on_image):
-        raise TypeError(f"on_image must be a function of the image, not {_shown(on_image)}")
-    steps = whole("image_num_inference_steps", image_num_inference_steps, 1, 1000, "20 to 50 are usual")
-    return {
-        "guidance_scale": real("guidance_scale", guidance_scale, 0, 100, "7.5 is usual"),
-        "image_num_inference_steps": steps,
-    }
+    """Checked settings with what only the pipelines and chance decide: the size, and the seed where it is -1, which is printed.
+
+    Raises:
+        ValueError: A size that the pipelines cannot make.
+    """
+    settings = settings | check_size(pipe, settings["height"], settings["width"], image_pipe)
+    if settings["seed"] == -1:
+        settings["seed"] = secrets.randbelow(2**32)
+        print(f"seed {settings['seed']}")
+    return settings
 
 
 def check_size(
@@ -96,8 +119,6 @@ def check_size(
 ) -> dict[str, int]:
     """{"height", "width"} for this pipeline, and for `image_pipe` where there is one: the native size of `pipe` where None;
     ValueError for what their layers cannot halve."""
-    from svd_lab.pipelines import native_size, size_step
-
     native_width, native_height = native_size(pipe)
     size = {"height": height or native_height, "width": width or native_width}
     step = math.lcm(size_step(pipe), size_step(image_pipe)) if image_pipe is not None else size_step(pipe)
@@ -152,7 +173,7 @@ def real(name: str, value: Any, low: float, high: float, hint: str) -> float:
 
 
 def _side(name: str, value: Any) -> int:
-    side = whole(name, value, 8, _LARGEST_SIDE, "pixels, a multiple of 8")
+    side = whole(name, value, 8, LARGEST_SIDE, "pixels, a multiple of 8")
     if side % 8:
         raise ValueError(
             f"{name} must be a multiple of 8 (pixels), not {side}: give {side // 8 * 8} or {side // 8 * 8 + 8}"

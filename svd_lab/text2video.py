@@ -11,7 +11,6 @@ of the bare diffusers recipe exactly, one generator for both models:
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 import threading
 import warnings
@@ -20,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.generation import DECODE_WORTH, check_video_pipe, run_video
-from svd_lab.prompts import PromptWarning, check_prompts, quiet_about_length, warn_about_prompt
+from svd_lab.prompts import PromptWarning, quiet_about_length, warn_about_prompt
 from svd_lab.recipe import make_text_recipe
-from svd_lab.runner import Cancelled, pace, run, turn
-from svd_lab.settings import check_image_settings, check_settings, check_size
+from svd_lab.runner import pace, refuse_cancelled, run, turn
+from svd_lab.settings import check_call, complete
 
 if TYPE_CHECKING:
     import torch
@@ -85,36 +84,14 @@ def generate_text2video(
     RuntimeError tells that the image model's safety checker (SD 2.1 has none) blackened the image.
     """
     settings = check_call(
-        prompt=prompt,
-        negative_prompt=negative_prompt,
-        guidance_scale=guidance_scale,
-        image_num_inference_steps=image_num_inference_steps,
-        seed=seed,
-        num_frames=num_frames,
-        num_inference_steps=num_inference_steps,
-        decode_chunk_size=decode_chunk_size,
-        fps=fps,
-        motion_bucket_id=motion_bucket_id,
-        noise_aug_strength=noise_aug_strength,
-        min_guidance_scale=min_guidance_scale,
-        max_guidance_scale=max_guidance_scale,
-        height=height,
-        width=width,
-        playback_fps=playback_fps,
-        on_image=on_image,
-        on_step=on_step,
-        cancel=cancel,
-    )
+        "generate_text2video", locals()
+    )  # first of all: locals() holds the arguments and nothing else
     path = check_video_path(video_file)
-    if cancel is not None and cancel.is_set():
-        raise Cancelled("cancelled before the start; no file was written")
+    refuse_cancelled(cancel)
     image_pipe, pipe = check_image_pipe(image_pipe), check_video_pipe(pipe)
-    settings |= check_size(pipe, settings["height"], settings["width"], image_pipe)
+    settings = complete(settings, pipe, image_pipe)
     with turn(image_pipe, cancel):  # a tokenizer keeps padding and truncation as state: another run may be using it
         _warn(settings, image_pipe.tokenizer)
-    if settings["seed"] == -1:
-        settings["seed"] = secrets.randbelow(2**32)
-        print(f"seed {settings['seed']}")
 
     import torch
 
@@ -136,24 +113,6 @@ def generate_text2video(
     clip = Clip(frames, settings["seed"], make_text_recipe(image_pipe, pipe, image, settings, frames), image=image)
     clip.save(path, fps=settings["playback_fps"])
     return clip
-
-
-def check_call(
-    *,
-    prompt: Any,
-    negative_prompt: Any,
-    guidance_scale: Any,
-    image_num_inference_steps: Any,
-    on_image: Any = None,
-    **video: Any,
-) -> dict[str, Any]:
-    """The settings of generate_text2video, checked as those of generate_video are (see `settings` and `prompts`); no torch."""
-    settings = check_prompts(prompt, negative_prompt) | check_image_settings(
-        guidance_scale=guidance_scale, image_num_inference_steps=image_num_inference_steps, on_image=on_image
-    )
-    settings |= check_settings(fit="crop", **video)
-    del settings["fit"]  # the image is made at the video's size: nothing is fitted
-    return settings
 
 
 def run_image(
@@ -214,6 +173,6 @@ def _show_in_notebook(image: Image.Image) -> None:
     """Display the image where a notebook is listening; a script and a terminal go on in silence."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if hasattr(shell, "kernel"):
-        from svd_lab.lesson.figures import show
+        from IPython.display import display
 
-        show(image)
+        display(image)

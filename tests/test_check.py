@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 from svd_lab.commands.demo import check, check_machine, main
-from svd_lab.models import checkpoints
 from svd_lab.ffmpeg import H264, encode
+from svd_lab.models import checkpoints
 
 NAMES = [*"python packages gpu driver memory disk weights ffmpeg".split(), "browser video", "generation"]
 TOKEN = "hf_TheTokenOfMinjiKimThatNobodyReads"
@@ -63,9 +63,7 @@ def test_the_json_has_its_schema_a_generation_and_nothing_private(tmp_path):
 
 
 def test_it_runs_where_torch_and_pillow_cannot_be_imported():
-    code = (
-        "import sys; sys.modules.update(torch=None, PIL=None); from svd_lab.commands.main import main; sys.exit(main(['check']))"
-    )
+    code = "import sys; sys.modules.update(torch=None, PIL=None); from svd_lab.commands.main import main; sys.exit(main(['check']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     failed = re.findall(r"^\[FAIL\] ([a-z ]+): (\w+)", done.stdout, re.M)
     assert done.returncode == 1 and not done.stderr

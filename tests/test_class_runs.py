@@ -102,7 +102,17 @@ def faults(tmp_path_factory):
     scratch.mkdir()
     rows = {"A": (1, ""), "Raise": (2, "raise"), "Worker": (3, "worker"), "Kernel": (4, "kernel"), "Full": (5, "full")}
     arguments = make_class(folder, {**rows, "Hang": (6, "hang"), "민지": (7, "")})
-    command = [sys.executable, "-m", "svd_lab.commands.main", "class", *arguments, "--out", str(folder / "out"), "--workers", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "svd_lab.commands.main",
+        "class",
+        *arguments,
+        "--out",
+        str(folder / "out"),
+        "--workers",
+        "2",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
     ended = subprocess.run(
         [*command, "--timeout", "15", "--threads", "1"], env=environment, capture_output=True, text=True, timeout=200
@@ -211,7 +221,17 @@ def test_a_scheduler_that_is_restarted_gets_what_is_left_and_finished_runs_stay(
     arguments = make_class(tmp_path, {"A": (1, ""), "B": (2, "slow"), "C": (3, "")})
     address, scheduler, worker = cluster()
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "svd_lab.commands.main", "class", *arguments, "--out", str(out), "--scheduler", address]
+    command = [
+        sys.executable,
+        "-m",
+        "svd_lab.commands.main",
+        "class",
+        *arguments,
+        "--out",
+        str(out),
+        "--scheduler",
+        address,
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not ((tmp_path / "notes").exists() and 2 in ran(tmp_path)):

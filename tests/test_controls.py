@@ -23,18 +23,18 @@ from conftest import TINY_SIZE, make_picture
 from PIL import Image
 
 from svd_lab import generate_text2video, generate_video
-from svd_lab.studio.studio import text_studio, video_studio
-from svd_lab.performance.flops import count, gflop
 from svd_lab.performance.estimate import CPU_FIRST, FILE, Rates, _size, calibrate, estimate, learn
-from svd_lab.pipelines import size_step
-from svd_lab.studio.preview import Preview, clean, projection, to_frames
+from svd_lab.performance.flops import count, gflop
+from svd_lab.pipe_facts import size_step
 from svd_lab.runner import borrow, watching
 from svd_lab.settings import check_image_settings, check_settings
 from svd_lab.studio.as_code import code
+from svd_lab.studio.components import keep_reachable
 from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, read
 from svd_lab.studio.history import Shelf
-from svd_lab.studio.components import keep_reachable
 from svd_lab.studio.messages import _WORDS, explain
+from svd_lab.studio.preview import Preview, clean, projection, to_frames
+from svd_lab.studio.studio import text_studio, video_studio
 
 ROOT = Path(__file__).parents[1]
 QUICK = {"num_frames": 3, "num_inference_steps": 2}
@@ -505,7 +505,7 @@ def test_a_preview_is_the_clean_video_of_its_step(tiny_pipe, picture_file, tmp_p
 
 def test_the_projection_shows_the_minis_colours():
     from svd_lab import load_video_pipeline, open_image
-    from svd_lab.lesson.notebook import PICTURES
+    from svd_lab.bundled import PICTURES
 
     pipe = load_video_pipeline("mini", device="cpu")
     with borrow(pipe):

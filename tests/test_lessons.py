@@ -18,8 +18,8 @@ import torch
 from conftest import make_picture
 
 from svd_lab import Clip
-from svd_lab.commands.main import PICTURES as DEMO
-from svd_lab.lesson.notebook import EXAMPLES, PICTURES, cost, finish_lesson, start_lesson
+from svd_lab.bundled import PICTURE_FOLDER as DEMO
+from svd_lab.lesson import EXAMPLES, PICTURES, cost, finish_lesson, start_lesson
 from svd_lab.lesson.figures import checkerboard, grid, line_plot, side_by_side
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,7 @@ from conftest import TINY_SIZE
 
 from svd_lab import generate_video, load_video_pipeline
 from svd_lab.performance import memory, placement
-from svd_lab.performance.memory import GIB, Load, RECIPES
+from svd_lab.performance.memory import GIB, RECIPES, Load
 
 sys.path.insert(0, str(Path(__file__).parent))
 import full_size

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from svd_lab.training.assets import build_drawings
-from svd_lab.training.stages import image_encoder
 from svd_lab.mini.catalogue import catalogue
+from svd_lab.training.assets import build_drawings
+from svd_lab.training.loop.stretch import Ring
+from svd_lab.training.stages import image_encoder
+from svd_lab.training.stages.image_encoder import Centres, embed_all, first_frames, loss, on_plain
 from svd_lab.world.motion import INDEX, KINDS
 from svd_lab.world.scenes import World
-from svd_lab.training.loop.stretch import Ring
-from svd_lab.training.stages.image_encoder import Centres, embed_all, first_frames, loss, on_plain
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +236,10 @@ def test_the_stage_brings_the_encoder_nearer_and_leaves_the_unet_alone(tmp_path,
         facing=0.3, warm=1, out=str(tmp_path), drawings=str(tmp_path / "drawings.pt"), drawn=0.25,
         soft=soft, mixed=share,
     )  # fmt: skip
-    pictures, things = torch.randint(256, (3, 3, 128, 224), dtype=torch.uint8), torch.tensor([0, 5, build_drawings.NOTHING])
+    pictures, things = (
+        torch.randint(256, (3, 3, 128, 224), dtype=torch.uint8),
+        torch.tensor([0, 5, build_drawings.NOTHING]),
+    )
     build_drawings.save(dict(pictures=pictures, things=things, texts=["", "", ""]), settings["drawings"])
     image_encoder.train(SimpleNamespace(**settings))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("clip ") and "unseen" in line]

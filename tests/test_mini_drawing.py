@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from svd_lab import generate_text2video, load_image_pipeline, load_video_pipeline, prompts
-from svd_lab.models.checkpoints import mini_folder, text_mini_folder
+from svd_lab.bundled import mini_folder, text_mini_folder
+from svd_lab.pipe_facts import native_size
 from svd_lab.training.text import tokenizer
-from svd_lab.pipelines import native_size
 
 
 @pytest.fixture(scope="module")

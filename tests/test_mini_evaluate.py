@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from svd_lab.training.measure import cpu_cost, evaluate, oracle_encoder, report, significance, unseen_pictures
 from svd_lab.mini.catalogue import catalogue
+from svd_lab.training.measure import cpu_cost, evaluate, oracle_encoder, report, significance, unseen_pictures
 from svd_lab.world.measures import bucket_response, energy, grow, measure, psnr, spearman, summary, thing_pixels
 from svd_lab.world.scenes import FRAMES, World
 
@@ -310,7 +310,9 @@ def test_a_standard_error_is_that_of_other_choices_of_scenes():
     errors = significance.standard_errors(clips_of(first.tolist()))
     assert errors["first"] == pytest.approx(first.std().item() / 8, rel=0.15), "as of any mean"
     assert errors["iou_share"] == errors["kept"] == 0 and errors["cosine"] is None, "the same in all; of none"
-    assert errors == significance.standard_errors(clips_of(first.tolist())), "the page stays the same when it is filled again"
+    assert errors == significance.standard_errors(clips_of(first.tolist())), (
+        "the page stays the same when it is filled again"
+    )
     assert significance.standard_errors(clips_of([35.0])) == {}, "one scene does not tell"
 
 

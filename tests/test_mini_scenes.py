@@ -6,14 +6,24 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from svd_lab.world.backgrounds import Draw, PALETTES, SHAPES, backgrounds, painted_names
 from svd_lab.mini.catalogue import catalogue, cutout
+from svd_lab.training.text.scene_grammar import things
+from svd_lab.training.world.places import PAINTERS, painted_names
+from svd_lab.training.world.varied_world import (
+    FILES,
+    HARD,
+    KEYS,
+    RIDERS,
+    RIDING,
+    VariedWorld,
+    camouflaged,
+    mounted_cells,
+    softened,
+)
+from svd_lab.world.backgrounds import PALETTES, SHAPES, Draw, backgrounds
 from svd_lab.world.measures import centroid, energy, grow, travel
 from svd_lab.world.motion import DIRECTIONAL, INDEX, KINDS
-from svd_lab.training.world.places import PAINTERS
 from svd_lab.world.scenes import FRAMES, World
-from svd_lab.training.text.scene_grammar import things
-from svd_lab.training.world.varied_world import FILES, HARD, KEYS, RIDERS, RIDING, VariedWorld, camouflaged, mounted_cells, softened
 
 CODES = {t["code"]: i for i, t in enumerate(catalogue())}
 ROCKET, RABBIT, HORSE, CAR, BOAT, BALL, BALLOON = (
@@ -292,7 +302,7 @@ def test_painted_places_stand_behind_a_share_of_the_varied_world(varied, shares)
     clips = render(varied, 5, 40, nothing=1, at=torch.zeros(40, 1))
     key = clips.place[:, 0] - len(PALETTES)
     assert 10 <= (key >= 0).sum() <= 30
-    for caption, k in zip(clips.captions(), key.tolist(), strict=True):
+    for caption, k in zip(clips.captions(painted_names()), key.tolist(), strict=True):
         if k >= 0:
             assert painted_names()[k][0] in caption["en"] and painted_names()[k][1] in caption["ko"]
     seen = {k for seed in range(6) for k in varied_places(varied, seed) if k >= 0}

@@ -8,15 +8,25 @@ from random import Random
 import pytest
 import torch
 
-from svd_lab.training.measure import evaluate_text
-from svd_lab.training.text import place_words
-from svd_lab.training.text.captions import CLASS_PROMPTS, caption, particle, plural
 from svd_lab.mini.catalogue import catalogue
+from svd_lab.training.measure import evaluate_text
+from svd_lab.training.networks.text import (
+    encode_prompts,
+    encode_text,
+    from_video_vae,
+    make_text_encoder,
+    make_text_unet,
+    make_text_vae,
+    noise_levels,
+    tokenizer_for_training,
+)
 from svd_lab.training.stages.judge import Judge, judge_loss, look
-from svd_lab.training.networks.text import encode_prompts, encode_text, from_video_vae, make_text_encoder, make_text_unet, make_text_vae, noise_levels, tokenizer_for_training
-from svd_lab.training.world.stills import Stills, labels
+from svd_lab.mini.lexicon import unknown_words
+from svd_lab.training.text import place_words as words
+from svd_lab.training.text.captions import CLASS_PROMPTS, caption, particle, plural
 from svd_lab.training.text.scene_grammar import RELATIONS, draw_scene, held_out, place_words, scene_of, things
-from svd_lab.training.text.tokenizer import LENGTH, SIZE, unknown_words
+from svd_lab.training.text.tokenizer import LENGTH, SIZE
+from svd_lab.training.world.stills import Stills, labels
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +85,7 @@ def test_words_without_a_picture_are_named_and_only_those():
     assert unknown_words("Two wombats riding a horse, wombats!") == ["wombats"]
     assert unknown_words("말을 타고 있는 너구리 사진") == ["너구리"]
     assert unknown_words("") == [] and unknown_words("🐴 ... !!") == []
-    rng, allowed = Random(3), set((place_words.ADJECTIVES_EN + " " + place_words.ADJECTIVES_KO).split())
+    rng, allowed = Random(3), set((words.ADJECTIVES_EN + " " + words.ADJECTIVES_KO).split())
     for _ in range(300):
         scene = draw_scene(rng)
         for language in ("en", "ko"):

@@ -8,27 +8,27 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from svd_lab.bundled import mini_folder
 from svd_lab.training.loop import self_sampling
-from svd_lab.training.stages import unet
 from svd_lab.training.loop.latent_bank import Bank
-from svd_lab.training.networks.video import LATENT, make_clip, make_unet, make_vae
 from svd_lab.training.loop.muon import Optimiser, orthogonal
 from svd_lab.training.loop.render_workers import Rendered, Renderer, render
-from svd_lab.training.networks.fused_blocks import rewrite
 from svd_lab.training.loop.sampling import denoised, distance, levels, rollout
-from svd_lab.world.scenes import FRAMES, World
-from svd_lab.training.loop.stretch import Ahead, load_parts, shared_memory
-from svd_lab.training.train import COMMON, UNET
-from svd_lab.training.stages.unet import sigmas
-from svd_lab.training.world.varied_world import VariedWorld
 from svd_lab.training.loop.self_sampling import Visits, guided_distance
+from svd_lab.training.loop.stretch import Ahead, load_parts, shared_memory
+from svd_lab.training.networks.fused_blocks import rewrite
+from svd_lab.training.networks.video import LATENT, make_clip, make_unet, make_vae
+from svd_lab.training.stages import unet as unet_stage
+from svd_lab.training.stages.unet import sigmas
+from svd_lab.training.train import COMMON, UNET
+from svd_lab.training.world.varied_world import VariedWorld
+from svd_lab.world.scenes import FRAMES, World
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -213,9 +213,9 @@ def unet_settings(tmp_path, **settings):
 
 
 def test_training_takes_the_clips_of_two_workers_and_leaves_no_process(world, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(unet, "VariedWorld", lambda **_: world)
+    monkeypatch.setattr(unet_stage, "VariedWorld", lambda **_: world)
     monkeypatch.setattr(Ahead, "ready", functools.partialmethod(patient, ready=Ahead.ready))
-    unet.train(unet_settings(tmp_path, steps=2, every=2))
+    unet_stage.train(unet_settings(tmp_path, steps=2, every=2))
     first, *steps = capsys.readouterr().out.splitlines()
     assert first.startswith("unet bank 1, 1 of them from 2 workers")
     assert steps[0].startswith("unet 1 ") and " bank 1 new 0 " in steps[0]
@@ -225,21 +225,21 @@ def test_training_takes_the_clips_of_two_workers_and_leaves_no_process(world, tm
 
 def test_a_frozen_encoder_stays_to_the_bit_and_where_it_is_doubted_another_one_answers(world, tmp_path, monkeypatch):
     """One step without doubt, and one where all is doubted: the UNet sees what the one encoder answers, and the other."""
-    monkeypatch.setattr(unet, "VariedWorld", lambda **_: world)
-    monkeypatch.setattr(unet, "unseen_error", lambda *_: 0.0)
-    seen, real, pictures, ask = [], unet.v_loss, [], unet.embed
+    monkeypatch.setattr(unet_stage, "VariedWorld", lambda **_: world)
+    monkeypatch.setattr(unet_stage, "unseen_error", lambda *_: 0.0)
+    seen, real, pictures, ask = [], unet_stage.v_loss, [], unet_stage.embed
     monkeypatch.setattr(
-        train_unet, "v_loss", lambda unet, x0, cond, e, *rest: seen.append(e.detach()) or real(unet, x0, cond, e, *rest)
+        unet_stage, "v_loss", lambda unet, x0, cond, e, *rest: seen.append(e.detach()) or real(unet, x0, cond, e, *rest)
     )
-    monkeypatch.setattr(unet, "embed", lambda e, p: pictures.append(p.clone()) or ask(e, p))
-    weights = str(Path(unet.__file__).parent / "weights")
+    monkeypatch.setattr(unet_stage, "embed", lambda e, p: pictures.append(p.clone()) or ask(e, p))
+    weights = str(mini_folder())
     torch.manual_seed(1)
     doubter, path = make_clip(), str(tmp_path / "doubter.pt")
     torch.save(dict(clip=doubter.state_dict()), path)
     settings = dict(weights=weights, workers=0, batch=2, bank=2, prefill=2, steps=1, blind=0.0, warm=1, freeze=1)
     for doubt in (0.0, 1.0):
         torch.manual_seed(0)
-        unet.train(unet_settings(tmp_path, doubt=doubt, doubter=path if doubt else "", **settings))
+        unet_stage.train(unet_settings(tmp_path, doubt=doubt, doubter=path if doubt else "", **settings))
     own, others = seen
     assert (own.abs().sum(1) > 0).all(), "none is dropped with these seeds"
     with torch.no_grad():
@@ -282,9 +282,9 @@ def test_guided_steps_go_on_from_where_sampling_comes_by_and_lead_it_to_the_trut
 
 
 def test_a_stretch_with_guided_steps_runs_on_a_cpu(world, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(unet, "VariedWorld", lambda **_: world)
+    monkeypatch.setattr(unet_stage, "VariedWorld", lambda **_: world)
     monkeypatch.setattr(self_sampling, "STEPS", 3)  # 80, 4, 0.02
-    unet.train(unet_settings(tmp_path, steps=2, every=1, workers=0, guided=0.3, visited=2, places=4))
+    unet_stage.train(unet_settings(tmp_path, steps=2, every=1, workers=0, guided=0.3, visited=2, places=4))
     *_, last = capsys.readouterr().out.splitlines()
     assert last.startswith("unet 2 ") and "nan" not in last
     assert float(last.split(" guided ")[1].split()[0]) > 0
@@ -301,23 +301,23 @@ def test_a_stretch_with_guided_steps_runs_on_a_cpu(world, tmp_path, monkeypatch,
 )
 def test_settings_that_need_each_other_are_refused_before_any_work(tmp_path, settings, words):
     with pytest.raises(SystemExit, match=words):
-        unet.train(unet_settings(tmp_path, **settings))
+        unet_stage.train(unet_settings(tmp_path, **settings))
 
 
 def test_a_worker_that_fails_ends_training_and_says_why(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(unet, "VariedWorld", lambda **_: world)
-    monkeypatch.setattr(unet, "Renderer", functools.partial(Renderer, colour="blue"))
+    monkeypatch.setattr(unet_stage, "VariedWorld", lambda **_: world)
+    monkeypatch.setattr(unet_stage, "Renderer", functools.partial(Renderer, colour="blue"))
     with pytest.raises(RuntimeError, match="works ahead failed") as failed:
-        unet.train(unet_settings(tmp_path, seconds=1e9, every=1))
+        unet_stage.train(unet_settings(tmp_path, seconds=1e9, every=1))
     assert "worker process" in str(failed.value.__cause__) and "argument 'colour'" in str(failed.value.__cause__)
     assert nothing_left()
 
 
 def test_no_workers_on_a_cpu_unless_asked_for_nor_where_they_could_not_talk(tmp_path, monkeypatch, capsys):
     tables = SimpleNamespace(atlas=torch.zeros(2**29, dtype=torch.uint8), rows=3)
-    ask = lambda workers: unet.other_processes(unet_settings(tmp_path, workers=workers), tables, 0, "cpu", 64)  # noqa: E731
+    ask = lambda workers: unet_stage.other_processes(unet_settings(tmp_path, workers=workers), tables, 0, "cpu", 64)  # noqa: E731
     assert ask(-1) is None and ask(0) is None and not capsys.readouterr().out
-    monkeypatch.setattr(unet, "shared_memory", lambda: 2**26)
+    monkeypatch.setattr(unet_stage, "shared_memory", lambda: 2**26)
     assert ask(12) is None and "/dev/shm is too small for 12 workers (1.4 GiB)" in capsys.readouterr().out
 
 
@@ -400,7 +400,9 @@ def test_an_optimiser_that_cannot_be_captured_goes_on_without_a_graph(monkeypatc
 
 def test_three_steps_of_every_stage_on_a_cpu_give_a_folder_the_genuine_pipeline_reads(tmp_path):
     common = ("--steps", "3", "--out", str(tmp_path))
-    out = run("-m", "svd_lab.training.train", "vae", *common, "--batch", "2", "--pool", "4", "--state", str(tmp_path / "v"))
+    out = run(
+        "-m", "svd_lab.training.train", "vae", *common, "--batch", "2", "--pool", "4", "--state", str(tmp_path / "v")
+    )
     assert "VAE {" in out and "nan" not in out
     vae = str(tmp_path / "vae.pt")
     bank = ("--batch", "2", "--bank", "4", "--prefill", "4", "--vae", vae)

@@ -8,14 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from svd_lab.training.assets import build_designs
-from svd_lab.training.world import encoder_world, invented
-from svd_lab.training.assets.build_designs import Design
 from svd_lab.mini.catalogue import CELL, COLUMNS, catalogue
+from svd_lab.training.assets import build_designs
+from svd_lab.training.assets.build_designs import Design
+from svd_lab.training.world import encoder_world, invented
+from svd_lab.training.world.encoder_world import WildWorld, bent, missing, redrawn
+from svd_lab.training.world.varied_world import CLOSE_THINGS, INVENTED, NEAR, VariedWorld
 from svd_lab.world.motion import DIRECTIONAL, KINDS
 from svd_lab.world.scenes import World
-from svd_lab.training.world.varied_world import CLOSE_THINGS, INVENTED, NEAR, VariedWorld
-from svd_lab.training.world.encoder_world import WildWorld, bent, missing, redrawn
 
 HELD_OUT = next(t for t in catalogue() if t["held_out"] and t["kind"] == "run")
 LEFT_HALF = '<rect x="0" y="4" width="8" height="8" fill="#f00"/><rect x="8" y="4" width="8" height="8" fill="#00f"/>'
@@ -145,7 +145,9 @@ def test_behind_some_things_stand_others_paler_and_never_where_there_is_no_thing
     picture, _ = world._scenery(12, empty)
     changed = (picture - 0.5).abs().amax((1, 2, 3))
     assert torch.equal(changed > 0.01, ~empty)
-    assert changed.max() <= 0.5 * encoder_world.PALE[1] + 1e-6, "at most that much of their contrast with what is behind them"
+    assert changed.max() <= 0.5 * encoder_world.PALE[1] + 1e-6, (
+        "at most that much of their contrast with what is behind them"
+    )
 
 
 def where(page, colour):

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import svd_lab
-from svd_lab.commands.main import PICTURES
+from svd_lab.bundled import PICTURE_FOLDER as PICTURES
 from svd_lab.training.assets.build_pictures import PICTURES as PAINTED
 
 ROOT = Path(__file__).parents[1]

@@ -19,14 +19,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import svd_lab
-from svd_lab import generate_text2video, generate_video, read_recipe, recipe_file, replay, replay
-from svd_lab.commands.demo import main
+from svd_lab import generate_text2video, generate_video, read_recipe, recipe_file, replay
 from svd_lab.clip import Clip
+from svd_lab.commands.demo import main
 from svd_lab.ffmpeg import H264, encode
-from svd_lab.recipe_file import carried, read_picture
-from svd_lab.recipe import fingerprint, sha256
-from svd_lab.replay import ReplayWarning
 from svd_lab.lesson.figures import side_by_side
+from svd_lab.recipe import fingerprint, sha256
+from svd_lab.recipe_file import carried, read_picture
+from svd_lab.replay import ReplayWarning
 
 FAST = {"num_frames": 2, "num_inference_steps": 2}
 PROMPT = '말을 탄 우주비행사, a "horse" = 100% ; #1 \\ 🚀'

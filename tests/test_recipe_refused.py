@@ -13,8 +13,8 @@ from conftest import make_picture
 from test_recipe import clip, forged, noise, png  # noqa: F401 (two are fixtures)
 
 from svd_lab import read_recipe, replay
-from svd_lab.recipe_file import read_picture
 from svd_lab.recipe import sha256
+from svd_lab.recipe_file import read_picture
 
 
 def changed(**values):

@@ -11,9 +11,9 @@ import torch
 from conftest import TINY_SIZE, make_picture
 
 from svd_lab import load_video_pipeline
+from svd_lab.commands.bench import table
 from svd_lab.performance import speed
 from svd_lab.performance.benchmark import bench
-from svd_lab.commands.bench import table
 
 FRAMES = 5
 

@@ -288,7 +288,9 @@ def test_threads_on_the_same_pipelines_take_turns(run, tmp_path):
 def test_a_tokenizer_in_use_by_another_run_is_not_touched(run, tmp_path, monkeypatch):
     # Its padding and truncation are state: a second thread that counts tokens would change what the first one encodes.
     seen, inside, go_on = [], threading.Event(), threading.Event()
-    monkeypatch.setattr("svd_lab.text2video.warn_about_prompt", lambda *_, **__: seen.append(threading.current_thread().name))
+    monkeypatch.setattr(
+        "svd_lab.text2video.warn_about_prompt", lambda *_, **__: seen.append(threading.current_thread().name)
+    )
 
     def hold(step, *_):
         inside.set()

@@ -5,14 +5,14 @@ import copy
 import pytest
 import torch
 
+from svd_lab.bundled import mini_folder, text_mini_folder
 from svd_lab.models import turbo
-from svd_lab.models.checkpoints import mini_folder, text_mini_folder
-from svd_lab.training.stages import turbo as training
-from svd_lab.training.measure import compare_turbo
-from svd_lab.training.networks.video import make_unet
 from svd_lab.training.loop.muon import Optimiser
-from svd_lab.training.networks.fused_blocks import rewrite
 from svd_lab.training.loop.sampling import levels, rollout
+from svd_lab.training.measure import compare_turbo
+from svd_lab.training.networks.fused_blocks import rewrite
+from svd_lab.training.networks.video import make_unet
+from svd_lab.training.stages import turbo as training
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_the_genuine_pipeline_takes_the_parts(unet, tiny_folder, tmp_path, pictu
 def test_mini_turbo_is_the_bundled_mini_with_its_file(tmp_path):
     """By name, and what the file makes of the very weights that are shipped; four steps are four calls without guidance."""
     from svd_lab import generate_video, load_video_pipeline
-    from svd_lab.lesson.notebook import PICTURES
+    from svd_lab.bundled import PICTURES
 
     pipe, plain = load_video_pipeline("mini-turbo", device="cpu"), load_video_pipeline("mini", device="cpu")
     parts = turbo.parts(mini_folder(), turbo.FILE)

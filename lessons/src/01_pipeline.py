@@ -52,7 +52,7 @@ out_dir: str = "out/01_pipeline"  # ko| 결과를 담을 폴더 # en| folder for
 # nowhere else.
 
 # %% id="check"
-from svd_lab.lesson.notebook import PICTURES, finish_lesson, progress, start_lesson
+from svd_lab.lesson import PICTURES, finish_lesson, progress, start_lesson
 
 lesson = start_lesson(
     "01_pipeline",
@@ -96,8 +96,8 @@ import torch
 from PIL import Image, ImageOps
 
 from svd_lab import Clip, generate_video, load_video_pipeline, open_image
-from svd_lab.pipelines import native_size
 from svd_lab.lesson.figures import grid, line_plot, show
+from svd_lab.pipe_facts import native_size
 
 # %% [markdown] lang="ko" id="load-text"
 # **파이프라인**(pipeline)은 모델 여러 개를 순서대로 이어 놓은 것이에요. `load_video_pipeline`은 이 컴퓨터에 맞는 모델을 골라서 불러오고, 무엇을

@@ -48,7 +48,7 @@ out_dir: str = "out/02_rocket"  # ko| 결과를 담을 폴더 # en| folder for t
 # First the values are checked; then come the tools.
 
 # %% id="check"
-from svd_lab.lesson.notebook import cost, finish_lesson, progress, start_lesson
+from svd_lab.lesson import cost, finish_lesson, progress, start_lesson
 
 lesson = start_lesson(
     "02_rocket",
@@ -68,10 +68,10 @@ import numpy as np
 import torch
 
 from svd_lab import generate_video, load_video_pipeline, open_image
-from svd_lab.studio.studio import video_studio
-from svd_lab.pipelines import native_size
-from svd_lab.performance.placement import is_out_of_memory
 from svd_lab.lesson.figures import grid, line_plot, show, side_by_side
+from svd_lab.performance.placement import is_out_of_memory
+from svd_lab.pipe_facts import native_size
+from svd_lab.studio.studio import video_studio
 
 pipe = load_video_pipeline(lesson.model)
 

@@ -42,7 +42,7 @@ out_dir: str = "out/03_your_picture"  # ko| 결과를 담을 폴더 # en| folder
 # We check the values, then load the tools and the model.
 
 # %% id="check"
-from svd_lab.lesson.notebook import EXAMPLES, PICTURES, finish_lesson, progress, start_lesson
+from svd_lab.lesson import EXAMPLES, PICTURES, finish_lesson, progress, start_lesson
 
 lesson = start_lesson(
     "03_your_picture",
@@ -62,9 +62,9 @@ from ipywidgets import FileUpload
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from svd_lab import generate_video, load_video_pipeline, open_image
-from svd_lab.studio.studio import video_studio
-from svd_lab.pipelines import native_size
 from svd_lab.lesson.figures import checkerboard, grid, show, side_by_side
+from svd_lab.pipe_facts import native_size
+from svd_lab.studio.studio import video_studio
 
 pipe = load_video_pipeline(lesson.model)
 width, height = native_size(pipe)

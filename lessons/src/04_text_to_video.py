@@ -49,7 +49,7 @@ out_dir: str = "out/04_text_to_video"  # ko| 결과를 담을 폴더 # en| folde
 # We check the values, then load the tools and the video model.
 
 # %% id="check"
-from svd_lab.lesson.notebook import cost, finish_lesson, progress, start_lesson
+from svd_lab.lesson import cost, finish_lesson, progress, start_lesson
 
 lesson = start_lesson(
     "04_text_to_video",
@@ -71,11 +71,11 @@ import numpy as np
 import torch
 
 from svd_lab import Clip, generate_text2video, generate_video, load_image_pipeline, load_video_pipeline
-from svd_lab.studio.studio import text_studio
-from svd_lab.pipelines import native_size
+from svd_lab.lesson.figures import grid, line_plot, show, side_by_side
+from svd_lab.pipe_facts import native_size
 from svd_lab.prompts import miniature_words
 from svd_lab.recipe import make_recipe
-from svd_lab.lesson.figures import grid, line_plot, show, side_by_side
+from svd_lab.studio.studio import text_studio
 
 pipe = load_video_pipeline(lesson.model)
 width, height = native_size(pipe)

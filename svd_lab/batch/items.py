@@ -10,36 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from svd_lab.settings_table import SETTINGS
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif")
-#: What of a recipe makes the request: the same request, the same hash. Machine and versions are not asked for.
-_REQUEST = (
-    "call",
-    "image_sha256",
-    "prompt",
-    "negative_prompt",
-    "guidance_scale",
-    "image_num_inference_steps",
-    "seed",
-    "num_frames",
-)
-_REQUEST += (
-    "num_inference_steps",
-    "decode_chunk_size",
-    "fps",
-    "motion_bucket_id",
-    "noise_aug_strength",
-    "min_guidance_scale",
-)
-_REQUEST += (
-    "max_guidance_scale",
-    "height",
-    "width",
-    "playback_fps",
-    "model",
-    "weights",
-    "image_model",
-    "image_weights",
-)
+#: What of a recipe makes the request: the same request, the same hash. Machine and versions are not asked for; `fit` has done its
+#: work when the picture is hashed.
+_REQUEST = ("call", "image_sha256", *(name for name, row in SETTINGS.items() if row.recipe and name != "fit"))
+_REQUEST += ("model", "weights", "image_model", "image_weights")
 
 
 def list_items(pictures: Any, prompts: Iterable[str] | None, out: Path) -> list[dict[str, str]]:
@@ -82,8 +59,8 @@ def request_hash(recipe: dict[str, Any]) -> str:
 def is_done(video: str, job: dict[str, Any], pipes: dict[str, Any], what: dict[str, Any]) -> bool:
     """Whether the file at `video` is complete and answers this very request."""
     from svd_lab.images import open_image
-    from svd_lab.recipe_file import read_recipe
     from svd_lab.recipe import image_model, sha256, video_model
+    from svd_lab.recipe_file import read_recipe
     from svd_lab.settings import check_size
 
     try:
@@ -127,18 +104,11 @@ def is_whole(path: Path) -> bool:
 
 def checked(text: bool, seed: Any, settings: dict[str, Any], prompt: str | None = None) -> dict[str, Any]:
     """The settings of one item's call, every default filled in, as its recipe has them; raises as that call."""
-    from svd_lab.generation import generate_video
     from svd_lab.settings import check_settings
-    from svd_lab.text2video import check_call, generate_text2video
 
-    call = generate_text2video if text else generate_video
-    own = {"pipe", "image_pipe", "on_step", "on_image", "cancel"}
-    defaults = {name: value for name, value in call.__kwdefaults__.items() if name not in own}
-    unknown = sorted(settings.keys() - defaults.keys())
-    if unknown:
-        raise TypeError(f"{call.__name__} has no setting {unknown[0]!r}; it has {', '.join(defaults)}")
-    given = defaults | settings | {"seed": seed}
-    return check_call(prompt=prompt or "a", **given) if text else check_settings(**given)
+    if text:
+        return check_settings("generate_text2video", settings | {"seed": seed, "prompt": prompt or "a"})
+    return check_settings("generate_video", settings | {"seed": seed})
 
 
 def check_all(text: bool, seed: Any, settings: dict[str, Any]) -> None:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import svd_lab
 from svd_lab.classroom import worker
 from svd_lab.classroom.store import open_store
+from svd_lab.version import __version__
 
 MEMORY_A_RUN = 2 * 2**30  #: bytes; what a run with the mini needs at most on a CPU, and some room
 _PATIENCE = 600  # seconds to wait for a scheduler or its first worker
@@ -259,7 +259,7 @@ def _check_workers(client: Any, out: str, say: Callable[[str], None], patience: 
             raise TimeoutError(
                 f"the scheduler got no worker within {patience:.0f} s. Start some: dask worker ADDRESS"
             ) from error
-    seen = client.run(_problem, out, svd_lab.__version__, on_error="return")
+    seen = client.run(_problem, out, __version__, on_error="return")
     wrong = [f"  {address}: {problem}" for address, problem in seen.items() if problem]
     if wrong:
         rest = [f"  … and {len(wrong) - 10} more"] if len(wrong) > 10 else []
@@ -277,8 +277,8 @@ def _check_workers(client: Any, out: str, say: Callable[[str], None], patience: 
 
 def _problem(out: str, version: str) -> str | None:
     """Why this worker cannot work for the class whose results go to `out`, or None."""
-    if svd_lab.__version__ != version:
-        return f"it has svd-lab {svd_lab.__version__}, not {version}"
+    if __version__ != version:
+        return f"it has svd-lab {__version__}, not {version}"
     store = open_store(out)
     if not store.fs.exists(store.path(".class/class.json")):
         return f"it does not see {store.address}: give a folder that all machines share, or an address"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from svd_lab.classroom.roster import Mistake, NAME, Row, read_roster, short, tell
+from svd_lab.classroom.roster import NAME, Mistake, Row, read_roster, short, tell
 from svd_lab.lesson.run import check_parameters, find_lesson, load_papermill
 
 # Not in a file's name on Windows, in an address or a glob; the braces are papermill's.
@@ -165,9 +165,8 @@ def _check_names(rows: Sequence[Row], mistakes: list[Mistake]) -> dict[int, str]
 
 def _check_value(name: str, value: Any, there: Mapping[str, Any]) -> Any:
     """The value as the notebook takes it: of the type that it declares, and, for the names that all lessons share, in range."""
-    from svd_lab.generation import generate_video
     from svd_lab.prompts import check_prompt
-    from svd_lab.settings import check_settings
+    from svd_lab.settings import check_value
 
     try:
         value = check_parameters({name: value}, there)[name]
@@ -182,8 +181,7 @@ def _check_value(name: str, value: Any, there: Mapping[str, Any]) -> Any:
     if kind in ("int", "float", "bool") and isinstance(value, bool) != (kind == "bool"):
         raise TypeError(f"{name} must be {'true or false' if kind == 'bool' else 'a number'}, not {value!r}")
     if name in ("seed", "num_frames", "num_inference_steps"):
-        defaults = {key: default for key, default in generate_video.__kwdefaults__.items() if key != "pipe"}
-        return check_settings(**{"seed": 0, **defaults, name: value})[name]
+        return check_value(name, value)
     return check_prompt(name, value) if name == "prompt" else value
 
 
@@ -215,8 +213,8 @@ class _Pictures:
     def _look(self, value: str) -> tuple[str, tuple[str, str] | None]:
         from PIL import Image
 
+        from svd_lab.bundled import PICTURES
         from svd_lab.images import open_image
-        from svd_lab.lesson.notebook import PICTURES
 
         if value in PICTURES or re.match(r"https?://", value):
             return value, None

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import svd_lab
 from svd_lab.classroom.dask_runs import check_address, load_distributed, run_tasks
 from svd_lab.classroom.page import write_summary
 from svd_lab.classroom.plan import Plan, make_plan
 from svd_lab.classroom.progress_line import Progress
 from svd_lab.classroom.store import Store, held, open_store, prepare, put_inputs, read_finished
 from svd_lab.classroom.worker import carry_out
+from svd_lab.version import __version__
 
 _PAGE_EVERY = 60  # seconds between two writings of the page while the class runs
 
@@ -80,7 +80,7 @@ def _run(
     }
     missing = [run for run in plan.runs if run.folder not in records]
     progress = Progress(Counter(run.lesson for run in missing), len(records))
-    common = {"out": store.address, "timeout": timeout, "version": svd_lab.__version__, "threads": None, "gpus": None}
+    common = {"out": store.address, "timeout": timeout, "version": __version__, "threads": None, "gpus": None}
     common["attempt"] = uuid.uuid4().hex  # what fails in this one is not tried again before the next one
     tasks = [asdict(run) | common for run in missing]
     written = time.monotonic()

@@ -20,10 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import svd_lab
 from svd_lab.classroom.notebook_process import OUTCOME
 from svd_lab.classroom.store import Store, open_store, publish, read_record
 from svd_lab.lesson.notebook import RESULT
+from svd_lab.version import __version__
 
 _GRACE = 30  # seconds beyond its time after which a run that did not stop by itself is killed
 _AT_WORK = ("running", "paused", "closing_gracefully")  # what a worker calls itself while it has a scheduler
@@ -74,10 +74,8 @@ def _record(task: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def _run_and_publish(task: dict[str, Any], store: Store) -> dict[str, Any]:
-    if svd_lab.__version__ != task["version"]:
-        return failure(
-            task, f"{socket.gethostname()} has svd-lab {svd_lab.__version__}, not {task['version']}: install it"
-        )
+    if __version__ != task["version"]:
+        return failure(task, f"{socket.gethostname()} has svd-lab {__version__}, not {task['version']}: install it")
     scratch = Path(tempfile.mkdtemp(prefix="svd-lab-class-"))
     try:
         started, begin = datetime.now(UTC), time.monotonic()

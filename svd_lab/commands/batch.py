@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from svd_lab.commands.options import add_settings
+from svd_lab.settings_table import SETTINGS
 
-def add_batch(
-    commands: Any, *parents: argparse.ArgumentParser, keywords: Mapping[str, tuple[Callable[[str], Any], str]]
-) -> None:
-    """Add the command to argparse's `commands`; keywords: the settings of a video and of an image, with type and help."""
+
+def add_batch(commands: Any, *parents: argparse.ArgumentParser) -> None:
+    """Add the command to argparse's `commands`."""
     command = commands.add_parser(
         "batch",
         parents=list(parents),
@@ -27,9 +27,9 @@ def add_batch(
     command.add_argument("--image-model", default="auto", help="for prompts, as in generate (auto)")
     command.add_argument("--seed", type=int, default=42, help="of every video (42)")
     command.add_argument("--processes", type=int, metavar="N", help="(one a GPU, else one)")
-    for name, (kind, text) in keywords.items():
-        command.add_argument(f"--{name.replace('_', '-')}", type=kind, default=None, help=text, metavar="X")
-    command.set_defaults(run=run, keywords=tuple(keywords))
+    names = [name for name in SETTINGS if name not in ("prompt", "seed")]
+    add_settings(command, names)
+    command.set_defaults(run=run, names=names)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     if options.source.lower().endswith(".txt"):
         lines = Path(options.source).expanduser().read_text("utf-8").splitlines()
         source = {"prompts": [line.strip() for line in lines if line.strip()]}
-    settings = {name: value for name in options.keywords if (value := getattr(options, name)) is not None}
+    settings = {name: value for name in options.names if (value := getattr(options, name)) is not None}
     result = generate_batch(
         out=options.out,
         seed=options.seed,

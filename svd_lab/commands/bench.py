@@ -36,16 +36,6 @@ def add_bench(commands: Any, *parents: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--json", metavar="FILE", help="write what was measured there, as JSON; - prints it in place of the table"
     )
-    command.add_argument(
-        "--caps",
-        nargs="+",
-        type=float,
-        metavar="GB",
-        help="instead: a video under each cap of GPU memory, as on such a card",
-    )
-    command.add_argument(
-        "--recipes", nargs="+", metavar="RECIPE", help="instead: a video with each memory recipe, without a cap"
-    )
     command.set_defaults(run=run_bench)
 
 
@@ -53,36 +43,24 @@ def run_bench(options: argparse.Namespace) -> None:
     import torch
 
     import svd_lab
+    from svd_lab.bundled import PICTURES
+    from svd_lab.images import open_image
     from svd_lab.performance.benchmark import bench
     from svd_lab.performance.speed import fits
+    from svd_lab.recipe import video_model
+    from svd_lab.settings import check_size
 
     dtype = getattr(torch, options.dtype) if options.dtype else None
     given = ("num_frames", "num_inference_steps", "decode_chunk_size", "height", "width")
     settings = {name: value for name in given if (value := getattr(options, name)) is not None}
-    if options.caps or options.recipes:
-        _bench_memory(options, dtype, settings)
-        return
     pipe = svd_lab.load_video_pipeline(options.model, device=options.device, dtype=dtype, speed="off")
     pipe.set_progress_bar_config(disable=True)
     levels = options.speed or ["exact", *(["fused"] if fits("fused", pipe) else [])]
-    result = bench(pipe, levels, **settings, repeats=options.repeats, reference=options.reference)
+    size = check_size(pipe, settings.pop("height", None), settings.pop("width", None))
+    picture = open_image(PICTURES["rocket"], size=(size["width"], size["height"]))
+    model = {name: value for name, value in video_model(pipe).items() if name != "speed"}
+    result = bench(pipe, picture, levels, model=model, **settings, repeats=options.repeats, reference=options.reference)
     _report(options, result, table(result))
-
-
-def _bench_memory(options: argparse.Namespace, dtype: Any, settings: dict[str, int]) -> None:
-    """Rows are shown, and kept in the file, one by one: a machine may go before the last."""
-    from svd_lab.training.measure.memory_caps import HEAD, bench_memory, memory_line
-
-    rows: list[dict[str, Any]] = []
-    caps, recipes = options.caps or (), options.recipes or ()
-    for row in bench_memory(options.model, caps, recipes, device=options.device, dtype=dtype, **settings):
-        rows.append(row)
-        if options.json != "-":
-            print(*([HEAD] if len(rows) == 1 else []), memory_line(row), sep="\n", flush=True)
-            if options.json:
-                Path(options.json).write_text(json.dumps(rows, indent=2) + "\n")
-    if options.json == "-":
-        print(json.dumps(rows, indent=2))
 
 
 def _report(options: argparse.Namespace, result: Any, text: str) -> None:

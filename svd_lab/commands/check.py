@@ -27,7 +27,16 @@ from pathlib import Path
 from typing import Any
 
 import svd_lab
-from svd_lab.commands.check_machine import Result, check_disk, check_driver, check_gpu, check_memory, check_packages, check_python
+from svd_lab.commands.check_machine import (
+    Result,
+    check_disk,
+    check_driver,
+    check_gpu,
+    check_memory,
+    check_packages,
+    check_python,
+)
+from svd_lab.version import __version__
 
 FRAMES, STEPS = 6, 3  #: of the generation: about 5 s on two cores
 
@@ -109,14 +118,13 @@ def check_generation(folder: Path, model: str = "mini") -> Result:
     """A short video of `model`, on the device that would be taken by itself."""
     import numpy as np
 
-    from svd_lab.commands.main import PICTURES
+    from svd_lab.bundled import PICTURES
 
     start, steps = time.perf_counter(), []
     pipe = svd_lab.load_video_pipeline(model)
     loaded = time.perf_counter()
-    picture = sorted(path for path in PICTURES.iterdir() if path.suffix in (".jpg", ".png"))[0]
     clip = svd_lab.generate_video(
-        picture, folder / "check.mp4", 42, pipe=pipe, num_frames=FRAMES, num_inference_steps=STEPS,
+        PICTURES["rocket"], folder / "check.mp4", 42, pipe=pipe, num_frames=FRAMES, num_inference_steps=STEPS,
         on_step=lambda *_: steps.append(time.perf_counter()),
     )  # fmt: skip
     end = time.perf_counter()
@@ -183,11 +191,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="without the short generation (a few seconds)")
     parser.add_argument("--model", default="mini", choices=["mini", "svd", "svd-xt"], help="which makes it (mini)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object; svd_lab/commands/check.py describes it")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object; svd_lab/commands/check.py describes it"
+    )
     options = parser.parse_args(arguments)
     rows = []
     if not options.json:
-        print(f"svd-lab {svd_lab.__version__}: no token, no name and no address of yours is in these lines")
+        print(f"svd-lab {__version__}: no token, no name and no address of yours is in these lines")
     try:
         for row in run_checks(options.quick, options.model):
             rows.append(row)
@@ -198,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     failed = [row["name"] for row in rows if row["status"] == "fail"]
     if options.json:
-        answer = {"schema": 1, "version": svd_lab.__version__, "ok": not failed, "checks": rows}
+        answer = {"schema": 1, "version": __version__, "ok": not failed, "checks": rows}
         print(json.dumps(answer, ensure_ascii=False, indent=2))
     else:
         print(

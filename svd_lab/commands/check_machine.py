@@ -157,7 +157,7 @@ def _project() -> tuple[str, list[str]]:
     """(the Python, the packages) that svd-lab needs. In a clone pyproject.toml says so: an old `pip install -e` does not."""
     from importlib import metadata
 
-    file = Path(__file__).parents[1] / "pyproject.toml"
+    file = Path(__file__).parents[2] / "pyproject.toml"
     if file.is_file():
         project = tomllib.loads(file.read_text("utf-8"))["project"]
         return project["requires-python"], project["dependencies"]

@@ -23,20 +23,16 @@ from typing import Any
 
 from PIL import Image
 
-from svd_lab.models.checkpoints import check_folder, locate
+from svd_lab.bundled import PICTURES
 from svd_lab.clip import Clip, check_video_path
-from svd_lab.models.table import Family, IMAGE, VIDEO
-from svd_lab.generation import generate_video
 from svd_lab.images import open_image
+from svd_lab.models.checkpoints import check_folder, locate
+from svd_lab.models.table import IMAGE, VIDEO, Family
 from svd_lab.prompts import check_prompt
 from svd_lab.recipe import image_name
 from svd_lab.settings import check_settings
-from svd_lab.text2video import generate_text2video
+from svd_lab.settings_table import SETTINGS
 
-PICTURES = {path.stem: path for path in sorted((Path(__file__).with_name("mini") / "pictures").glob("*.jpg"))}
-EXAMPLES = {
-    path.stem: path for path in sorted((Path(__file__).with_name("mini") / "pictures" / "examples").glob("*.jpg"))
-}
 RESULT = "result.json"
 
 
@@ -84,9 +80,8 @@ def start_lesson(
     cannot be read or written.
     """
     started = time.monotonic()
-    defaults = {key: value for key, value in generate_video.__kwdefaults__.items() if key != "pipe"}
-    settings = {**defaults, "seed": seed, "num_frames": num_frames, "num_inference_steps": num_inference_steps}
-    checked = check_settings(**settings)
+    settings = {"seed": seed, "num_frames": num_frames, "num_inference_steps": num_inference_steps}
+    checked = check_settings("generate_video", settings)
     _check_model(model, VIDEO)
     if prompt is not None:
         _check_model(image_model, IMAGE)
@@ -194,8 +189,7 @@ def _plain(value: Any) -> Any:
 
 
 def _settings(recipe: dict[str, Any]) -> dict[str, Any]:
-    names = {"prompt": None, **generate_text2video.__kwdefaults__, **generate_video.__kwdefaults__}
-    return {key: recipe[key] for key in names if key in recipe}
+    return {name: recipe[name] for name in SETTINGS if name in recipe and name != "seed"}
 
 
 def progress(label: str) -> Callable[[int, int, float], None]:

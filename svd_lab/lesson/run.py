@@ -29,7 +29,7 @@ _BOOLS = {"true": True, "false": False}
 
 def lessons_folder() -> Path:
     """The folder with ko/ and en/: beside the package (a checkout, an editable installation), else lessons/ where one stands."""
-    beside = Path(__file__).resolve().parents[1] / "lessons"
+    beside = Path(__file__).resolve().parents[2] / "lessons"
     return beside if (beside / LANGUAGES[0]).is_dir() else Path("lessons")
 
 

@@ -5,8 +5,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from PIL import Image
 
 THINGS = Path(__file__).parent / "things"
@@ -35,11 +33,3 @@ def cell_of(index: int, file: str = "things.webp") -> np.ndarray:
 def cutout(index: int, file: str = "things.webp") -> Image.Image:
     """One thing as an RGBA picture, 112 x 112 pixels; file: "flat.webp" for Fluent's flat style."""
     return Image.fromarray(cell_of(index, file))
-
-
-def as_atlas(cells: np.ndarray, device) -> torch.Tensor:
-    """Cells uint8 [n,112,112,4] -> [2,n,4,112,112] with premultiplied alpha: as they are, and blurred for small sizes."""
-    a = torch.from_numpy(cells).to(device).permute(0, 3, 1, 2).float() / 255
-    a[:, :3] *= a[:, 3:]
-    small = F.interpolate(F.avg_pool2d(a, 2), size=a.shape[-2:], mode="bilinear", align_corners=False)
-    return torch.stack([a, small])

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from svd_lab.bundled import mini_folder, text_mini_folder
 from svd_lab.models import turbo
-from svd_lab.models.table import FAMILIES, Family, IMAGE, Model, VIDEO
+from svd_lab.models.table import FAMILIES, IMAGE, VIDEO, Family, Model
 
 MODELS = VIDEO.models
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -34,16 +35,6 @@ class Location:
     source: str
     note: str = ""
     turbo: Path | None = None
-
-
-def mini_folder() -> Path:
-    """The folder of the video miniature's weights, which come with the package."""
-    return Path(__file__).with_name("mini") / "weights"
-
-
-def text_mini_folder() -> Path:
-    """The folder of the image miniature's weights."""
-    return Path(__file__).with_name("mini") / "text"
 
 
 def locate(model: str | Path, family: Family = VIDEO) -> Location:

@@ -1,6 +1,7 @@
 """Turbo: a small file that turns the video miniature into one that needs 4 steps without guidance instead of 10 with it.
 
-    from svd_lab import generate_video, load_video_pipeline, turbo
+    from svd_lab import generate_video, load_video_pipeline
+    from svd_lab.models import turbo
     generate_video(picture, file, pipe=load_video_pipeline("mini-turbo"), **turbo.SETTINGS)
 
     from diffusers import StableVideoDiffusionPipeline                           # the same without svd_lab's calls
@@ -21,14 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from svd_lab.bundled import TURBO
+
 if TYPE_CHECKING:
     import torch
 
 STEPS = 4
 #: What generate_video is to be told with it; as with diffusers' other turbo models no default changes by itself.
 SETTINGS = dict(num_inference_steps=STEPS, min_guidance_scale=1.0, max_guidance_scale=1.0)
-FILE = Path(__file__).with_name("mini") / "turbo.safetensors"  #: of the miniature in this package
-BUDGET = 900_000  #: bytes that a file may have: all bundled models together stay below 60 MB
+FILE = TURBO  #: of the miniature in this package
 FORMAT = "svd-lab turbo 1"
 
 
@@ -64,17 +66,6 @@ def slots(unet: Any, rank: int) -> list[Slot]:
     return out
 
 
-def nothing(where: Iterable[Slot], seed: int = 0) -> torch.Tensor:
-    """The flat vector of no difference: A random with rows of length about 1, B and all else zero."""
-    import torch
-
-    generator, parts = torch.Generator().manual_seed(seed), []
-    for slot in where:
-        parts += [torch.randn(n, generator=generator) / math.sqrt(n) for n in slot.rows[: slot.rank]]
-        parts += [torch.zeros(n) for n in slot.rows[slot.rank :]]
-    return torch.cat(parts)
-
-
 def differences(flat: torch.Tensor, where: Iterable[Slot]) -> dict[str, torch.Tensor]:
     """Flat vector -> what is to be added to each parameter, by name, in its shape. Differentiable."""
     out, at = {}, 0
@@ -86,16 +77,6 @@ def differences(flat: torch.Tensor, where: Iterable[Slot]) -> dict[str, torch.Te
             part = b.view(slot.rank, -1).T @ a.view(slot.rank, -1)
         out[slot.name] = part.view(slot.shape)
     return out
-
-
-def quantised(flat: torch.Tensor, where: Iterable[Slot]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flat vector -> int8 numbers [n] and scales float32 [rows]: a row's largest number becomes 127."""
-    import torch
-
-    rows = [n for slot in where for n in slot.rows]
-    scales = torch.stack([row.abs().amax() for row in flat.float().split(rows)]) / 127
-    wide = scales.repeat_interleave(torch.tensor(rows))
-    return (flat.float() / wide.clamp(min=1e-30)).round().clamp(-127, 127).to(torch.int8), scales
 
 
 def restored(numbers: torch.Tensor, scales: torch.Tensor, where: Iterable[Slot]) -> torch.Tensor:
@@ -117,25 +98,6 @@ def fingerprint(unet: Any) -> str:
     return digest.hexdigest()
 
 
-def save(path: str | Path, flat: torch.Tensor, unet: Any, rank: int, sigma_min: float) -> int:
-    """Write the difference `flat` for the untouched `unet` as safetensors; returns the file's bytes.
-
-    sigma_min: the noise level that the last of the 4 steps starts from. Raises ValueError if a number is not finite or the file
-    would exceed BUDGET; nothing is written then.
-    """
-    from safetensors.torch import save as to_bytes
-
-    if not flat.isfinite().all():
-        raise ValueError("the difference has numbers that are not finite: the training has failed")
-    numbers, scales = quantised(flat.detach().cpu(), slots(unet, rank))
-    about = dict(format=FORMAT, rank=str(rank), sigma_min=repr(float(sigma_min)), unet=fingerprint(unet))
-    data = to_bytes(dict(numbers=numbers, scales=scales), metadata=about)
-    if len(data) > BUDGET:
-        raise ValueError(f"at rank {rank} the file would have {len(data)} bytes, over {BUDGET}: take a lower rank")
-    Path(path).write_bytes(data)
-    return len(data)
-
-
 def read(unet: Any, path: str | Path) -> tuple[dict[str, str], torch.Tensor]:
     """What the turbo file `path` says of itself, and its flat vector in float64 (of `slots(unet, rank)`).
 
@@ -146,7 +108,9 @@ def read(unet: Any, path: str | Path) -> tuple[dict[str, str], torch.Tensor]:
 
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no turbo file {path}: python -m svd_lab.training.stages.turbo makes one (docs/mini.md)")
+        raise FileNotFoundError(
+            f"there is no turbo file {path}: python -m svd_lab.training.stages.turbo makes one (docs/mini.md)"
+        )
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}

@@ -11,15 +11,16 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from svd_lab.performance import speed
+from svd_lab.performance import flops, speed
 from svd_lab.pipe_facts import uncompiled
 
-PICTURE = Path(__file__).with_name("mini") / "pictures" / "rocket.jpg"
+if TYPE_CHECKING:
+    from PIL import Image
+
 SEED = 42
 #: Parts of a call, and what of the pipeline works in them.
 PARTS = ("clip", "encode", "step", "decode", "frames")
@@ -27,39 +28,34 @@ PARTS = ("clip", "encode", "step", "decode", "frames")
 
 def bench(
     pipe: Any,
+    picture: Image.Image,
     levels: Sequence[str] = ("exact",),
     *,
+    model: Mapping[str, Any] | None = None,
     num_frames: int = 10,
     num_inference_steps: int = 10,
     decode_chunk_size: int = 2,
-    height: int | None = None,
-    width: int | None = None,
     repeats: int = 3,
     reference: bool = False,
 ) -> dict[str, Any]:
     """Measure a StableVideoDiffusionPipeline plain and at `levels` (or rewrites by name, joined by +); what is
     measured, as plain JSON values.
 
-    num_frames ... width: of the class's recipe; None: the size that the model was trained at. repeats: calls that are timed after
-    a first one; their median counts. reference: also in float32, which is slow and takes twice the memory; afterwards the
+    picture: what every call starts from, already at the video's size. model: facts about the model that the result should name, such
+    as those of `recipe.video_model`. num_frames ... decode_chunk_size: of the class's recipe. repeats: calls that are timed after a
+    first one; their median counts. reference: also in float32, which is slow and takes twice the memory; afterwards the
     pipeline's weights are float32. The pipeline's level is what it was before, unless a call failed.
     """
-    from svd_lab.performance import flops
-    from svd_lab.images import open_image
-    from svd_lab.pipelines import native_size
-    from svd_lab.recipe import video_model
-
     chosen = {
         level: speed.choose(pipe, level if level in speed.LEVELS else level.split("+")) for level in ("off", *levels)
     }
-    native = native_size(pipe)
-    size = {"height": height or native[1], "width": width or native[0]}
+    size = {"height": picture.height, "width": picture.width}
     settings = {
         "num_frames": num_frames,
         "num_inference_steps": num_inference_steps,
         "decode_chunk_size": decode_chunk_size,
     }
-    call = {"image": open_image(PICTURE, size=(size["width"], size["height"])), **settings, **size}
+    call = {"image": picture, **settings, **size}
     pixels = size["height"] * size["width"]
     counts = flops.count(pipe)
     step_gflop = flops.gflop(counts.step, num_frames, pixels)
@@ -79,8 +75,7 @@ def bench(
         row["step_share"] = step_gflop / row["step"] / rate
         row["decode_share"] = decode_gflop / row["decode"] / rate
         rows[level] = row
-    model = {name: value for name, value in video_model(pipe).items() if name != "speed"}
-    result: dict[str, Any] = {**model, "settings": settings | size, "seed": SEED}
+    result: dict[str, Any] = {**(model or {}), "settings": settings | size, "seed": SEED}
     result |= {"matrix_tflops": rate / 1e3, "step_tflop": step_gflop / 1e3}
     result |= {"decode_tflop": decode_gflop / 1e3, "levels": rows}
     if reference:
@@ -113,7 +108,7 @@ def _measure(pipe: Any, call: dict[str, Any], repeats: int) -> tuple[dict[str, A
     """(seconds and bytes, the output of one step, the frames as uint8)."""
     import torch
 
-    from svd_lab.performance.estimate import peak_memory
+    from svd_lab.performance.peak_memory import peak_memory
 
     device = pipe._execution_device
     gc.collect()

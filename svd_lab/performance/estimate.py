@@ -7,13 +7,8 @@ until runs have shown better ones. Memory is what `counting` finds alive at the 
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -140,7 +135,7 @@ def _rest_gflop(pipe: Any, settings: dict[str, Any]) -> float:
 
 def _size(pipe: Any, cost: flops.Cost, frames: int, most: float) -> tuple[int, int]:
     """(height, width): as trained, halved until a call has no more GFLOP than `most`."""
-    from svd_lab.pipelines import native_size
+    from svd_lab.pipe_facts import native_size
 
     size = native_size(pipe)[::-1]
     while gflop(cost, frames, size[0] * size[1]) > most and (less := _halved(pipe, size)) != size:
@@ -149,46 +144,7 @@ def _size(pipe: Any, cost: flops.Cost, frames: int, most: float) -> tuple[int, i
 
 
 def _halved(pipe: Any, size: tuple[int, int]) -> tuple[int, int]:
-    from svd_lab.pipelines import size_step
+    from svd_lab.pipe_facts import size_step
 
     unit = size_step(pipe)
     return tuple(max(unit, side // 2 // unit * unit) for side in size)
-
-
-@contextmanager
-def peak_memory(device: Any) -> Iterator[dict[str, float]]:
-    """Measure what runs inside: .["bytes"] at the peak beyond those at the start, of the GPU or of this process; 0 where unknown.
-
-    On a CPU a thread looks 20 times a second, which costs less than a thousandth; a peak that is shorter goes unseen.
-    """
-    import torch
-
-    found = {"bytes": 0.0}
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        yield found
-        found["bytes"] = float(torch.cuda.max_memory_allocated(device) - before)
-        return
-    ended, before = threading.Event(), _resident()
-
-    def watch() -> None:
-        while not ended.wait(0.05):
-            found["bytes"] = max(found["bytes"], _resident() - before)
-
-    watcher = threading.Thread(target=watch, name="svd-lab: memory", daemon=True)
-    watcher.start()
-    try:
-        yield found
-    finally:
-        ended.set()
-        watcher.join()
-
-
-def _resident() -> float:
-    """Bytes of this process in memory, without the libraries' files; 0 where the system does not tell in /proc."""
-    try:
-        _, resident, shared, *_ = map(int, Path("/proc/self/statm").read_text().split())
-        return (resident - shared) * float(os.sysconf("SC_PAGE_SIZE"))
-    except (OSError, AttributeError, ValueError):
-        return 0.0

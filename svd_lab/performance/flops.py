@@ -90,7 +90,7 @@ def _count(pipe: Any, fused: bool) -> Counts:
     import torch
 
     from svd_lab.performance import speed
-    from svd_lab.pipelines import native_size
+    from svd_lab.pipe_facts import native_size
 
     with torch.device("meta"):
         unet, vae = (

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from svd_lab.performance.memory import CONSTANTS, GIB, Load, RECIPES, Recipe, choose, load, sentence
-from svd_lab.pipe_facts import uncompiled
+from svd_lab.performance.memory import CONSTANTS, GIB, RECIPES, Load, Recipe, choose, load, sentence
+from svd_lab.pipe_facts import device_number, uncompiled
 
 #: What a call asks for that says nothing, beside the frames and the size that the model was trained at.
 DECODE_CHUNK_SIZE, STEPS = 2, 10
@@ -33,7 +33,7 @@ def plan(folder: Path, dtype: Any, device: Any, memory: str, fused: bool) -> tup
     """
     from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
 
-    from svd_lab.pipelines import native_size
+    from svd_lab.pipe_facts import native_size
 
     unet = UNetSpatioTemporalConditionModel.load_config(folder / "unet")
     vae = AutoencoderKLTemporalDecoder.load_config(folder / "vae")
@@ -88,13 +88,6 @@ def remember(pipe: Any, working: float) -> None:
 def _of_others(own: float) -> float:
     """Bytes that another pipeline takes while it runs, beyond one's own: both cannot run at once, but each alone has to fit."""
     return max(0.0, max(_WORKING.values(), default=0.0) - own)
-
-
-def device_number(device: Any) -> int:
-    """The number of a CUDA device: torch.device("cuda") has none, and some of torch's functions want one."""
-    import torch
-
-    return torch.cuda.current_device() if device.index is None else device.index
 
 
 def free_bytes(device: Any) -> int:

@@ -131,7 +131,7 @@ def _trouble(device: Any) -> str | None:
     if device.type != "cuda":
         return f"it is for CUDA GPUs and CPUs, and this is {device}"
     from svd_lab.performance import fused_ops
-    from svd_lab.performance.placement import device_number
+    from svd_lab.pipe_facts import device_number
 
     return fused_ops.trouble(device_number(device))
 
@@ -203,7 +203,10 @@ def put_blocks(pipe: Any) -> Callable[[], None]:
 
     from svd_lab.performance import fused_blocks
 
-    table = {SpatioTemporalResBlock: fused_blocks.video_resnet, TransformerSpatioTemporalModel: fused_blocks.video_transformer}
+    table = {
+        SpatioTemporalResBlock: fused_blocks.video_resnet,
+        TransformerSpatioTemporalModel: fused_blocks.video_transformer,
+    }
     networks = [uncompiled(pipe.unet), uncompiled(pipe.vae).decoder]
     undos = [
         _set(part, "forward", table[type(part)])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from svd_lab.bundled import PICTURES
 from svd_lab.models.table import IMAGE, VIDEO
-from svd_lab.lesson.notebook import PICTURES
-from svd_lab.studio.session import BUNDLED, Session, TEXT
+from svd_lab.settings_table import default_of
+from svd_lab.studio.session import BUNDLED, TEXT, Session
 
 
 def code(session: Session, run: dict[str, Any]) -> str:
@@ -22,12 +23,14 @@ def code(session: Session, run: dict[str, Any]) -> str:
         first = repr(call.pop("prompt"))
     elif run["source"] in BUNDLED:
         home = "PICTURES" if run["source"] in PICTURES else "EXAMPLES"
-        imports.append(f"from svd_lab.lesson.notebook import {home}")
+        imports.append(f"from svd_lab.lesson import {home}")
         first = f"{home}[{run['source']!r}]"
     else:
         first = repr(run["source"])
-    defaults = session.function.__kwdefaults__
-    keywords |= {key: repr(value) for key, value in call.items() if key != "seed" and value != defaults[key]}
+    changed = {
+        name: value for name, value in call.items() if name != "seed" and value != default_of(name, session.call)
+    }
+    keywords |= {name: repr(value) for name, value in changed.items()}
     imports.insert(0, f"from svd_lab import {', '.join(sorted(names))}")
     if any("torch." in load for load in loads):
         imports.append("import torch")  # after svd_lab, which keeps it quick on a shared CPU

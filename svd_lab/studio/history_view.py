@@ -13,8 +13,8 @@ from svd_lab.clip import Clip
 from svd_lab.lesson.figures import side_by_side
 from svd_lab.studio import components
 from svd_lab.studio.as_code import code
-from svd_lab.studio.session import Session
 from svd_lab.studio.messages import say
+from svd_lab.studio.session import Session
 
 SHOWN = 12  # the latest runs; older ones stay on disk
 

@@ -13,11 +13,11 @@ from typing import Any
 import ipywidgets as widgets
 
 from svd_lab.runner import Cancelled
+from svd_lab.settings_table import Setting
 from svd_lab.studio import components, history_view
-from svd_lab.studio.fields import Field
-from svd_lab.studio.picture_picker import PictureView
-from svd_lab.studio.session import Session, VIDEO
 from svd_lab.studio.messages import LANGUAGES, duration, explain, say, size
+from svd_lab.studio.picture_picker import PictureView
+from svd_lab.studio.session import VIDEO, Session
 
 
 class Page:
@@ -88,7 +88,7 @@ class Page:
         box.add_class("svd-studio")
         return box
 
-    def _field(self, field: Field) -> widgets.Widget:
+    def _field(self, field: Setting) -> widgets.Widget:
         here = LANGUAGES.index(self.language)
         label, unit = field.label[here], field.unit[here]
         limits = ""
@@ -126,7 +126,7 @@ class Page:
             card.add_class("svd-wide")
         return card
 
-    def _preset(self, field: Field, label: str, value: Any, word: str) -> widgets.Button:
+    def _preset(self, field: Setting, label: str, value: Any, word: str) -> widgets.Button:
         text = f"{value:g}" if isinstance(value, float) else str(value)
         made = components.button(f"{word} {text}", lambda: self._enter(field.name, text), "", "")
         made.tooltip = self.say("preset_tip", label=label, value=text)

@@ -9,11 +9,11 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from svd_lab.bundled import PICTURES
 from svd_lab.images import open_image
-from svd_lab.lesson.notebook import PICTURES
 from svd_lab.studio import components
-from svd_lab.studio.session import Session
 from svd_lab.studio.messages import LANGUAGES, NAMES, explain_picture, say
+from svd_lab.studio.session import Session
 
 
 class PictureView:

@@ -114,7 +114,7 @@ def _examples(pipe: Any) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
     from torch.nn import functional as F
 
-    from svd_lab.pipelines import native_size, size_step
+    from svd_lab.pipe_facts import native_size, size_step
 
     width, height = native_size(pipe)
     unit, scale = size_step(pipe), pipe.vae_scale_factor

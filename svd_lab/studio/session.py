@@ -17,20 +17,22 @@ from typing import Any
 
 from PIL import Image
 
+from svd_lab.bundled import EXAMPLES, PICTURES
 from svd_lab.clip import Clip
-from svd_lab.performance.flops import count
-from svd_lab.performance.estimate import Estimate, Rates, calibrate, estimate, learn, peak_memory
 from svd_lab.generation import generate_video
 from svd_lab.images import open_image
-from svd_lab.lesson.notebook import EXAMPLES, PICTURES
-from svd_lab.pipelines import size_step
-from svd_lab.studio.preview import Preview, projection
+from svd_lab.performance.estimate import Estimate, Rates, calibrate, estimate, learn
+from svd_lab.performance.flops import count
+from svd_lab.performance.peak_memory import peak_memory
+from svd_lab.pipe_facts import size_step
 from svd_lab.prompts import PromptWarning, warn_about_prompt
 from svd_lab.runner import borrow, watching
 from svd_lab.settings import check_size
+from svd_lab.settings_table import default_of, settings_of
 from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, check_together, read, write
 from svd_lab.studio.history import Shelf
 from svd_lab.studio.messages import say
+from svd_lab.studio.preview import Preview, projection
 from svd_lab.text2video import generate_text2video
 
 VIDEO, TEXT = "generate_video", "generate_text2video"
@@ -56,7 +58,8 @@ class Session:
         self.call, self.pipe, self.image_pipe, self.language = call, pipe, image_pipe, language
         self.function, self.fields = _CALLS[call]
         self.shelf = Shelf(folder)
-        defaults = {name: p for name, p in self.function.__kwdefaults__.items()} | {
+        # The class's seed for texts, too: a field that said -1 would give a beginner another video at every press.
+        defaults = {name: default_of(name, call) for name in settings_of(call)} | {
             "seed": 42,
             "prompt": "",
             "file": None,

@@ -174,7 +174,7 @@ def _open(
     run_headless: bool,
 ) -> Studio:
     from svd_lab.images import open_image
-    from svd_lab.studio.session import Session, VIDEO
+    from svd_lab.studio.session import VIDEO, Session
 
     plain = language is None and not has_front_end()
     language = _check_language(language)

@@ -43,8 +43,8 @@ JUDGE = dict(vae="none", batch=192, pool=16384)
 def export(vae: str, weights: str, folder: str) -> Path:
     """Checkpoints of both stages -> the folder that from_pretrained reads. What `weights` lacks comes from `vae`."""
     from svd_lab.training.loop.latent_bank import load_vae
-    from svd_lab.training.networks.video import clip_of, make_unet, save_folder
     from svd_lab.training.loop.stretch import load_parts
+    from svd_lab.training.networks.video import clip_of, make_unet, save_folder
 
     saved, unet = load_parts(vae) | load_parts(weights), make_unet()
     unet.load_state_dict({k: v.float() for k, v in saved["unet"].items()})

@@ -4,11 +4,10 @@ All functions draw from a `Draw` (one seeded torch generator on one device) and 
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-
-from svd_lab.training.text import place_words
 
 HEIGHT, WIDTH = 128, 224
 
@@ -198,17 +197,13 @@ def backgrounds(draw: Draw, n: int) -> tuple[torch.Tensor, torch.Tensor]:
     return (picture + grain).clamp(0, 1), labels
 
 
-def painted_names() -> list[tuple[str, str]]:
-    """English and Korean names of the places of places.PAINTERS, in its order."""
-    lines = [line.split("|") for line in place_words.PLACES.strip().splitlines()]
-    plain = [(f"a plain {c} background", f"{place_words.COLOURS[c][0]} 배경") for c in place_words.PLAIN]
-    return [(en.split(",")[0], ko.split(",")[0]) for _, en, _, ko, _ in lines] + plain
+def name(palette: int, shape: int, painted: Sequence[tuple[str, str]] = ()) -> tuple[str, str]:
+    """The English and Korean name of a background, for captions.
 
-
-def name(palette: int, shape: int) -> tuple[str, str]:
-    """The English and Korean name of a background, for captions; palette: len(PALETTES) and more are painted places."""
+    palette: an index into PALETTES, then into `painted`, the names of the places that a training world paints; -1: abstract.
+    """
     if palette >= len(PALETTES):
-        return painted_names()[palette - len(PALETTES)]
+        return painted[palette - len(PALETTES)]
     base = ABSTRACT if palette < 0 else PALETTES[palette][:2]
     what = SHAPES[shape]
     if not what[0]:

@@ -9,6 +9,7 @@ Frame 0 is the given picture, nothing enters the picture late, and pictures with
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -16,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from svd_lab.world.backgrounds import Draw, HEIGHT, WIDTH, backgrounds, fills, name
-from svd_lab.mini.catalogue import CELL, as_atlas, catalogue, cell_of
+from svd_lab.mini.catalogue import CELL, catalogue, cell_of
+from svd_lab.world.atlas import as_atlas
+from svd_lab.world.backgrounds import HEIGHT, WIDTH, Draw, backgrounds, fills, name
 from svd_lab.world.motion import DIRECTIONAL, INDEX, KINDS, TALL, motion
 
 FRAMES = 14
@@ -55,11 +57,11 @@ class Clips:
         """The given pictures: frame 0 as RGB."""
         return [Image.fromarray(v) for v in (self.video[:, 0].permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy()]
 
-    def captions(self) -> list[dict[str, str]]:
-        """English and Korean captions, one dict(en, ko) a clip."""
+    def captions(self, painted: Sequence[tuple[str, str]] = ()) -> list[dict[str, str]]:
+        """English and Korean captions, one dict(en, ko) a clip; painted: names of a training world's places."""
         names, out = catalogue(), []
         for (i, j), (palette, shape) in zip(self.thing.tolist(), self.place.tolist(), strict=True):
-            en, ko = name(palette, shape)
+            en, ko = name(palette, shape, painted)
             first = names[i] if i >= 0 else dict(en="something", ko="무언가") if self.kind[len(out), 0] >= 0 else None
             if first is None:
                 out.append(dict(en=en, ko=ko))

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from svd_lab.training.assets.build_things import drawn, fit, save_atlas
 from svd_lab.mini.catalogue import catalogue
+from svd_lab.training.assets.build_things import drawn, save_atlas
+from svd_lab.world.atlas import fit
 
 # Of things whose motion has a direction: drawn to face the other way than Fluent's; and not from the side, or so that the way
 # cannot be told at a glance. Found by looking at all of them.

@@ -12,17 +12,16 @@ import io
 import random
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 
-from svd_lab.training.text.captions import caption
 from svd_lab.mini.catalogue import THINGS
+from svd_lab.training.stages.image_encoder import NOTHING
+from svd_lab.training.text.captions import caption
 from svd_lab.training.text.scene_grammar import draw_scene, things
 
 EMPTY = 1 / 8  # share of places alone
 STEPS = 20  # of denoising; the class's 50 would take 2.5 times as long
-NOTHING = -1  # as in Clips.thing
 TEXT_MINI = THINGS.parent / "text"
 
 
@@ -49,13 +48,6 @@ def save(made: dict, path: str | Path) -> None:
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file := io.BytesIO(), "webp", quality=85)
         files.append(file.getvalue())
     torch.save(made | dict(pictures=files), path)
-
-
-def load(path: str | Path) -> dict:
-    """What `save` wrote, as `draw` gave it but for what WebP leaves out."""
-    made = torch.load(path)
-    pages = [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in made["pictures"]]
-    return made | dict(pictures=torch.from_numpy(np.stack(pages)).permute(0, 3, 1, 2).contiguous())
 
 
 def main() -> None:

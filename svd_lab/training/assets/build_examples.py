@@ -14,7 +14,26 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from svd_lab.training.assets.paint import H, HEIGHT, RIGHT, W, WIDTH, X, Y, below, blend, light, noise, ramp, rgb, ridge, soften, to_array, to_image
+from svd_lab.bundled import PICTURE_FOLDER
+from svd_lab.training.assets.paint import (
+    HEIGHT,
+    RIGHT,
+    WIDTH,
+    H,
+    W,
+    X,
+    Y,
+    below,
+    blend,
+    light,
+    noise,
+    ramp,
+    rgb,
+    ridge,
+    soften,
+    to_array,
+    to_image,
+)
 
 
 def moon() -> np.ndarray:
@@ -169,7 +188,7 @@ def city() -> Image.Image:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("assets", type=Path, help="the assets folder of @lobehub/fluent-emoji-3d")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "pictures" / "examples")
+    parser.add_argument("--out", type=Path, default=PICTURE_FOLDER / "examples")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     for name, picture in (("horse", horse(args.assets)), ("city", city())):

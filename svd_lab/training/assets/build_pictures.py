@@ -15,7 +15,29 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from svd_lab.training.assets.paint import H, HEIGHT, RIGHT, W, WIDTH, X, Y, below, blend, clouds, grass, light, noise, ramp, rgb, ridge, soften, to_array, to_image, water
+from svd_lab.bundled import PICTURE_FOLDER
+from svd_lab.training.assets.paint import (
+    HEIGHT,
+    RIGHT,
+    WIDTH,
+    H,
+    W,
+    X,
+    Y,
+    below,
+    blend,
+    clouds,
+    grass,
+    light,
+    noise,
+    ramp,
+    rgb,
+    ridge,
+    soften,
+    to_array,
+    to_image,
+    water,
+)
 
 
 def dusk() -> np.ndarray:
@@ -218,7 +240,7 @@ def paint(assets: Path, name: str) -> Image.Image:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("assets", type=Path, help="the assets folder of @lobehub/fluent-emoji-3d")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("pictures"))
+    parser.add_argument("--out", type=Path, default=PICTURE_FOLDER)
     parser.add_argument("--only", choices=PICTURES)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

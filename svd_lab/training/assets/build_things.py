@@ -18,9 +18,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from svd_lab.mini.catalogue import CELL, COLUMNS
-
-LONGEST = CELL - 8
+from svd_lab.mini.catalogue import CELL, COLUMNS, THINGS
+from svd_lab.world.atlas import fit
 
 # The kinds of motion and who moves so. Every directional thing of this set faces LEFT (rocket and planes: up and right).
 KINDS = {
@@ -95,18 +94,6 @@ def hold_out(rows: list[dict]) -> None:
             r["held_out"] = family(r["code"]) in chosen
 
 
-def fit(picture: Image.Image) -> Image.Image:
-    """The visible part, its longest side LONGEST pixels, centred in a CELL x CELL cell."""
-    picture = picture.convert("RGBA")
-    picture = picture.crop(picture.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox())
-    scale = LONGEST / max(picture.size)
-    size = tuple(max(1, round(s * scale)) for s in picture.size)
-    picture = picture.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
-    cell = Image.new("RGBA", (CELL, CELL))
-    cell.paste(picture, ((CELL - size[0]) // 2, (CELL - size[1]) // 2))
-    return cell
-
-
 def drawn(svg: str) -> Image.Image:
     """An SVG as a picture of 256 pixels."""
     import resvg_py
@@ -140,7 +127,7 @@ def main() -> None:
     parser.add_argument("assets", type=Path, help="the assets folder of @lobehub/fluent-emoji-3d")
     parser.add_argument("flat", type=Path, help="the assets folder of @lobehub/fluent-emoji-flat")
     parser.add_argument("emojibase", type=Path, help="the folder of emojibase-data")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "things")
+    parser.add_argument("--out", type=Path, default=THINGS)
     args = parser.parse_args()
     names = json.loads((args.emojibase / "meta/groups.json").read_text())["subgroups"]
     english, korean = (

@@ -3,10 +3,10 @@
 import torch
 import torch.nn.functional as F
 
-from svd_lab.training.networks.video import CLIP_MEAN, CLIP_STD, LATENT, clip_of, make_vae
 from svd_lab.training.loop.render_workers import Rendered, render
-from svd_lab.world.scenes import FRAMES, World
 from svd_lab.training.loop.stretch import Ring, load_parts
+from svd_lab.training.networks.video import CLIP_MEAN, CLIP_STD, LATENT, clip_of, make_vae
+from svd_lab.world.scenes import FRAMES, World
 
 H, W = 16, 28  # latent cells
 

@@ -15,12 +15,11 @@ from pathlib import Path
 import torch
 
 from svd_lab.models import turbo
-
 from svd_lab.training.measure.evaluate import BUCKETS, GROUPS, load, make, plain, scenes
+from svd_lab.training.measure.significance import differences, shown
+from svd_lab.world.contact_sheets import write_sheets
 from svd_lab.world.measures import bucket_response, energy, measure, summary
 from svd_lab.world.scenes import Clips
-from svd_lab.world.contact_sheets import write_sheets
-from svd_lab.training.measure.significance import differences, shown
 
 #: +1: more is better, -1: less is better, 0: 1 is best.
 MEASURES = dict(

@@ -82,7 +82,17 @@ def in_own_process(folder: str | Path = "mini", threads: int = 2, calls: int = 3
     with what that process said if it fails."""
     locate(folder)
     environment = os.environ | dict(OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive", CUDA_VISIBLE_DEVICES="")
-    command = [sys.executable, "-m", "svd_lab.training.measure.cpu_cost", "--folder", folder, "--threads", threads, "--calls", calls]
+    command = [
+        sys.executable,
+        "-m",
+        "svd_lab.training.measure.cpu_cost",
+        "--folder",
+        folder,
+        "--threads",
+        threads,
+        "--calls",
+        calls,
+    ]
     done = subprocess.run([str(c) for c in command], env=environment, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
     if done.returncode or not lines:

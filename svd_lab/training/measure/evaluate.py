@@ -23,9 +23,9 @@ import torch
 
 from svd_lab.training.measure import cpu_cost, report
 from svd_lab.world.backgrounds import Draw
-from svd_lab.world.measures import bucket_response, energy, measure, psnr, summary
-from svd_lab.world.scenes import Clips, FRAMES, HEIGHT, WIDTH, World
 from svd_lab.world.contact_sheets import write_sheets
+from svd_lab.world.measures import bucket_response, energy, measure, psnr, summary
+from svd_lab.world.scenes import FRAMES, HEIGHT, WIDTH, Clips, World
 
 BUCKETS = (20, 60, 127, 190, 240)
 GROUPS = ("known", "held_out")

@@ -18,11 +18,12 @@ from random import Random
 
 import torch
 
-from svd_lab.training.text.captions import CLASS_PROMPTS, caption
+from svd_lab.bundled import text_mini_folder
 from svd_lab.training.measure.cpu_cost import RESULT, conv_rate, peak_rss
-from svd_lab.training.stages.judge import Judge, THRESHOLD, load_judge, look, measure_judge, through
-from svd_lab.training.world.stills import Stills, labels, place_keys, sheet
+from svd_lab.training.stages.judge import THRESHOLD, Judge, load_judge, look, measure_judge, through
+from svd_lab.training.text.captions import CLASS_PROMPTS, caption
 from svd_lab.training.text.scene_grammar import RELATIONS, Scene, colours_of, draw_scene, held_out, scene_of, things
+from svd_lab.training.world.stills import Stills, labels, place_keys, sheet
 
 KINDS = (*RELATIONS, "coloured")
 GUIDANCES = (1.0, 4.0, 7.5, 12.0)
@@ -258,7 +259,7 @@ def markdown(result: dict) -> str:
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--folder", default=str(Path(__file__).with_name("text")), help="the text mini's folder (the shipped one)")
+    add("--folder", default=str(text_mini_folder()), help="the text mini's folder (the shipped one)")
     add("--judge", default="judge.pt", help="the judge's checkpoint")
     add("--json", type=Path, help="write every figure here")
     add("--sheets", type=Path, help="write contact sheets into this folder")

@@ -1,5 +1,6 @@
-"""Do the memory recipes hold? A video under a real cap, as on a card of 8, 12, 16, 24 or 80 GB; for `svd-lab bench --caps`.
-And what does each recipe cost on this card; for `--recipes`.
+"""Do the memory placements hold? A video under a real cap, as on a card of 8, 12, 16, 24 or 80 GB, and what each placement costs.
+
+    python -m svd_lab.training.measure.memory_caps --model svd --caps 8 12 16 --placements whole blocks --json rows.json
 
 torch.cuda.set_per_process_memory_fraction makes every allocation beyond the cap fail as it would on a smaller card. Under each cap
 the model is loaded with memory="auto", a video is made, and the peak is compared with the estimate; then one that asks for too
@@ -8,15 +9,20 @@ much must end in a MemoryError with advice, and the next, modest one must have t
 
 from __future__ import annotations
 
+import argparse
 import gc
+import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from svd_lab.performance.benchmark import PICTURE, SEED
+from svd_lab.bundled import PICTURES
 from svd_lab.performance.memory import CONSTANTS, GIB, RECIPES, check_name
-from svd_lab.performance.placement import device_number
+from svd_lab.pipe_facts import device_number
 
+SEED = 42
 USABLE = 0.95  #: of a card's nominal memory; a desktop and the driver have the rest
 
 
@@ -60,7 +66,7 @@ def _under(
 
     from svd_lab import load_video_pipeline
     from svd_lab.performance import placement
-    from svd_lab.pipelines import native_size
+    from svd_lab.pipe_facts import native_size
 
     gc.collect()
     torch.cuda.empty_cache()
@@ -117,7 +123,7 @@ def _video(pipe: Any, asked: dict[str, int]) -> str:
     from svd_lab.images import open_image
     from svd_lab.recipe import sha256
 
-    picture = open_image(PICTURE, size=(asked["width"], asked["height"]))
+    picture = open_image(PICTURES["rocket"], size=(asked["width"], asked["height"]))
     return sha256(
         *run_video(pipe, picture, checked(False, SEED, asked), torch.Generator().manual_seed(SEED), None, None)
     )
@@ -134,3 +140,41 @@ def memory_line(row: dict[str, Any]) -> str:
         return f"{start}  {row['error']}"
     after = "" if row.get("advice") is None else f"refused with advice, usable after: {row['usable_after']}"
     return f"{start}  {row['peak'] / GIB:>6.2f}  {row['off']:>+5.0%}  {row['seconds']:>7.1f}  {after}".rstrip()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a row as soon as it is measured and keep it in the file: a rented machine may go before the last."""
+    import torch
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="svd")
+    parser.add_argument("--device")
+    parser.add_argument("--dtype", choices=["float16", "bfloat16", "float32"])
+    parser.add_argument(
+        "--caps", nargs="+", type=float, default=(), metavar="GB", help="of GPU memory, as on such a card"
+    )
+    parser.add_argument("--placements", nargs="+", default=(), help="a video with each, without a cap")
+    for name in ("num-frames", "num-inference-steps", "decode-chunk-size", "height", "width"):
+        parser.add_argument(f"--{name}", type=int, metavar="X")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args(arguments)
+    names = ("num_frames", "num_inference_steps", "decode_chunk_size", "height", "width")
+    settings = {name: value for name in names if (value := getattr(options, name)) is not None}
+    dtype = getattr(torch, options.dtype) if options.dtype else None
+    rows: list[dict[str, Any]] = []
+    try:
+        for row in bench_memory(
+            options.model, options.caps, options.placements, device=options.device, dtype=dtype, **settings
+        ):
+            rows.append(row)
+            print(*([HEAD] if len(rows) == 1 else []), memory_line(row), sep="\n", flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,12 +16,12 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from svd_lab.training.measure.evaluate import GROUPS, load, make, plain, say, scenes
-from svd_lab.world.measures import grow, measure, summary
-from svd_lab.training.networks.video import clip_of
-from svd_lab.world.scenes import Clips, World
 from svd_lab.training.loop.stretch import load_parts
+from svd_lab.training.measure.evaluate import GROUPS, load, make, plain, say, scenes
+from svd_lab.training.networks.video import clip_of
 from svd_lab.training.stages.image_encoder import Centres
+from svd_lab.world.measures import grow, measure, summary
+from svd_lab.world.scenes import Clips, World
 
 REACH = 1.5  # of the answers that version 3's and 4's encoders were taught
 EACH = 4  # pictures of every thing, for the mean that is its kind's answer

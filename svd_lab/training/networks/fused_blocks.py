@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from svd_lab.training.networks.triton_group_norm import GNAct
-from svd_lab.training.networks.triton_ops import AddVec, GEGLUFn, LNFn, LinearFn, ShortAttention, fused
+from svd_lab.training.networks.triton_ops import AddVec, GEGLUFn, LinearFn, LNFn, ShortAttention, fused
 
 
 def linear(m, x):

@@ -13,23 +13,25 @@ Unsure, it should take a side, because the UNet makes nothing whole of what lies
 of the distance above c, not its square, and `--mixed` is the share of pictures that are two at once, where either answer is right.
 """
 
+import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 
-from svd_lab.training.loop.latent_bank import embed
 from svd_lab.mini.catalogue import catalogue
-from svd_lab.training.assets.build_drawings import NOTHING, load
-from svd_lab.training.stages.judge import spoiled
-from svd_lab.training.networks.video import clip_of, make_clip
-from svd_lab.world.motion import INDEX, KINDS
+from svd_lab.training.loop.latent_bank import embed
 from svd_lab.training.loop.muon import Optimiser
 from svd_lab.training.loop.sampling import robust
-from svd_lab.world.scenes import Clips, World
 from svd_lab.training.loop.stretch import Clock, Graphed, Ring, half, load_parts, save_parts, start
+from svd_lab.training.networks.video import clip_of, make_clip
+from svd_lab.training.stages.judge import spoiled
 from svd_lab.training.world.encoder_world import WildWorld
+from svd_lab.world.motion import INDEX, KINDS
+from svd_lab.world.scenes import Clips, World
 
 PLAIN = (0.62, 0.8, 0.95), (0.95, 0.95, 0.95), (0.3, 0.35, 0.4)  # a light blue, nearly white, a dark grey
 
@@ -247,3 +249,13 @@ def unseen(clip, world: World, centres: Centres, teacher, n: int) -> str:
     right = (rows[torch.cdist(answer, rows).argmin(1)] == wanted).all(1)
     ways = max(1, (clips.facing != 0).sum().item())
     return f"{distance.mean().item():.4f} wrong {wrong.sum().item() / ways:.4f} right {right.float().mean().item():.4f}"
+
+
+NOTHING = -1  # as in Clips.thing
+
+
+def load(path: str | Path) -> dict:
+    """What `save` wrote, as `draw` gave it but for what WebP leaves out."""
+    made = torch.load(path)
+    pages = [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in made["pictures"]]
+    return made | dict(pictures=torch.from_numpy(np.stack(pages)).permute(0, 3, 1, 2).contiguous())

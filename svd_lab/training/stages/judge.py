@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from svd_lab.training.loop.stretch import Clock, Graphed, finish, half, load_parts, save_parts, start
-from svd_lab.training.world.stills import Stills, labels, place_keys
-from svd_lab.training.text.scene_grammar import RELATIONS, draw_scene, things
 from svd_lab.training.text.place_words import COLOURS
+from svd_lab.training.text.scene_grammar import RELATIONS, draw_scene, things
+from svd_lab.training.world.stills import Stills, labels, place_keys
 
 THRESHOLD = 0.5  # of the probability that a thing is there
 

@@ -20,16 +20,26 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from svd_lab.training.text.captions import caption
-from svd_lab.training.networks.video import LATENT
 from svd_lab.training.loop.muon import Optimiser
-from svd_lab.training.networks.fused_blocks import rewrite
 from svd_lab.training.loop.stretch import Clock, Graphed, Ring, finish, half, load_parts, save_parts, start
-from svd_lab.training.networks.text import CROSS, encode_prompts, encode_text, make_text_encoder, make_text_unet, noise_levels, tokenizer_files, tokenizer_for_training, zero_text_residuals
-from svd_lab.training.world.stills import Stills, labels, place_keys
-from svd_lab.training.text.scene_grammar import RELATIONS, Scene, scene_of, things
+from svd_lab.training.networks.fused_blocks import rewrite
+from svd_lab.training.networks.text import (
+    CROSS,
+    encode_prompts,
+    encode_text,
+    make_text_encoder,
+    make_text_unet,
+    noise_levels,
+    tokenizer_files,
+    tokenizer_for_training,
+    zero_text_residuals,
+)
+from svd_lab.training.networks.video import LATENT
 from svd_lab.training.stages.text_vae import is_text_folder, load_text_folder, load_text_vae
+from svd_lab.training.text.captions import caption
 from svd_lab.training.text.place_words import COLOURS
+from svd_lab.training.text.scene_grammar import RELATIONS, Scene, scene_of, things
+from svd_lab.training.world.stills import Stills, labels, place_keys
 
 
 class Bank(Ring):

@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 
 from svd_lab.training.loop.latent_bank import H, W, load_vae
-from svd_lab.training.networks.video import LATENT
 from svd_lab.training.loop.muon import Optimiser
-from svd_lab.training.networks.fused_blocks import rewrite
 from svd_lab.training.loop.stretch import Clock, Graphed, finish, half, load_parts, save_parts, start
+from svd_lab.training.networks.fused_blocks import rewrite
 from svd_lab.training.networks.text import from_video_vae, make_text_vae, tokenizer_files
-from svd_lab.training.world.stills import Stills
+from svd_lab.training.networks.video import LATENT
 from svd_lab.training.stages.vae import shifts, warp
+from svd_lab.training.world.stills import Stills
 
 
 def load_text_vae(path: str, device: str):

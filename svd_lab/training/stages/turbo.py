@@ -29,15 +29,14 @@ from torch import nn
 from torch.func import functional_call
 
 from svd_lab.models import turbo
-
 from svd_lab.training.loop.latent_bank import Bank, doubts, embed, load_doubter, load_vae
-from svd_lab.training.networks.video import clip_of, make_unet
 from svd_lab.training.loop.muon import Optimiser
-from svd_lab.training.networks.fused_blocks import rewrite
 from svd_lab.training.loop.sampling import distance, levels, rollout
-from svd_lab.world.scenes import FRAMES
 from svd_lab.training.loop.stretch import Clock, Graphed, Ring, finish, load_parts, start
+from svd_lab.training.networks.fused_blocks import rewrite
+from svd_lab.training.networks.video import clip_of, make_unet
 from svd_lab.training.world.varied_world import VariedWorld
+from svd_lab.world.scenes import FRAMES
 
 FEWER = 10  # frames of the class's call; every fourth step and clip has so many, the others FRAMES
 SIGMA_MIN = 0.3  # where the last of the 4 steps starts; undistilled, 0.02 to 1 made no difference (docs/mini.md)

@@ -27,15 +27,26 @@ import torch.nn.functional as F
 from torch import nn
 
 from svd_lab.training.loop.latent_bank import Bank, doubts, embed, load_doubter, load_vae
-from svd_lab.training.networks.video import clip_of, make_clip, make_unet, zero_residuals
-from svd_lab.world.motion import KINDS
 from svd_lab.training.loop.muon import Optimiser
 from svd_lab.training.loop.render_workers import Renderer
-from svd_lab.training.networks.fused_blocks import rewrite
-from svd_lab.world.scenes import FRAMES, World
-from svd_lab.training.loop.stretch import Ahead, Clock, Graphed, finish, half, load_parts, save_parts, shared_memory, spare_cores, start
-from svd_lab.training.world.varied_world import VariedWorld
 from svd_lab.training.loop.self_sampling import Visits, guided_distance
+from svd_lab.training.loop.stretch import (
+    Ahead,
+    Clock,
+    Graphed,
+    finish,
+    half,
+    load_parts,
+    save_parts,
+    shared_memory,
+    spare_cores,
+    start,
+)
+from svd_lab.training.networks.fused_blocks import rewrite
+from svd_lab.training.networks.video import clip_of, make_clip, make_unet, zero_residuals
+from svd_lab.training.world.varied_world import VariedWorld
+from svd_lab.world.motion import KINDS
+from svd_lab.world.scenes import FRAMES, World
 
 AT_ONCE = 8  # clips a worker draws at once: 29 a second on one core, where 64 at once need 5 GB and come at 19
 

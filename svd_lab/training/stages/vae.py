@@ -13,12 +13,12 @@ import time
 import torch
 import torch.nn.functional as F
 
-from svd_lab.training.networks.video import LATENT, make_vae
 from svd_lab.training.loop.muon import Optimiser
-from svd_lab.training.networks.fused_blocks import rewrite
-from svd_lab.world.scenes import FRAMES, World
 from svd_lab.training.loop.stretch import Clock, Graphed, Ring, finish, half, load_parts, save_parts, start
+from svd_lab.training.networks.fused_blocks import rewrite
+from svd_lab.training.networks.video import LATENT, make_vae
 from svd_lab.training.world.varied_world import VariedWorld
+from svd_lab.world.scenes import FRAMES, World
 
 
 def warp(t: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ caption(scene, random.Random(1), "ko")          # "말을 타는 우주비행사
 import re
 from random import Random
 
-from svd_lab.training.text import place_words
+from svd_lab.training.text import place_words as words
 from svd_lab.training.text.scene_grammar import Item, Scene, place_words, things
 
 COUNTERS = dict(a="마리", p="명", v="대", b="척", f="송이", t="그루", k="권", o="개")
@@ -50,7 +50,7 @@ def _english(item: Item, rng: Random, two: bool, name: str = "") -> str:
         if item.size
         else []
     )
-    before += [rng.choice(place_words.ADJECTIVES_EN.split())] if rng.random() < 0.08 else []
+    before += [rng.choice(words.ADJECTIVES_EN.split())] if rng.random() < 0.08 else []
     before += [item.colour] if item.colour else []
     if two:
         how = rng.choice(("two {}", "two {}", "a pair of {}", "2 {}", "{}"))
@@ -75,10 +75,10 @@ def _korean(item: Item, rng: Random, two: bool, name: str = "") -> str:
     thing = things()[item.thing]
     noun = name or rng.choices(thing.ko, [3] + [1] * (len(thing.ko) - 1))[0]
     before = [dict(small="작은", big=rng.choice(("큰", "커다란")))[item.size]] if item.size else []
-    before += [rng.choice(place_words.ADJECTIVES_KO.split())] if rng.random() < 0.08 else []
+    before += [rng.choice(words.ADJECTIVES_KO.split())] if rng.random() < 0.08 else []
     if item.colour:
-        more = place_words.COLOURS_KO.get(item.colour)
-        before.append(rng.choice([place_words.COLOURS[item.colour][0]] * 2 + (more.split(",") if more else [])))
+        more = words.COLOURS_KO.get(item.colour)
+        before.append(rng.choice([words.COLOURS[item.colour][0]] * 2 + (more.split(",") if more else [])))
     if two:
         unit = COUNTERS[thing.kind]
         how = rng.choice((f"{{}} 두 {unit}", f"{{}} 두 {unit}", f"두 {unit}의 {{}}", f"{{}} 2{unit}", "{}들"))
@@ -130,7 +130,7 @@ def caption(scene: Scene, rng: Random, language: str, plain: bool = False) -> st
         x = _fill(rng.choice((ENGLISH if english else KOREAN)[scene.relation]), a=phrases[0], b=phrases[1])
     else:
         x = phrases[0] if phrases else ""
-    media = place_words.MEDIA_EN if english else place_words.MEDIA_KO
+    media = words.MEDIA_EN if english else words.MEDIA_KO
     wrap = rng.choice(media).format if plain or rng.random() < 0.75 else "{x}".format
     if scene.placed and english:
         noun, adverbial = rng.choice(nouns), rng.choice(adverbials)
@@ -150,10 +150,10 @@ def caption(scene: Scene, rng: Random, language: str, plain: bool = False) -> st
         return x
     tags = []
     if rng.random() < 0.3:
-        source = place_words.STYLE_EN if english or rng.random() < 0.2 else place_words.STYLE_KO
+        source = words.STYLE_EN if english or rng.random() < 0.2 else words.STYLE_KO
         tags += rng.sample(source.replace("\n", "|").split("|"), rng.randint(1, 4))
     if rng.random() < 0.08:
         tags.append(" ".join(_nonsense(rng, language) for _ in range(rng.randint(1, 3))))
     if rng.random() < 0.06:
-        tags.append(" ".join(rng.sample((place_words.WORDS_EN if english else place_words.WORDS_KO).split(), rng.randint(1, 3))))
+        tags.append(" ".join(rng.sample((words.WORDS_EN if english else words.WORDS_KO).split(), rng.randint(1, 3))))
     return ", ".join([x, *tags]) + ("." if rng.random() < 0.08 else "")

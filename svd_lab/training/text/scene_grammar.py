@@ -9,8 +9,8 @@ from functools import cache
 from random import Random
 from zlib import crc32
 
-from svd_lab.training.text import place_words
 from svd_lab.mini.catalogue import catalogue
+from svd_lab.training.text import place_words as words
 from svd_lab.training.text.thing_words import THINGS, VARIANTS
 
 RELATIONS = ("alone", "two", "beside", "on", "above", "riding")
@@ -61,11 +61,11 @@ def things() -> tuple[Thing, ...]:
 def place_words() -> dict[str, tuple[tuple[str, ...], ...]]:
     """place -> English nouns, English adverbials, Korean nouns, Korean stems."""
     out = {}
-    for line in place_words.PLACES.strip().splitlines():
+    for line in words.PLACES.strip().splitlines():
         key, *lists = line.split("|")
         out[key] = tuple(tuple(part.split(",")) for part in lists)
-    for colour in place_words.PLAIN:
-        ko = (place_words.COLOURS[colour][0], *place_words.COLOURS_KO.get(colour, place_words.COLOURS[colour][0]).split(","))
+    for colour in words.PLAIN:
+        ko = (words.COLOURS[colour][0], *words.COLOURS_KO.get(colour, words.COLOURS[colour][0]).split(","))
         backs, a = tuple(f"{c} 배경" for c in dict.fromkeys(ko)), "an" if colour[0] in "aeiou" else "a"
         out[f"plain {colour}"] = (
             (f"{a} {colour} background", f"a plain {colour} background"), (f"on {a} {colour} background", f"on plain {colour}"),
@@ -80,7 +80,7 @@ def colours_of(thing: Thing) -> tuple[str, ...]:
     variants = VARIANTS.get(catalogue()[thing.index]["en"])
     if thing.tint and variants and thing.name != "cat":
         return tuple(variants)
-    return tuple(place_words.COLOURS) if thing.tint else ()
+    return tuple(words.COLOURS) if thing.tint else ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def draw_scene(rng: Random, relation: str = "", training: bool = True) -> Scene:
     relation = relation or rng.choices(("nothing", *RELATIONS), (8, 46, 9, 14, 7, 6, 10))[0]
     g = _groups()
     while True:
-        place = f"plain {rng.choice(place_words.PLAIN)}" if rng.random() < 0.1 else rng.choice(_painted_places())
+        place = f"plain {rng.choice(words.PLAIN)}" if rng.random() < 0.1 else rng.choice(_painted_places())
         if relation == "nothing":
             return Scene("aerial" if rng.random() < 0.12 else place)
         if relation in ("alone", "two"):

@@ -1,13 +1,17 @@
-"""The text mini's tokenizer, a genuine CLIPTokenizer with a vocabulary of our own; which words of a prompt mean something to it."""
+"""The text miniature's tokenizer, a genuine CLIPTokenizer with a vocabulary of its own, and the list of the words that it knows.
 
+python -m svd_lab.training.text.tokenizer svd_lab/mini/text    # rewrite words.json after the world has changed
+"""
+
+import argparse
 import json
 import re
-import unicodedata
 from functools import cache
 from pathlib import Path
 from random import Random
 
-from svd_lab.training.text import place_words
+from svd_lab.mini.lexicon import split_words
+from svd_lab.training.text import place_words as words
 from svd_lab.training.text.captions import ENGLISH, KOREAN, caption, plural
 from svd_lab.training.text.scene_grammar import draw_scene, place_words, things
 
@@ -16,7 +20,6 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 
 FUNCTION_EN = "a an the of and with in on at by to is are this there show me please draw make s photo photograph picture image drawing painting illustration portrait close up view scene two pair 2 small tiny little big large huge"  # noqa: E501
 FUNCTION_KO = "사진 그림 이미지 그려줘 보여줘 모습 풍경 있는 있다 두 2 들 작은 큰 커다란 그리고 하고 배경 마리 명 대 척 송이 그루 권 개 한 위 아래 옆 속 앞"  # noqa: E501
-PARTICLES = "은 는 이 가 을 를 과 와 의 에 에서 에는 위 들 도 로 으로 하고 이랑 랑 마리 위에 위의 옆 옆에".split()
 
 
 @cache
@@ -25,44 +28,41 @@ def known_words() -> frozenset[str]:
     text = [
         FUNCTION_EN,
         FUNCTION_KO,
-        *place_words.COLOURS,
-        *(c[0] for c in place_words.COLOURS.values()),
-        *place_words.COLOURS_KO.values(),
+        *words.COLOURS,
+        *(c[0] for c in words.COLOURS.values()),
+        *words.COLOURS_KO.values(),
     ]
     for thing in things():
         text += [*thing.en, *map(plural, thing.en), *thing.ko]
     text += [phrase for lists in place_words().values() for part in lists for phrase in part]
     text += [re.sub(r"\{[^}]*\}", " ", t) for table in (ENGLISH, KOREAN) for ways in table.values() for t in ways]
-    return frozenset(_split(" ".join(text)))
-
-
-def _split(text: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+|\d", unicodedata.normalize("NFC", text).lower())
-
-
-def unknown_words(prompt: str) -> list[str]:
-    """The words of a prompt that the text mini has no picture for, in their order, each once. Style words count as unknown."""
-    known, out = known_words(), []
-    for word in _split(prompt):
-        korean = "가" <= word[0] <= "힣"
-        stems = {word} | {word[: -len(p)] for p in PARTICLES if korean and word.endswith(p) and len(word) > len(p)}
-        if not stems & known and word not in out:
-            out.append(word)
-    return out
+    return frozenset(split_words(" ".join(text)))
 
 
 @cache
 def style_words() -> frozenset[str]:
     """Single words of the style and mood that training strewed into captions, and that change nothing."""
-    text = [place_words.STYLE_EN, place_words.STYLE_KO, place_words.ADJECTIVES_EN, place_words.ADJECTIVES_KO]
-    return frozenset(_split(" ".join(text))) - known_words()
+    text = [words.STYLE_EN, words.STYLE_KO, words.ADJECTIVES_EN, words.ADJECTIVES_KO]
+    return frozenset(split_words(" ".join(text))) - known_words()
 
 
 def names(language: str) -> dict[str, list[str]]:
     """{"things", "colours", "places"}: the first name of each in "en" or "ko"."""
-    colours = list(place_words.COLOURS) if language == "en" else [row[0] for row in place_words.COLOURS.values()]
+    colours = list(words.COLOURS) if language == "en" else [row[0] for row in words.COLOURS.values()]
     places = [lists[0 if language == "en" else 2][0] for lists in place_words().values()]
     return dict(things=sorted(getattr(t, language)[0] for t in things()), colours=colours, places=places)
+
+
+def write_words(folder: str | Path) -> Path:
+    """Write `words.json`, which `svd_lab.mini.lexicon` reads: the words that change a picture, those of style, and the names."""
+    words_file = Path(folder) / "words.json"
+    content = {
+        "known": sorted(known_words()),
+        "style": sorted(style_words()),
+        "names": {language: names(language) for language in ("en", "ko")},
+    }
+    words_file.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+    return words_file
 
 
 def _corpus() -> list[str]:
@@ -71,7 +71,7 @@ def _corpus() -> list[str]:
     for _ in range(12000):
         scene = draw_scene(rng)
         out += [caption(scene, rng, "en", plain=True), caption(scene, rng, "ko", plain=True)]
-    extra = [place_words.STYLE_EN, place_words.STYLE_KO, place_words.ADJECTIVES_EN, place_words.ADJECTIVES_KO, place_words.WORDS_EN, place_words.WORDS_KO]
+    extra = [words.STYLE_EN, words.STYLE_KO, words.ADJECTIVES_EN, words.ADJECTIVES_KO, words.WORDS_EN, words.WORDS_KO]
     for thing in things():  # every name often enough to become few tokens, however seldom it was drawn
         out += [*thing.en, *map(plural, thing.en), *thing.ko] * 30
     for lists in place_words().values():
@@ -131,6 +131,7 @@ def write_tokenizer(folder: str | Path, size: int = SIZE) -> Path:
         do_lower_case=True, add_prefix_space=False, errors="replace",
     )  # fmt: skip
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    write_words(folder)
     return folder
 
 
@@ -139,3 +140,13 @@ def load_tokenizer(folder: str | Path):
     from transformers import CLIPTokenizer
 
     return CLIPTokenizer.from_pretrained(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="the text miniature's folder")
+    print(write_words(parser.parse_args().folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -16,8 +16,8 @@ Only what a thing looks like changes, so this is for first frames: what moves ho
 import torch
 import torch.nn.functional as F
 
-from svd_lab.world.backgrounds import fills
 from svd_lab.training.world.varied_world import SIGMAS, VariedWorld, softened
+from svd_lab.world.backgrounds import fills
 
 BENT, GRADIENT, TEXTURE, WASHED, OUTLINED, CUT = 0.7, 0.12, 0.08, 0.12, 0.12, 0.1  # shares
 # Share of the backgrounds behind things; how many are there, their sizes in heights of the picture, how much is seen of them.

@@ -6,7 +6,7 @@ Every function draws what is random from a `Draw`; positions are pixels from the
 import torch
 import torch.nn.functional as F
 
-from svd_lab.world.backgrounds import Draw, HEIGHT, WIDTH
+from svd_lab.world.backgrounds import HEIGHT, WIDTH, Draw
 
 
 def axes(draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,10 +9,27 @@ from collections.abc import Callable
 
 import torch
 
-from svd_lab.world.backgrounds import Draw, HEIGHT, WIDTH
-from svd_lab.training.world.place_parts import axes, below, between, clouds, colour, day, disc, dots, flowers, grain, over, ramp, ridge, stars, trees
-from svd_lab.training.world.places_built import aerial, city, city_night, fireworks, road, room, studio
+from svd_lab.training.text import place_words
 from svd_lab.training.text.place_words import PLAIN
+from svd_lab.training.world.place_parts import (
+    axes,
+    below,
+    between,
+    clouds,
+    colour,
+    day,
+    disc,
+    dots,
+    flowers,
+    grain,
+    over,
+    ramp,
+    ridge,
+    stars,
+    trees,
+)
+from svd_lab.training.world.places_built import aerial, city, city_night, fireworks, road, room, studio
+from svd_lab.world.backgrounds import HEIGHT, WIDTH, Draw
 
 PLAIN_RGB = dict(
     red=(214, 48, 44), orange=(240, 140, 40), yellow=(246, 212, 60), green=(70, 160, 80), blue=(52, 110, 210),
@@ -263,3 +280,10 @@ PAINTERS: dict[str, Callable[[Draw, int], torch.Tensor]] = {
     "moon": moon, "garden": garden, "autumn": autumn, "rain": rain, "fog": fog, "aurora": aurora, "fireworks": fireworks,
     "volcano": volcano,
 } | {f"plain {name}": _plain(PLAIN_RGB[name]) for name in PLAIN}  # fmt: skip
+
+
+def painted_names() -> list[tuple[str, str]]:
+    """English and Korean names of the places of places.PAINTERS, in its order."""
+    lines = [line.split("|") for line in place_words.PLACES.strip().splitlines()]
+    plain = [(f"a plain {c} background", f"{place_words.COLOURS[c][0]} 배경") for c in place_words.PLAIN]
+    return [(en.split(",")[0], ko.split(",")[0]) for _, en, _, ko, _ in lines] + plain

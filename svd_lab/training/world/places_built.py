@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from svd_lab.world.backgrounds import Draw, HEIGHT, WIDTH
 from svd_lab.training.world.place_parts import axes, below, between, colour, day, dots, grain, houses, over, ramp, stars
+from svd_lab.world.backgrounds import HEIGHT, WIDTH, Draw
 
 
 def city(draw: Draw, n: int) -> torch.Tensor:

@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
-from svd_lab.world.backgrounds import Draw, HEIGHT, WIDTH, hsv
-from svd_lab.training.text.captions import caption
 from svd_lab.mini.catalogue import CELL, catalogue, cutout
-from svd_lab.training.world.places import PAINTERS
-from svd_lab.training.text.scene_grammar import Item, RELATIONS, Scene, colours_of, draw_scene, place_words, things
-from svd_lab.training.text.thing_words import VARIANTS
+from svd_lab.training.text.captions import caption
 from svd_lab.training.text.place_words import COLOURS
+from svd_lab.training.text.scene_grammar import RELATIONS, Item, Scene, colours_of, draw_scene, place_words, things
+from svd_lab.training.text.thing_words import VARIANTS
+from svd_lab.training.world.places import PAINTERS
+from svd_lab.world.backgrounds import HEIGHT, WIDTH, Draw, hsv
 
 INSIDE = CELL - 8  # the thing fills its cell but for the margin
 SEAT = 74  # a rider's seat in its cell, pixels from the top

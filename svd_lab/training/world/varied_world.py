@@ -25,14 +25,15 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from svd_lab.training.world import invented
-from svd_lab.world.backgrounds import HEIGHT, PALETTES, WIDTH, backgrounds
-from svd_lab.mini.catalogue import CELL, as_atlas, catalogue, cutout
-from svd_lab.world.motion import INDEX
-from svd_lab.training.world.places import PAINTERS
-from svd_lab.world.scenes import Clips, World
-from svd_lab.training.world.stills import INSIDE, SEAT, rider
+from svd_lab.mini.catalogue import CELL, catalogue, cutout
 from svd_lab.training.text.scene_grammar import things
+from svd_lab.training.world import invented
+from svd_lab.training.world.places import PAINTERS
+from svd_lab.training.world.stills import INSIDE, SEAT, rider
+from svd_lab.world.atlas import as_atlas
+from svd_lab.world.backgrounds import HEIGHT, PALETTES, WIDTH, backgrounds
+from svd_lab.world.motion import INDEX
+from svd_lab.world.scenes import Clips, World
 
 FILES = ("things.webp", "flat.webp")
 FLAT, PAINTED, HIDDEN, SOFT, RIDING, TWINS = 0.4, 0.25, 1 / 7, 1 / 3, 0.04, 1 / 3  # shares, by the list above
@@ -165,7 +166,9 @@ class VariedWorld(ByteWorld):
         self.plain = plain
         self.designs = sorted(Path(designs).resolve().glob("*.webp")) if designs else []
         if designs and not self.designs:
-            raise FileNotFoundError(f"no atlas (*.webp) in {designs}: python -m svd_lab.training.assets.build_designs makes them")
+            raise FileNotFoundError(
+                f"no atlas (*.webp) in {designs}: python -m svd_lab.training.assets.build_designs makes them"
+            )
         # Rows behind the catalogue's: cells [styles,n,112,112,4], the catalogue's index of what moves so, their share.
         self.extra = []
         if things != "held_out":  # riders, mounts and what others stand for are known things

@@ -14,12 +14,12 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from svd_lab.training.assets.build_things import fit
 from svd_lab.mini.catalogue import catalogue
 from svd_lab.training.world.invented.animals import bird, fish, hopper, quadruped, whale
 from svd_lab.training.world.invented.others import balloon, leaf, plant
 from svd_lab.training.world.invented.pen import Pen, shaded
 from svd_lab.training.world.invented.vehicles import airplane, boat, bus, car, rocket, truck
+from svd_lab.world.atlas import fit
 
 # Whose motion each family has, by a thing of the catalogue that moves so.
 FAMILIES = {

@@ -2,7 +2,7 @@
 
 import math
 
-from svd_lab.training.world.invented.pen import Pen, SIDE
+from svd_lab.training.world.invented.pen import SIDE, Pen
 
 
 def quadruped(p: Pen) -> None:

@@ -1,0 +1,5 @@
+"""Many videos, one process a GPU, resumable: `generate_batch`."""
+
+from svd_lab.batch.generate import generate_batch
+
+__all__ = ["generate_batch"]

@@ -1,0 +1,1 @@
+"""The `svd-lab` command: one file a command."""

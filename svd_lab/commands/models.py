@@ -1,0 +1,40 @@
+"""svd-lab models: the models on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_models(commands: Any, *parents: argparse.ArgumentParser) -> None:
+    """Add the command to argparse's `commands`."""
+    parser = commands.add_parser(
+        "models", parents=list(parents), help="say which models are here, where, how large, what is missing"
+    )
+    parser.set_defaults(run=lambda _: list_models())
+
+
+def list_models() -> None:
+    """Print the table of models, and for each whether it is whole on this machine."""
+    from svd_lab.models.checkpoints import check_location, locate, model_roots
+    from svd_lab.models.table import FAMILIES
+
+    for family in FAMILIES:
+        print(f"with {family.loader}, {family.makes}:")
+        for key, model in family.models.items():
+            found = locate(key, family)
+            print(f"{key:12}{model.about}")
+            if found.folder is None:
+                print(f"{'':12}not here; the Hub has it as {model.hub_id}")
+                continue
+            size = sum(path.stat().st_size for path in found.folder.rglob("*") if path.is_file())
+            print(f"{'':12}{found.source}, {size / 1e6:,.0f} MB: {found.folder}")
+            try:
+                check_location(found, half=False, family=family)
+            except (OSError, ValueError) as error:
+                print(f"{'':12}cannot be used: {error}")
+    for root in model_roots():
+        if not root.is_dir():
+            print(f"SVD_LAB_MODELS names {root}, which is not a folder")
+    if not model_roots():
+        print("SVD_LAB_MODELS is not set: it can name folders in which models are looked for")

@@ -1,0 +1,1 @@
+"""Which models there are (`table`), where on this machine (`checkpoints`), how they are downloaded (`hub`), and mini-turbo (`turbo`)."""

@@ -1,0 +1,1 @@
+"""Measure a version: scene by scene, with errors, against another version."""

@@ -1,0 +1,1 @@
+"""The miniatures' networks, and the faster equivalents that training runs."""

@@ -1,0 +1,1 @@
+"""The text miniature's language: scenes, captions in two languages, the tokenizer."""
