@@ -1,4 +1,4 @@
-"""Clip: what it writes and what it shows. What is left when writing fails: test_encoding.py."""
+"""Clip: what it writes and what it shows. What is left when writing fails: test_ffmpeg.py."""
 
 import base64
 import io

@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 import svd_lab
 from svd_lab import generate_text2video, generate_video, read_recipe, recipe_file, replay
 from svd_lab.clip import Clip
-from svd_lab.commands.demo import main
+from svd_lab.commands import main
 from svd_lab.ffmpeg import H264, encode
 from svd_lab.lesson.figures import side_by_side
 from svd_lab.recipe import fingerprint, sha256

@@ -1,6 +1,6 @@
 """Download a model from the Hub, check that what came is what the Hub has, and say in plain words why that failed.
 
-docs/downloads.md lists the failures with their messages; tests/test_hub_faults.py makes each of them happen.
+docs/downloads.md lists the failures with their messages; tests/models/test_hub_faults.py makes each of them happen.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Triton, under autograd, and inside torch.compile, whose own fusion then does the
 Shapes: a "map" is [N, C, H, W] in channels-last memory, N = batches x frames, frames of a batch beside each other; "rows" are
 [N, S, C]. A "vector" v is [N, C], or [1, C] for all; it is added as if it had been broadcast.
 
-`TRITON_INTERPRET=1` runs the same kernels on a CPU; tests/test_speed.py proves them equal to PyTorch so.
+`TRITON_INTERPRET=1` runs the same kernels on a CPU; tests/performance/test_speed.py proves them equal to PyTorch so.
 """
 
 from __future__ import annotations

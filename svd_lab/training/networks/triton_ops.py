@@ -2,7 +2,7 @@
 GroupNorm+SiLU has a module of its own, group_norm.py.
 
 Training only. On a machine without CUDA or Triton `fused` is false and `rewrites` takes plain PyTorch.
-`TRITON_INTERPRET=1` runs the same code on a CPU: tests/test_mini_training.py proves it equal to PyTorch so.
+`TRITON_INTERPRET=1` runs the same code on a CPU: tests/training/test_training.py proves it equal to PyTorch so.
 """
 
 import os

@@ -22,7 +22,7 @@ from svd_lab.bundled import PICTURE_FOLDER as DEMO
 from svd_lab.lesson import EXAMPLES, PICTURES, cost, finish_lesson, start_lesson
 from svd_lab.lesson.figures import checkerboard, grid, line_plot, side_by_side
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location("lessons_build", ROOT / "lessons" / "build.py")
 build = importlib.util.module_from_spec(_spec)  # by its path: "build" is also the name of a package
 _spec.loader.exec_module(build)

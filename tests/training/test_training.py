@@ -30,7 +30,7 @@ from svd_lab.training.train import COMMON, UNET
 from svd_lab.training.world.varied_world import VariedWorld
 from svd_lab.world.scenes import FRAMES, World
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = str(Path(__file__).parents[2])
 
 KERNELS = """
 import torch, torch.nn.functional as F

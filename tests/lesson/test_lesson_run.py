@@ -21,7 +21,7 @@ import svd_lab.lesson.run
 from svd_lab.commands.main import main
 from svd_lab.lesson.run import check_parameters, find_lesson, run_lesson
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KOREAN = sorted((ROOT / "lessons" / "ko").glob("*.ipynb"))
 NOTEBOOKS = [path for language in ("ko", "en") for path in sorted((ROOT / "lessons" / language).glob("*.ipynb"))]
 PARAMETERS = (

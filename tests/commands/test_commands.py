@@ -14,7 +14,7 @@ from PIL import Image
 
 import svd_lab
 from svd_lab import generate_video
-from svd_lab.commands.demo import main
+from svd_lab.commands import main
 from svd_lab.models.checkpoints import MODELS
 
 FAST = ["--num-frames", "2", "--num-inference-steps", "2"]

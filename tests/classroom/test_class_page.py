@@ -16,7 +16,7 @@ from svd_lab.classroom.plan import Run, make_plan
 from svd_lab.classroom.store import open_store, prepare
 from svd_lab.commands.main import build_parser
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EVIL = '</script><img src=x onerror="alert(1)">&amp;'
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from svd_lab.mini.catalogue import catalogue
+from svd_lab.mini.lexicon import unknown_words
 from svd_lab.training.measure import evaluate_text
 from svd_lab.training.networks.text import (
     encode_prompts,
@@ -21,7 +22,6 @@ from svd_lab.training.networks.text import (
     tokenizer_for_training,
 )
 from svd_lab.training.stages.judge import Judge, judge_loss, look
-from svd_lab.mini.lexicon import unknown_words
 from svd_lab.training.text import place_words as words
 from svd_lab.training.text.captions import CLASS_PROMPTS, caption, particle, plural
 from svd_lab.training.text.scene_grammar import RELATIONS, draw_scene, held_out, place_words, scene_of, things

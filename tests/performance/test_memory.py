@@ -2,11 +2,10 @@
 
 import gc
 import json
-import sys
 import weakref
-from pathlib import Path
 from types import SimpleNamespace
 
+import full_size
 import numpy as np
 import pytest
 import torch
@@ -15,9 +14,6 @@ from conftest import TINY_SIZE
 from svd_lab import generate_video, load_video_pipeline
 from svd_lab.performance import memory, placement
 from svd_lab.performance.memory import GIB, RECIPES, Load
-
-sys.path.insert(0, str(Path(__file__).parent))
-import full_size
 
 CLASS = {"num_frames": 10, "decode_chunk_size": 2, "height": 576, "width": 1024}
 CLIP = 2 * 632_080_000  # bytes of CLIP ViT-H/14 in fp16
@@ -296,7 +292,7 @@ def test_a_memory_choice_for_images_that_cannot_be_is_refused(given, says):
 
 def test_rows_of_the_measurement_are_shown_and_kept_one_by_one(monkeypatch, tmp_path, capsys):
     """The measuring itself wants a GPU; what it hands on is replaced, and the third row never comes."""
-    from svd_lab.commands.demo import main
+    from svd_lab.commands import main
     from svd_lab.training.measure import memory_caps
 
     def under(cap, name, *_):

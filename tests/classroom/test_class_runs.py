@@ -29,7 +29,7 @@ from svd_lab.classroom.run_class import run_class
 from svd_lab.classroom.store import held, open_store, prepare, publish, put_inputs, read_finished
 from svd_lab.commands.main import main
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PARAMETERS = 'seed: int = 42\nmode: str = "ok"\nnotes: str = ""\npicture: str = "rocket"\nout_dir: str = "out/a"'
 BODY = """
 import os, pathlib, signal, time

@@ -8,7 +8,7 @@ import pytest
 
 import svd_lab
 from svd_lab import generate_text2video
-from svd_lab.commands.demo import main
+from svd_lab.commands import main
 from svd_lab.models.table import IMAGE
 
 FAST = ["--num-frames", "2", "--num-inference-steps", "2", "--image-num-inference-steps", "2"]

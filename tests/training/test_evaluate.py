@@ -395,7 +395,7 @@ def test_cost_is_measured_in_a_process_of_its_own(tiny_folder):
 
 
 def test_docs_have_the_marks_that_the_command_fills():
-    text = (report.Path(__file__).parents[1] / "docs" / "measures.md").read_text(encoding="utf-8")
+    text = (report.Path(__file__).parents[2] / "docs" / "measures.md").read_text(encoding="utf-8")
     assert len(re.findall(f"{report.BEGIN}.*?{report.END}", text, re.DOTALL)) == 1
 
 
@@ -404,7 +404,7 @@ def test_outside_pictures_say_what_is_missing(tmp_path):
         unseen_pictures.draw_emoji("🚀", 60, tmp_path / "no.ttf")
     done = subprocess.run(
         [sys.executable, "-m", "svd_lab.training.measure.unseen_pictures", str(tmp_path / "out"), "--font", str(tmp_path / "no.ttf")],
-        capture_output=True, text=True, cwd=report.Path(__file__).parents[1],
+        capture_output=True, text=True, cwd=report.Path(__file__).parents[2],
     )  # fmt: skip
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from svd_lab.commands.demo import check, check_machine, main
+from svd_lab.commands import check, check_machine, main
 from svd_lab.ffmpeg import H264, encode
 from svd_lab.models import checkpoints
 
