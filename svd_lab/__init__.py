@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from svd_lab.images import open_image
     from svd_lab.pipelines import load_image_pipeline, load_video_pipeline
     from svd_lab.recipe_file import read_recipe
-    from svd_lab.replay import replay
+    from svd_lab.replaying import replay
     from svd_lab.runner import Cancelled
     from svd_lab.text2video import generate_text2video
 
@@ -45,7 +45,7 @@ _HOME = {
     "load_video_pipeline": "svd_lab.pipelines",
     "open_image": "svd_lab.images",
     "read_recipe": "svd_lab.recipe_file",
-    "replay": "svd_lab.replay",
+    "replay": "svd_lab.replaying",
 }
 
 wait_politely()

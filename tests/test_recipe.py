@@ -19,14 +19,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import svd_lab
-from svd_lab import generate_text2video, generate_video, read_recipe, recipe_file, replay
+from svd_lab import generate_text2video, generate_video, read_recipe, recipe_file, replay, replaying
 from svd_lab.clip import Clip
 from svd_lab.commands import main
 from svd_lab.ffmpeg import H264, encode
 from svd_lab.lesson.figures import side_by_side
 from svd_lab.recipe import fingerprint, sha256
 from svd_lab.recipe_file import carried, read_picture
-from svd_lab.replay import ReplayWarning
+from svd_lab.replaying import ReplayWarning
 
 FAST = {"num_frames": 2, "num_inference_steps": 2}
 PROMPT = '말을 탄 우주비행사, a "horse" = 100% ; #1 \\ 🚀'
@@ -336,7 +336,7 @@ def test_the_readmes_example_makes_the_clip_again(clip, tiny_pipe, tmp_path, mon
     code = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "replay(" in block)
     monkeypatch.chdir(tmp_path)
     Path("rocket.mp4").write_bytes(clip.path.read_bytes())
-    monkeypatch.setattr(replay, "_load", lambda *_: tiny_pipe)
+    monkeypatch.setattr(replaying, "_load", lambda *_: tiny_pipe)
     exec(code, {})
     assert Path("again.mp4").read_bytes() == clip.path.read_bytes() and "difference 0" in capsys.readouterr().out
 
@@ -363,7 +363,7 @@ def test_the_command_replays_and_fails_in_one_line(clip, tiny_pipe, tmp_path, mo
     assert main.main(["recipe", str(tmp_path / "no.mp4")]) == 1
     err = capsys.readouterr().err
     assert err.startswith("svd-lab: there is no file") and err.count("\n") == 1
-    monkeypatch.setattr(replay, "_load", lambda *_: tiny_pipe)
+    monkeypatch.setattr(replaying, "_load", lambda *_: tiny_pipe)
     assert main.main(["recipe", str(clip.path), "--replay", str(tmp_path / "b.mp4")]) == 0
     out, err = capsys.readouterr()
     assert "difference 0" in out and "b.mp4: step 2/2" in err
@@ -372,4 +372,4 @@ def test_the_command_replays_and_fails_in_one_line(clip, tiny_pipe, tmp_path, mo
 
 def test_the_two_calls_are_public():
     assert {"read_recipe", "replay"} <= set(svd_lab.__all__)
-    assert svd_lab.read_recipe is read_recipe and svd_lab.replay is replay.replay
+    assert svd_lab.read_recipe is read_recipe and svd_lab.replay is replaying.replay

@@ -152,10 +152,10 @@ def test_on_image_gets_the_image_before_the_video_begins(run):
 
 
 def test_a_notebook_shows_the_image_and_a_script_does_not(run, monkeypatch):
-    import IPython
+    import IPython.display
 
     shown = []
-    monkeypatch.setattr(figures, "show", shown.append)
+    monkeypatch.setattr(IPython.display, "display", shown.append)
     run()
     assert shown == []
     monkeypatch.setattr(IPython, "get_ipython", lambda: type("Shell", (), {"kernel": object()})())

@@ -14,7 +14,7 @@ from typing import Any
 def plain_warnings() -> Iterator[None]:
     """What there is to say about a prompt or a replay as one line, without Python's file and line number."""
     from svd_lab.prompts import PromptWarning
-    from svd_lab.replay import ReplayWarning
+    from svd_lab.replaying import ReplayWarning
 
     with warnings.catch_warnings():
         usual = warnings.showwarning

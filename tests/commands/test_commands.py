@@ -13,6 +13,7 @@ from conftest import hear_ctrl_c, make_picture
 from PIL import Image
 
 import svd_lab
+from svd_lab.bundled import PICTURE_FOLDER
 from svd_lab import generate_video
 from svd_lab.commands import main
 from svd_lab.models.checkpoints import MODELS
@@ -233,4 +234,4 @@ def test_a_terminal_gets_a_bar(tiny_folder, picture_file, tmp_path):
 
 
 def test_the_bundled_pictures_lie_where_the_demo_looks():
-    assert importlib.util.find_spec("svd_lab").submodule_search_locations[0] in str(main.PICTURES)
+    assert importlib.util.find_spec("svd_lab").submodule_search_locations[0] in str(PICTURE_FOLDER)

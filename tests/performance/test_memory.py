@@ -292,7 +292,6 @@ def test_a_memory_choice_for_images_that_cannot_be_is_refused(given, says):
 
 def test_rows_of_the_measurement_are_shown_and_kept_one_by_one(monkeypatch, tmp_path, capsys):
     """The measuring itself wants a GPU; what it hands on is replaced, and the third row never comes."""
-    from svd_lab.commands import main
     from svd_lab.training.measure import memory_caps
 
     def under(cap, name, *_):
@@ -308,9 +307,10 @@ def test_rows_of_the_measurement_are_shown_and_kept_one_by_one(monkeypatch, tmp_
     capped = []
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *given: capped.append(given))
     file = tmp_path / "rows.json"
-    assert main.main(["bench", "--caps", "16", "8", "--recipes", "blocks", "--json", str(file)]) == 130
+    with pytest.raises(KeyboardInterrupt):
+        memory_caps.main(["--caps", "16", "8", "--placements", "blocks", "--json", str(file)])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:2] == ["cap", "recipe"] and "usable after: True" in lines[1] and "too little" in lines[2]
     assert [row["cap_gb"] for row in json.loads(file.read_text())] == [16, 8]
     assert capped == [(1.0, 0)], "the cap must not stay"
-    assert main.main(["bench", "--recipes", "tiny"]) == 1 and "'whole', 'pieces'" in capsys.readouterr().err
+    assert memory_caps.main(["--placements", "tiny"]) == 1 and "'whole', 'pieces'" in capsys.readouterr().err

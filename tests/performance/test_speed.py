@@ -14,6 +14,7 @@ from svd_lab import load_video_pipeline
 from svd_lab.commands.bench import table
 from svd_lab.performance import speed
 from svd_lab.performance.benchmark import bench
+from svd_lab.recipe import video_model
 
 FRAMES = 5
 
@@ -363,14 +364,13 @@ def test_the_kernels_compute_what_pytorch_computes():
 
 def test_bench_measures_the_class_recipe_and_finds_nothing_different(pipe):
     speed.apply(pipe, ["one_token"])
-    width, height = TINY_SIZE
     result = bench(
         pipe,
+        make_picture(size=TINY_SIZE),
         ["exact", "one_token+fused_blocks"],
+        model=video_model(pipe),
         num_frames=3,
         num_inference_steps=2,
-        height=height,
-        width=width,
         repeats=2,
         reference=True,
     )
@@ -392,4 +392,4 @@ def test_bench_measures_the_class_recipe_and_finds_nothing_different(pipe):
 def test_bench_knows_its_levels_before_it_measures(pipe, monkeypatch):
     monkeypatch.setattr("svd_lab.performance.benchmark.matrix_rate", lambda *_: pytest.fail("it went on"))
     with pytest.raises(ValueError, match="magic"):
-        bench(pipe, ["exact", "one_token+magic"])
+        bench(pipe, make_picture(size=TINY_SIZE), ["exact", "one_token+magic"])

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from svd_lab.bundled import mini_folder
 from svd_lab.mini.catalogue import catalogue
 from svd_lab.training.assets import build_drawings
 from svd_lab.training.loop.stretch import Ring
@@ -229,7 +230,7 @@ def test_the_stage_brings_the_encoder_nearer_and_leaves_the_unet_alone(tmp_path,
     torch.manual_seed(0)
     every = torch.randn(1, 1, 64).expand(len(KINDS), 3, 64)
     monkeypatch.setattr(Centres, "of", lambda *_: Centres(every, every[0, :2], 64.0))
-    weights = str(Path(image_encoder.__file__).parent / "weights")
+    weights = str(mini_folder())
     settings = dict(
         weights=weights, teacher="", each=1, reach=1, seed=1, pool=32, render=16, prefill=32, two=0, nothing=0.1, patch=0,
         layers=0, designs="", muon=0.01, peak=0.3, ema=0.5, seconds=600.0, begin=0.0, end=1.0, steps=10, every=100, batch=16,
