@@ -13,11 +13,12 @@ import re
 import subprocess
 import tempfile
 import threading
-import uuid
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from svd_lab.files import whole_file
 
 # The BT.709 matrix, and said so in the file: untagged, players guess it from the size and colours shift.
 H264 = (
@@ -112,20 +113,13 @@ def encode(
     pad = ((0, height % 2), (0, width % 2), (0, 0))
     raw = b"".join(np.pad(np.asarray(f.convert("RGB")), pad, mode="edge").tobytes() for f in frames)
     size = f"{width + width % 2}x{height + height % 2}"
-    target = Path(os.path.realpath(target))
-    # Not tempfile.mkstemp: its files are private (0600) and would stay so under their final name.
-    hidden = target.parent / f".svd-lab-{uuid.uuid4().hex}"
+    given = f"-f rawvideo -pix_fmt rgb24 -s {size} -framerate {float(fps)} -i pipe:0".split()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        given = f"-f rawvideo -pix_fmt rgb24 -s {size} -framerate {float(fps)} -i pipe:0".split()
-        with tempfile.TemporaryDirectory() as folder:
+        with whole_file(target) as hidden, tempfile.TemporaryDirectory() as folder:
             given += _carried(Path(folder), comment, cover)
             _run_ffmpeg([*given, *arguments, f"file:{hidden}"], raw)
-        os.replace(hidden, target)
     except OSError as error:
-        raise OSError(f"Could not write {target} (an older file is as it was): {error}.") from error
-    finally:
-        hidden.unlink(missing_ok=True)  # also on Ctrl-C
+        raise OSError(f"could not write {target} (an older file is as it was): {error}") from error
 
 
 def copy_bare(source: Path, target: Path) -> None:
