@@ -38,10 +38,10 @@ class Clip:
         seed: the seed that was used, also when -1 asked for a random one.
         recipe: every setting, the model and the versions, as plain Python values.
         path: the mp4 file, absolute; None before :meth:`save`.
-        image: the picture that the video starts from, as the model got it; None where it is not known.
+        image: the picture that the video starts from, as the model saw it; None if unknown.
 
     Raises:
-        TypeError, ValueError: frames that are no list of PIL images, none, or of different sizes.
+        TypeError, ValueError: Not a list of PIL images, no frame, or frames of different sizes.
     """
 
     frames: list[Image.Image]
@@ -77,8 +77,8 @@ class Clip:
 
         The file is written beside under a hidden name and moved into place when complete: a failure leaves no
         file, or an existing one as it was. Missing folders are created. For an odd width or height the last
-        column or row is repeated. ``clip.path`` becomes this path. A clip whose frames are those that its recipe
-        speaks of carries the recipe and the picture in the file (:mod:`svd_lab.recipe_file`). The same clip, versions
+        column or row is repeated. ``clip.path`` becomes this path. A clip whose frames match its
+        recipe carries the recipe and the picture in the file (:mod:`svd_lab.recipe_file`). The same clip, versions
         and machine give the same bytes.
 
         Args:

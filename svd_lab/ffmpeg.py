@@ -1,8 +1,8 @@
-"""Frames → a video file, all or nothing, for :mod:`svd_lab.clip`; and what an mp4 carries beside them.
+"""Run ffmpeg: frames → a whole video file or none, with a comment and a cover; and read these back from any mp4.
 
-A comment and a cover, both where iTunes keeps them (©cmt and covr): players skip them, ffprobe and file managers show them, and a
-copy that ffmpeg makes keeps the comment. A key of our own (-movflags use_metadata_tags) would be lost there. ffmpeg comes with
-imageio-ffmpeg; it has no ffprobe.
+Comment and cover are where iTunes keeps them (©cmt and covr): players skip them, ffprobe and file managers show them, and ffmpeg
+keeps the comment in a copy; a key of our own (-movflags use_metadata_tags) would be lost. imageio-ffmpeg brings ffmpeg, without
+ffprobe. A process of its own, killed after a time-out, keeps a hostile file away from the notebook's process.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from diffusers import StableVideoDiffusionPipeline
     from PIL import Image
 
-# Decoding a frame takes about as long as 4 denoising steps of it. Counted in FLOP it is 3.5 for SVD and 4.6 for the mini.
+# Decoding a frame takes about as long as 4 of its denoising steps: by FLOP 3.5 for SVD and 4.6 for the mini.
 DECODE_WORTH = 4.0
 
 #: The settings that the video pipeline itself receives.
@@ -54,32 +54,48 @@ def generate_video(
     on_step: Callable[[int, int, float], object] | None = None,
     cancel: threading.Event | None = None,
 ) -> Clip:
-    """Make a video that starts from `image`, write it to `video_file` (.mp4), and return it as a Clip.
+    """Make a video that starts from a picture, write it to `video_file`, and return it as a Clip.
 
-    image: whatever `open_image` takes: a path, a URL, bytes, a PIL image, an array.
-    seed: 0 to 2**32 - 1; -1 draws one and prints it. The same seed and settings give the same video.
-    pipe: from load_video_pipeline(); None loads load_video_pipeline("auto") once and keeps it for later calls.
-    num_frames: at least 2. The models were trained on 14 (mini, svd) or 25 (svd-xt).
-    num_inference_steps: denoising steps; more are better and slower, in proportion.
-    decode_chunk_size: frames decoded at a time. More take more memory (SVD: about 1.1 GiB a frame) and flicker less; the
-        pixels depend on it. num_frames decodes all at once.
-    fps: the rate the model imagines, a condition of the motion [arXiv 2311.15127, micro-conditioning].
-    motion_bucket_id: 0 to 255, how much should move.
-    noise_aug_strength: noise added to the picture, in its range of -1 to 1; more leaves more freedom.
-    min_guidance_scale, max_guidance_scale: classifier-free guidance of the first and of the last frame, linear between.
-    height, width: pixels; None: the size the model was trained at.
-    fit: how the picture gets that size: "crop", "pad" or "stretch".
-    playback_fps: frames a second in the file; None: `fps`.
-    on_step(step, total, seconds_left): called after each denoising step, in this thread, step 1 to total; seconds_left
-        includes the decoding that follows. Replaces diffusers' own progress bar. What it raises ends the run.
-    cancel: an Event; once it is set the run ends within a step (or a decoded chunk) and raises Cancelled.
+    With the same weights, seed, settings and a picture of the right size, the frames equal those of the bare diffusers recipe
+    exactly (see the module). Names and defaults are diffusers'.
 
-    Names and defaults are diffusers'. Everything is checked before any model works: ValueError or TypeError for a wrong
-    setting, what `open_image` and `check_video_path` raise for the picture and the path. FloatingPointError when the model's
-    numbers overflow. Whatever is raised, no file is left and the pipeline is as it was. Two threads that share a pipeline
-    take turns. The caller's random state is neither used nor changed.
+    Args:
+        image: Whatever `open_image` takes: a path, a URL, bytes, a PIL image, an array, a tensor.
+        video_file: The .mp4 to write; missing folders are created.
+        seed: 0 to 2**32 - 1; -1 draws one and prints it. The same seed and settings give the same video.
+        pipe: From `load_video_pipeline`; None loads `load_video_pipeline("auto")` once and keeps it for later calls.
+        num_frames: At least 2. The models were trained on 14 (mini, svd) or 25 (svd-xt).
+        num_inference_steps: Denoising steps; the time grows in proportion.
+        decode_chunk_size: Frames decoded at a time; num_frames decodes all at once. More take more memory (SVD: about 1.1 GiB a
+            frame), and the pixels depend on it a little.
+        fps: Frames a second that the model is conditioned on [arXiv 2311.15127, micro-conditioning].
+        motion_bucket_id: How much moves, 0 to 255.
+        noise_aug_strength: Standard deviation of the noise added to the picture, whose values range from -1 to 1.
+        min_guidance_scale: Classifier-free guidance of the first frame.
+        max_guidance_scale: The same of the last frame; it rises linearly between them.
+        height, width: Pixels; None takes the size that the model was trained at.
+        fit: How the picture gets that size: "crop", "pad" or "stretch".
+        playback_fps: Frames a second of the file; None takes `fps`.
+        on_step: Called as on_step(step, total, seconds_left) after each denoising step, in this thread, with step from 1 to total;
+            seconds_left includes the decoding. It replaces diffusers' progress bar. What it raises ends the run.
+        cancel: An Event; once it is set, the run ends within a step or a decoded chunk.
+
+    Returns:
+        The clip; its `recipe` holds everything needed to make it again.
+
+    Raises:
+        TypeError, ValueError: A wrong setting, before any model works; also what `open_image` raises.
+        OSError: A picture that cannot be read, a file that cannot be written, a model that is unavailable.
+        Cancelled: `cancel` was set.
+        FloatingPointError: The model's numbers overflowed.
+        MemoryError: Memory ran out; the message says what to try next.
+
+    Whatever is raised, no file is left and the pipeline is as it was. Threads that share a pipeline take turns. The caller's random
+    state is neither used nor changed.
     """
-    settings = check_call("generate_video", locals())  # first of all: locals() holds the arguments and nothing else
+    settings = check_call(
+        "generate_video", locals()
+    )  # must come first: now locals() holds the arguments and nothing else
     path = check_video_path(video_file)
     picture = open_image(image)
     refuse_cancelled(cancel)
@@ -87,7 +103,7 @@ def generate_video(
     settings = complete(settings, pipe)
     picture = open_image(picture, size=(settings["width"], settings["height"]), fit=fit)
 
-    # A CPU generator gives the same numbers on every device, and one of our own leaves torch's global one alone.
+    # A CPU generator gives the same numbers on every device, and a separate one leaves torch's global state alone.
     import torch
 
     generator = torch.Generator().manual_seed(settings["seed"])
@@ -105,14 +121,14 @@ def run_video(
     on_step: Callable[[int, int, float], object] | None,
     cancel: threading.Event | None,
 ) -> list[Image.Image]:
-    """The frames (PIL) of the video that starts from `picture`, drawn from `generator`; raises as `running.run`."""
+    """Run the video pipeline with checked settings; returns the frames (PIL) and raises as `runner.run`."""
     arguments = {"image": picture, "generator": generator} | {name: settings[name] for name in _CALL}
     remedy = "max_guidance_scale or noise_aug_strength"
     return run(pipe, arguments, "video", DECODE_WORTH, remedy, on_step, cancel).frames[0]
 
 
 def check_video_pipe(pipe: Any) -> StableVideoDiffusionPipeline:
-    """`pipe` itself, or the default one for None; TypeError for anything that is no video pipeline."""
+    """Return `pipe`, or the default pipeline for None; TypeError for anything that is not a video pipeline."""
     from svd_lab.pipelines import default_video_pipeline
 
     if pipe is None:

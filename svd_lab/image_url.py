@@ -11,7 +11,7 @@ from typing import Any
 
 MAX_BYTES = 50_000_000  #: largest body that is accepted, after decompression
 MAX_REDIRECTS = 5
-MAX_SECONDS = 120  #: for a server that drips: a read time-out alone starts anew with every byte
+MAX_SECONDS = 120  #: for a server that sends slowly: a read time-out alone starts again with every byte
 
 
 def download(url: str, timeout: float | tuple[float, float] = (10, 30)) -> bytes:
@@ -76,7 +76,7 @@ def _check_status(status: int, where: str) -> None:
             f"{where} is not open to everyone (HTTP {status}). Download it in a browser and give its path."
         )
     if status != 200:
-        raise ConnectionError(f"{where} could not be had: the server answered HTTP {status}. Try again later.")
+        raise ConnectionError(f"{where}: download failed, the server answered HTTP {status}. Try again later.")
 
 
 def _read_capped(reply: Any, where: str) -> bytes:

@@ -142,7 +142,7 @@ def _from_url(url: str, scheme: str, timeout: Any) -> bytes:
 def _from_path(name: str) -> Image.Image:
     path = Path(os.path.expanduser(name))
     if not name.strip() or "\0" in name:
-        raise ValueError(f"image is no usable path: {name!r}. Give a picture file's name or an http(s) URL.")
+        raise ValueError(f"image is not a valid path: {name!r}. Give a picture file's name or an http(s) URL.")
     try:
         path.lstat()  # exists() and is_file() would hide a name that is too long or a forbidden folder
         if path.is_dir():
@@ -161,7 +161,7 @@ def _from_path(name: str) -> Image.Image:
     except IsADirectoryError:
         raise
     except UnicodeEncodeError as error:
-        raise ValueError(f"image is no usable path: {name!r} holds half a character.") from error
+        raise ValueError(f"image is not a valid path: {name!r} holds half a character.") from error
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"image cannot be read: {str(path)[:80]!r} ({reason}). Give another file.") from error

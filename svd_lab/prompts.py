@@ -1,7 +1,4 @@
-"""What a prompt may be, and what a tokenizer makes of it: refuse what is no prompt, warn about what will not be read.
-
-Knows tokenizers, no models; imports no torch.
-"""
+"""Check prompts, and warn about what a model will not read of them. Knows tokenizers but no models; imports no torch."""
 
 from __future__ import annotations
 
@@ -20,10 +17,10 @@ _OPENAI_VOCABULARY = (
     49408  # of CLIP's byte-pair encoding, which OpenAI's models, OpenCLIP's and every Stable Diffusion share
 )
 _MINI_VOCABULARY = (
-    2816  # of the image miniature's tokenizer: svd_lab.training.text.tokenizer.SIZE, to which a test holds it
+    2816  # of the text miniature's tokenizer; a test compares it with svd_lab.training.text.tokenizer.SIZE
 )
-_SCRIPT_TOLD: weakref.WeakSet[Any] = weakref.WeakSet()  # tokenizers for which the word about scripts was said
-# Loggers of diffusers and transformers, and the words in which they tell about a long prompt.
+_SCRIPT_TOLD: weakref.WeakSet[Any] = weakref.WeakSet()  # tokenizers whose warning about scripts was given
+# Loggers of diffusers and transformers, and how their messages about a long prompt begin.
 _TRUNCATION_LOGGERS = (
     "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
     "transformers.tokenization_utils_base",
@@ -32,14 +29,17 @@ _TRUNCATION_WORDS = ("input was truncated because CLIP", "sequence length is lon
 
 
 class PromptWarning(UserWarning):
-    """A prompt, or a part of it, that the model will not read as it was meant."""
+    """The model will not read a prompt, or a part of it, as it was meant."""
 
 
 def check_prompt(name: str, prompt: Any) -> str:
-    """`prompt` as a plain str, unchanged: any text that says something, in any script, emoji included.
+    """Check a prompt and return it unchanged, as a plain str.
 
-    Line breaks and tabs are fine: the tokenizer reads them as spaces. Raises TypeError for what is no str (None, numbers, bytes,
-    lists), ValueError for an empty or blank one, one of more than MAX_CHARACTERS, control characters, and halves of characters.
+    Any script is fine, emoji included; the tokenizer reads line breaks and tabs as spaces.
+
+    Raises:
+        TypeError: Not a str.
+        ValueError: Empty or blank, longer than MAX_CHARACTERS, or with control characters or lone surrogates.
     """
     example = f'Give a text, for example {name}="a photograph of an astronaut riding a horse"'
     if isinstance(prompt, list | tuple):
@@ -70,7 +70,7 @@ def check_prompt(name: str, prompt: Any) -> str:
 
 
 def check_prompts(prompt: Any, negative_prompt: Any) -> dict[str, str | None]:
-    """{"prompt", "negative_prompt"}, both checked; a negative prompt may be None, and an empty one counts as None."""
+    """Check both and return {"prompt", "negative_prompt"}; a negative prompt may be None, and a blank one counts as None."""
     blank = negative_prompt is None or (isinstance(negative_prompt, str) and not negative_prompt.strip())
     return {
         "prompt": check_prompt("prompt", prompt),
@@ -79,9 +79,9 @@ def check_prompts(prompt: Any, negative_prompt: Any) -> dict[str, str | None]:
 
 
 def cut_off(prompt: str, tokenizer: Any) -> str:
-    """The end of `prompt` that lies beyond the tokenizer's limit, which the model never sees; "" when nothing does.
+    """Return the end of `prompt` beyond the tokenizer's limit, which the model never sees; "" if nothing is cut.
 
-    The limit (model_max_length, 77 for CLIP) counts a token for the beginning and one for the end of the text.
+    The limit (model_max_length, 77 for CLIP) includes one token for the beginning and one for the end of the text.
     """
     limit = tokenizer.model_max_length
     with quiet_about_length():
@@ -96,11 +96,10 @@ def cut_off(prompt: str, tokenizer: Any) -> str:
 def warn_about_prompt(prompt: str, tokenizer: Any, name: str = "prompt", stacklevel: int = 3) -> None:
     """Warn (PromptWarning) about what the model behind `tokenizer` will not read of `prompt`.
 
-    That is an end beyond the tokenizer's limit, named. For the miniature, words that it has no picture for. And, once for each
-    tokenizer, a script that CLIP does not know: OpenAI's vocabulary, which Stable Diffusion has, was made of English text. It takes
-    Korean apart into single syllables and pieces of UTF-8 bytes, nearly two tokens a syllable, which the text encoder has hardly
-    met in training: the image has little to do with such a prompt, and the limit is reached after some 40 syllables. Common emoji
-    are tokens of that vocabulary.
+    That is text beyond the tokenizer's limit; for the miniature, words that it cannot draw; and, once for each tokenizer, a script
+    that CLIP does not know. CLIP's vocabulary, which Stable Diffusion uses, was built from English text: it splits Korean into
+    syllables and UTF-8 bytes, nearly two tokens a syllable, that the text encoder has hardly seen in training. The image then has
+    little to do with the prompt, and the limit is reached after about 40 syllables. Common emoji are tokens of that vocabulary.
     """
     lost = cut_off(prompt, tokenizer)
     if lost:
@@ -114,7 +113,7 @@ def warn_about_prompt(prompt: str, tokenizer: Any, name: str = "prompt", stackle
     if len(tokenizer) == _MINI_VOCABULARY and (words := undrawn_words(prompt)):
         shown = ", ".join(map(repr, words[:8])) + (f" and {len(words) - 8} more" if len(words) > 8 else "")
         warnings.warn(
-            f"the miniature has no picture for {shown} in {name}: it draws the rest, or something else of its small world. "
+            f"the miniature cannot draw {shown} in {name}: it draws the rest, or something else from its small world. "
             "svd_lab.prompts.miniature_words() lists what it can draw",
             PromptWarning,
             stacklevel=stacklevel,
@@ -124,25 +123,25 @@ def warn_about_prompt(prompt: str, tokenizer: Any, name: str = "prompt", stackle
     if len(tokenizer) == _OPENAI_VOCABULARY and 2 * foreign > len(letters) and tokenizer not in _SCRIPT_TOLD:
         _SCRIPT_TOLD.add(tokenizer)
         warnings.warn(
-            f"{name} is mostly not in Latin letters. This model learnt English: its tokenizer takes Korean and other scripts "
-            "apart into syllables and bytes that mean next to nothing to it; the image will hardly follow. Write it in English",
+            f"{name} is mostly not in Latin letters. This model was trained on English: its tokenizer splits Korean and other "
+            "scripts into syllables and bytes that mean little to it, so the image will hardly follow. Write it in English",
             PromptWarning,
             stacklevel=stacklevel,
         )
 
 
 def undrawn_words(prompt: str) -> list[str]:
-    """The words of `prompt` that the image miniature has no picture for, in their order, each once, lower case.
+    """List the words of `prompt` that the text miniature cannot draw, in their order, each once, in lower case.
 
-    Words of style and mood ("long exposure", "cute") are not among them: it has read many, and learnt that they change nothing.
+    Words of style and mood ("long exposure", "cute") are not among them: training taught it that they change nothing.
     """
     return [word for word in unknown_words(prompt) if word not in style_words()]
 
 
 def miniature_words(language: str = "en") -> dict[str, list[str]]:
-    """What the image miniature can draw: {"things", "colours", "places"}, each a list of names in "en" or "ko".
+    """List what the text miniature can draw: {"things", "colours", "places"}, each a list of names in "en" or "ko".
 
-    Besides, it knows "two", "small" and "big", and for two things "beside", "on", "above" and "riding".
+    It also knows "two", "small" and "big", and for two things "beside", "on", "above" and "riding".
     """
     if language not in ("en", "ko"):
         raise ValueError(f'language must be "en" or "ko", not {language!r}')
@@ -155,7 +154,7 @@ def _latin(letter: str) -> bool:
 
 @contextmanager
 def quiet_about_length() -> Iterator[None]:
-    """Without diffusers' and transformers' own words about a long prompt: ours name what was cut, once."""
+    """Silence diffusers' and transformers' messages about a long prompt; ours quote what was cut, once."""
 
     def keep(record: logging.LogRecord) -> bool:
         return not any(words in str(record.msg) for words in _TRUNCATION_WORDS)

@@ -1,4 +1,4 @@
-"""A clip's recipe: plain JSON values that are enough to make it again, and nothing that a person would not show around."""
+"""A clip's recipe: plain JSON values, enough to make the clip again; nothing private."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
     from PIL import Image
 
-#: Of a recipe that travels in a file. Counted up when what stands there changes, also when a key comes in: `metadata` knows all.
+#: Of a recipe in a file. It increases whenever the keys or their meaning change; `recipe_file` reads every format.
 FORMAT = 1
 
 
@@ -30,9 +30,17 @@ def make_recipe(
     settings: dict[str, Any],
     frames: list[Image.Image] | None = None,
 ) -> dict[str, Any]:
-    """All that is needed to make the clip again, as plain JSON values: settings, picture, model, machine, versions.
+    """Make the recipe of a clip of `generate_video`: settings, picture, model, machine, versions.
 
-    frames: those that generate_video got; with them the recipe can travel in a file and be replayed.
+    Args:
+        pipe: The video pipeline that made it.
+        image: The picture as the caller gave it; only its name enters the recipe.
+        picture: The picture as the model saw it; its hash enters the recipe.
+        settings: The checked settings.
+        frames: With them the recipe can travel in a file and be replayed.
+
+    Returns:
+        Plain JSON values.
     """
     made = _made("generate_video", frames) if frames else {}
     return made | {"image": image_name(image), "image_sha256": sha256(picture), **settings, **video_model(pipe)}
@@ -45,7 +53,7 @@ def make_text_recipe(
     settings: dict[str, Any],
     frames: list[Image.Image],
 ) -> dict[str, Any]:
-    """The same for a clip that was made from a prompt, which is among the settings: the image's model stands beside the video's."""
+    """Make the recipe of a clip of `generate_text2video`, whose settings include the prompt; it names both models."""
     return {
         **_made("generate_text2video", frames),
         "image_sha256": sha256(image),
@@ -60,14 +68,14 @@ def _made(call: str, frames: list[Image.Image]) -> dict[str, Any]:
 
 
 def image_model(image_pipe: StableDiffusionPipeline) -> dict[str, Any]:
-    """The text-to-image pipeline's part of a recipe."""
+    """Return the part of a recipe that describes the image pipeline."""
     return {
         "image_model": _model_name(image_pipe),
         "image_weights": fingerprint(image_pipe),
         "image_scheduler": type(image_pipe.scheduler).__name__,
         "image_device": str(image_pipe._execution_device),
         "image_dtype": str(image_pipe.unet.dtype).removeprefix("torch."),
-        # It changes pixels by rounding; diffusers keeps no switch that could be asked.
+        # It changes pixels by rounding; diffusers does not record it anywhere else.
         "image_attention_slicing": any(
             type(processor).__name__.startswith("Sliced") for processor in image_pipe.unet.attn_processors.values()
         ),
@@ -75,7 +83,7 @@ def image_model(image_pipe: StableDiffusionPipeline) -> dict[str, Any]:
 
 
 def video_model(pipe: StableVideoDiffusionPipeline) -> dict[str, Any]:
-    """The video pipeline's part of a recipe, with the machine and the versions."""
+    """Return the part of a recipe that describes the video pipeline, the machine and the versions."""
     packages = ("torch", "diffusers", "transformers")
     return {
         "model": _model_name(pipe),
@@ -94,7 +102,7 @@ def video_model(pipe: StableVideoDiffusionPipeline) -> dict[str, Any]:
 
 
 def _machine(device: torch.device) -> str:
-    """What decides how sums are rounded: the GPU, or the kind of CPU and torch's threads."""
+    """Name what decides how sums are rounded: the GPU, or the CPU's architecture and torch's threads."""
     import torch
 
     if device.type == "cuda":
@@ -103,8 +111,12 @@ def _machine(device: torch.device) -> str:
 
 
 def fingerprint(pipe: Any) -> str | None:
-    """16 hex digits that differ when a weight file does, from up to 16 numbers of every tensor: milliseconds, not the seconds
-    that hashing gigabytes takes. None where the weights are not in memory (sequential offload) or not plain numbers."""
+    """Hash up to 16 numbers of every tensor: milliseconds, where hashing gigabytes takes seconds.
+
+    Returns:
+        16 hex digits that differ when the weights do; None if the weights are not in memory (sequential offload) or not plain
+        numbers.
+    """
     import torch
 
     digest = hashlib.sha256()
@@ -114,23 +126,23 @@ def fingerprint(pipe: Any) -> str | None:
         try:
             tensors = {name.replace("_orig_mod.", ""): tensor for name, tensor in module.state_dict().items()}
             digest.update(repr((part, [(name, tuple(tensor.shape)) for name, tensor in tensors.items()])).encode())
-            # A row from the middle: a view also of channels_last weights, where flattening would copy.
+            # A row from the middle is a view even of channels_last weights, which flattening would copy.
             rows = [t[tuple(side // 2 for side in t.shape[:-1])].reshape(-1)[:16].float() for t in tensors.values()]
             digest.update(torch.cat(rows).cpu().numpy().tobytes())
-        except Exception:  # of whatever kind: a finished video must not be lost over it
+        except Exception:  # whatever it is, a finished video must not be lost over it
             return None
     return digest.hexdigest()[:16]
 
 
 def _model_name(pipe: Any) -> str:
-    """The model's name or Hub id; of a folder's path the last part alone."""
+    """Return the model's name or Hub id; of a folder's path only the last part."""
     name = getattr(pipe, "svd_lab_name", None) or str(pipe.name_or_path)
     is_id = re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name)
     return name if is_id else PureWindowsPath(name).name or "unnamed"  # Windows' paths know both slashes
 
 
 def sha256(*pictures: Image.Image) -> str:
-    """Of the pixels alone, one picture after the other."""
+    """Hash the pixels of pictures, in order, as 64 hex digits."""
     digest = hashlib.sha256()
     for picture in pictures:
         digest.update(picture.tobytes())
@@ -138,7 +150,7 @@ def sha256(*pictures: Image.Image) -> str:
 
 
 def image_name(image: Any) -> str:
-    """The picture's name without folders, log-ins or queries; the kind of object where it has none."""
+    """Return a picture's name without folders, log-ins or queries; the type of an object without a name."""
     if isinstance(image, str) and "://" in image:
         parts = urlsplit(image)
         return f"{parts.scheme}://{parts.hostname}{parts.path}"

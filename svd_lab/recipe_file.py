@@ -1,9 +1,8 @@
-"""What an mp4 tells about itself: the recipe as JSON in its comment, the picture that the model saw as a PNG in its cover.
+"""A recipe in an mp4: as JSON in its comment, with the picture that the model saw as a PNG in its cover.
 
-Both travel with the file into hands that we do not know, and come back from them. So nothing private goes in: no folders, no
-log-ins, nothing of the picture but its pixels. And nothing that comes out is believed: sizes are bounded, the JSON is plain,
-every value must be one that we could have written, the picture must be the one whose hash the recipe has. Nothing is evaluated.
-No torch.
+Files travel to strangers and come back from them. So nothing private goes in: no folders, no log-ins, and of the picture only its
+pixels. And nothing that comes out is trusted: sizes are bounded, every value must be one that svd_lab could have written, and the
+picture must match the recipe's hash. Nothing is evaluated. Imports no torch.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from svd_lab.recipe import FORMAT, sha256
 from svd_lab.settings import check_settings
 from svd_lab.settings_table import settings_of
 
-PICTURE_BYTES = 2_000_000  #: as a PNG. Of a larger picture the file keeps only the hash
-RECIPE_BYTES = 2_000_000  #: a recipe has about 1,500; two prompts of 100,000 characters stay below a million
+PICTURE_BYTES = 2_000_000  #: as a PNG; of a larger picture the file holds only the hash
+RECIPE_BYTES = 2_000_000  #: a recipe has about 1,500; with two prompts of 100,000 characters it stays below a million
 
-# The texts of a recipe: what they look like.
+# Patterns that the texts of a recipe must match.
 _SHA256, _NAME = r"[0-9a-f]{64}", r".{1,10000}"
 _MODEL = {
     "model": _NAME,
@@ -34,7 +33,7 @@ _MODEL = {
     "dtype": r"\w{1,30}",
 }
 _TEXTS = {"frames_sha256": _SHA256, "image_sha256": _SHA256, "machine": _NAME, "speed": "exact|fused"} | _MODEL
-_LATER = {"speed": "exact"}  #: not in the first files, and what they would have said
+_LATER = {"speed": "exact"}  #: keys that the first files lack, with the value they imply
 _CALLS = {
     "generate_video": _TEXTS | {"image": _NAME},
     "generate_text2video": _TEXTS | {f"image_{name}": form for name, form in _MODEL.items()},
@@ -48,10 +47,11 @@ _KEYS["generate_text2video"] |= {"image_weights", "image_attention_slicing"}
 def carried(
     recipe: dict[str, Any], frames: list[Image.Image], image: Image.Image | None, fps: float
 ) -> tuple[str | None, bytes | None]:
-    """(comment, cover) for a file that plays `frames` at `fps`: the recipe as JSON, the picture as a PNG.
+    """Return what a file that plays `frames` at `fps` carries.
 
-    (None, None) where the recipe is not that of these frames, as in a video that compares two clips: a file must not promise
-    what its recipe does not make. No cover for a picture that is not the recipe's, or larger than PICTURE_BYTES.
+    Returns:
+        (comment, cover): the recipe as JSON, and the picture as a PNG. (None, None) if the recipe is not that of these frames, as
+        in a video that compares two clips. The cover is None for a picture that is not the recipe's or is larger than PICTURE_BYTES.
     """
     if "frames_sha256" not in recipe or recipe["frames_sha256"] != sha256(*frames):
         return None, None
@@ -71,14 +71,19 @@ def carried(
 
 
 def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The recipe that an mp4 of generate_video or generate_text2video carries: what clip.recipe was, checked.
+    """Read the recipe that an mp4 of generate_video or generate_text2video carries.
 
-    recipe["call"] is the call's name; its settings stand under the names of its keywords, beside "seed" and, for a text,
-    "prompt" and "negative_prompt", else "image", the picture's name (for people: it need not be on this machine). Names are
-    what the file says, any text: show them as text. The picture itself: read_picture.
+    Args:
+        path: The mp4.
 
-    Raises FileNotFoundError, TypeError, OSError for what is no file that can be read; ValueError for one that is no mp4, carries no
-    recipe of ours, a damaged one, or one of a format that this svd-lab does not know. Nothing of it is used then.
+    Returns:
+        What `clip.recipe` was, checked: "call", the call's name; its settings under the names of its keywords; for a prompt also
+        "prompt" and "negative_prompt", else "image", the picture's name, which need not exist on this machine. Names are whatever
+        the file says: show them as text. `read_picture` returns the picture itself.
+
+    Raises:
+        FileNotFoundError, TypeError, OSError: Not a readable file.
+        ValueError: Not an mp4, or its recipe is missing, damaged, another program's, or of a newer format. Nothing of it is used.
     """
     file = _check_file(path)
     comment = read_comment(file, 2 * RECIPE_BYTES)  # in ffmpeg's output a character can take two
@@ -88,7 +93,7 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
         )
         raise ValueError(
             f"{file.name} carries no recipe ({held}): svd-lab did not write it, or a program that copied it left the recipe "
-            "out. Give the mp4 that generate_video or generate_text2video wrote"
+            "out. Give an mp4 that generate_video or generate_text2video wrote"
         )
     try:
         return _checked(_parsed(comment))
@@ -101,9 +106,15 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_picture(path: str | os.PathLike[str]) -> Image.Image | None:
-    """The picture (PIL, RGB) that the video of an mp4 starts from, exactly as the model saw it; None where the file keeps only
-    its hash (it was larger than PICTURE_BYTES, or a program that copied the file left it out). Raises as read_recipe; ValueError,
-    too, for a picture that is damaged or not the one that the recipe speaks of."""
+    """Read the picture (PIL, RGB) that the video of an mp4 starts from, exactly as the model saw it.
+
+    Returns:
+        The picture; None if the file holds only its hash: it was larger than PICTURE_BYTES, or a program that copied the file left
+        it out.
+
+    Raises:
+        ValueError: The picture is damaged or does not match the recipe's hash; otherwise as `read_recipe`.
+    """
     recipe, file = read_recipe(path), _check_file(path)
     png = read_cover(file, PICTURE_BYTES)
     if png is None:
@@ -119,7 +130,7 @@ def read_picture(path: str | os.PathLike[str]) -> Image.Image | None:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{file.name} carries a picture that is damaged or not ours: {error}") from error
     if sha256(pixels) != recipe["image_sha256"]:
-        raise ValueError(f"{file.name} carries another picture than its recipe speaks of: one of them was changed")
+        raise ValueError(f"{file.name} carries a picture that does not match its recipe: one of them was changed")
     return pixels
 
 
@@ -129,43 +140,43 @@ class _UnknownFormat(ValueError):
 
 def _check_file(path: Any) -> Path:
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"the file to read must be a str or Path of an mp4, not {path!r} ({type(path).__name__})")
+        raise TypeError(f"the file to read must be a str or Path, not {path!r} ({type(path).__name__})")
     text = os.fspath(path)
     if re.match(r"\s*[A-Za-z][\w+.-]+://", text):
-        raise ValueError(f"a recipe is read from a file on this computer, not from an address like {text!r}")
+        raise ValueError(f"a recipe is read from a file on this computer, not from a web address: {text!r}")
     if not text.strip() or "\0" in text:
         raise ValueError(f"the file to read needs a name, without NUL; got {text!r}")
     file = Path(os.path.abspath(os.path.expanduser(text)))
     if not file.exists():
         raise FileNotFoundError(f"there is no file {text}. Give the mp4 that generate_video wrote")
     if not file.is_file():
-        raise OSError(f"{text} is no file but a folder or a device. Give the mp4 that generate_video wrote")
+        raise OSError(f"{text} is a folder or a device, not a file. Give the mp4 that generate_video wrote")
     with file.open("rb"):  # PermissionError here, in its own words
         return file
 
 
 def _parsed(text: str) -> dict[str, Any]:
     def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no number of JSON")
+        raise ValueError(f"{name} is not a JSON number")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in pairs}) < len(pairs):
-            raise ValueError("a name stands in it twice")
+            raise ValueError("a key appears twice")
         return dict(pairs)
 
     if len(text.encode(errors="replace")) > RECIPE_BYTES:
         raise ValueError(f"it is longer than {RECIPE_BYTES:,} bytes")
     value = json.loads(text, parse_constant=refuse, object_pairs_hook=once)
     if not isinstance(value, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     return value
 
 
 def _checked(recipe: dict[str, Any]) -> dict[str, Any]:
-    """`recipe`, when every value is one that we could have written; what its version did not know is filled in."""
+    """Return `recipe` if svd_lab could have written every value, with keys filled in that its version did not have."""
     number = recipe.get("svd_lab_recipe")
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ValueError(f"svd_lab_recipe must be the format's number, not {str(number)[:40]}")
+        raise ValueError(f"svd_lab_recipe must be the number of the format, not {str(number)[:40]}")
     if number > FORMAT:
         raise _UnknownFormat(
             f"its recipe has format {number}, from a newer svd-lab; this one knows {FORMAT}. Update: pip install --upgrade svd-lab"
@@ -176,7 +187,7 @@ def _checked(recipe: dict[str, Any]) -> dict[str, Any]:
     recipe = _LATER | recipe
     missing, more = _KEYS[call] - recipe.keys(), recipe.keys() - _KEYS[call]
     if missing or more:
-        raise ValueError(f"{', '.join(sorted(missing)) or 'nothing'} is missing, and {len(more)} names are unknown")
+        raise ValueError(f"{', '.join(sorted(missing)) or 'nothing'} is missing, and {len(more)} keys are unknown")
     for name, form in _CALLS[call].items():
         if not isinstance(recipe[name], str) or not re.fullmatch(form, recipe[name], re.S | re.A):
             raise ValueError(f"{name} cannot be {str(recipe[name])[:40]!r}")
@@ -185,18 +196,18 @@ def _checked(recipe: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{name} cannot be {str(recipe[name])[:40]!r}")
     versions = recipe["versions"]
     if not isinstance(versions, dict) or len(versions) > 20:
-        raise ValueError("versions must be a few names with texts")
+        raise ValueError("versions must be a few names with short texts")
     if not all(isinstance(text, str) and len(name) + len(text) <= 200 for name, text in versions.items()):
-        raise ValueError("versions must be a few names with texts")
+        raise ValueError("versions must be a few names with short texts")
     _check_values(recipe, call)
     return recipe
 
 
 def _check_values(recipe: dict[str, Any], call: str) -> None:
-    """The settings pass the checks of the call itself, and nothing is left to be filled in."""
+    """Check the settings as the call itself does, and that none of them is left open."""
     given = {name: recipe[name] for name in _SETTINGS[call]}
     checked = check_settings(call, given)
     if not isinstance(recipe.get("image_attention_slicing", False), bool):
         raise ValueError("image_attention_slicing must be true or false")
     if checked != given or given["seed"] < 0 or given["height"] is None or given["width"] is None:
-        raise ValueError("a setting is left open: a recipe names each")
+        raise ValueError("a setting is open: a recipe names every one")

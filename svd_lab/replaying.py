@@ -1,4 +1,4 @@
-"""Make a clip again from the recipe that its mp4 carries, and say whether it is the same, or what is different here."""
+"""Make a clip again from the recipe in its mp4, and report whether the frames are the same or what differs here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ReplayWarning(UserWarning):
-    """Something here is not as it was when the clip was made, or the frames did not come out the same."""
+    """Something here differs from when the clip was made, or the frames are not the same."""
 
 
 def replay(
@@ -35,27 +35,30 @@ def replay(
     on_step: Callable[[int, int, float], object] | None = None,
     cancel: threading.Event | None = None,
 ) -> Clip:
-    """Make the clip of the mp4 `path` again, write it to `video_file` (.mp4), and return it as a Clip.
+    """Make the clip of an mp4 again, write it to `video_file`, and return it as a Clip.
 
-    On the machine that made it, with the same versions, the frames are the same to the bit; a line says so. A ReplayWarning
-    names what is different here (versions, weights, device, …) before the run, and after it, whether the frames are.
+    On the machine that made it, with the same versions, the frames are the same to the bit, and a line says so. A ReplayWarning
+    before the run lists what differs here (versions, weights, device, …), and one after it says if the frames are not the same.
 
-    path: an mp4 that generate_video, generate_text2video or replay wrote. Another file than `video_file`.
-    pipe: from load_video_pipeline(); None loads the model that the recipe names, on the same kind of device and in the same
-        precision where this machine has it. Only models that svd_lab knows by name ("mini", "svd", "sd21", …) are loaded
-        because a file names them: a file from elsewhere must not choose what is downloaded. For any other give the pipeline.
-    image_pipe: from load_image_pipeline(), likewise, for a clip that was made from a text: its image is drawn again, because
-        the video's noise goes on where the image's ended. Not needed for a clip that was made from a picture.
-    image: the picture, whatever open_image takes, where the file keeps only its hash (see metadata.PICTURE_BYTES).
-    on_step, cancel: as for generate_video.
+    Args:
+        path: An mp4 that generate_video, generate_text2video or replay wrote.
+        video_file: The .mp4 to write; a different file from `path`.
+        pipe: From `load_video_pipeline`; None loads the model that the recipe names, on the same kind of device and in the same
+            precision if this machine has them. Only models that svd_lab knows by name ("mini", "svd", "sd21", …) are loaded because
+            a file names them: a file from elsewhere must not choose what is downloaded. For others give the pipeline.
+        image_pipe: From `load_image_pipeline`, likewise, for a clip made from a prompt: its image is drawn again, because the
+            video's noise continues where the image's ended.
+        image: The picture, whatever `open_image` takes, if the file holds only its hash (see `recipe_file.PICTURE_BYTES`).
+        on_step, cancel: As for `generate_video`.
 
-    Raises what read_recipe and read_picture raise for the file, what generate_video or generate_text2video raise for the run, and
-    ValueError for a model that must be given, a picture that must be given, or another one than the clip's.
+    Raises:
+        ValueError: A model or a picture that must be given, or a picture that is not the clip's; also as `read_recipe`.
+        TypeError, OSError, Cancelled: As `read_recipe`, `read_picture` and `generate_video`.
     """
     recipe = read_recipe(path)
     target = check_video_path(video_file)
     if target.exists() and os.path.samefile(target, os.path.expanduser(path)):
-        raise ValueError(f"{target.name} is the clip that is to be made again; give another file to write")
+        raise ValueError(f"{target.name} is the clip to replay; give another file to write")
     from_text = recipe["call"] == "generate_text2video"
     picture = None if from_text else _picture(path, recipe, image)
     if from_text:
@@ -65,7 +68,7 @@ def replay(
     here = video_model(pipe) | (image_model(image_pipe) if from_text else {})
     changes = differences(recipe, here)
     if changes:
-        _warn(f"here it is not as it was when {os.path.basename(path)} was made: {'; '.join(changes)}")
+        _warn(f"this differs from when {os.path.basename(path)} was made: {'; '.join(changes)}")
     call = generate_text2video if from_text else generate_video
     settings = {name: recipe[name] for name in call.__kwdefaults__ if name in recipe}
     settings |= {"pipe": pipe, "on_step": on_step, "cancel": cancel}
@@ -79,15 +82,15 @@ def replay(
         return clip
     what = "frames" if clip.recipe["image_sha256"] == recipe["image_sha256"] else "image and its frames"
     because = "; ".join(changes) or (
-        "nothing that the recipe tells is different: the pipeline may be set up otherwise (its scheduler, its attention), or "
-        "the device may not repeat its sums"
+        "nothing that the recipe records differs: the pipeline may be configured differently (scheduler, attention), or the "
+        "device may not be deterministic"
     )
     _warn(f"the {what} are not the same as those of {os.path.basename(path)}: {because}")
     return clip
 
 
 def differences(recipe: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """What is not as the recipe says, as lines like "torch was 2.12.0, is 2.13.0". here: from video_model and image_model."""
+    """List what differs from the recipe, as lines like "torch was 2.12.0, is 2.13.0"; here: from video_model and image_model."""
     was = {**recipe, **recipe["versions"]}
     now = {**here, **here["versions"]}
     del now["versions"]
@@ -100,14 +103,14 @@ def _picture(path: str | os.PathLike[str], recipe: dict[str, Any], image: Any) -
         size = recipe["width"], recipe["height"]
         if image is None:
             raise ValueError(
-                f"{os.path.basename(path)} keeps only the hash of its picture, {recipe['image'][:100]!r}: as a PNG it had more "
+                f"{os.path.basename(path)} holds only the hash of its picture, {recipe['image'][:100]!r}: as a PNG it was larger "
                 f"than {PICTURE_BYTES / 1e6:.0f} MB, or a program that copied the file left it out. Give the picture: image=..."
             )
         picture = open_image(image, size=size, fit=recipe["fit"])
         if sha256(picture) != recipe["image_sha256"]:
             raise ValueError(
-                f"the picture given is not the one that {os.path.basename(path)} was made from ({recipe['image'][:100]!r}): at "
-                f"{size[0]}x{size[1]} its pixels differ. Give that one, as it was"
+                f"the given picture is not the one that {os.path.basename(path)} was made from ({recipe['image'][:100]!r}): at "
+                f"{size[0]}x{size[1]} its pixels differ. Give the original, unchanged"
             )
     picture.filename = recipe["image"]  # so that the new recipe names it as the old one does
     return picture
@@ -124,8 +127,8 @@ def _load(recipe: dict[str, Any], family: Family, prefix: str = "") -> Any:
     key = ids.get(name, name)
     if key not in family.models:
         raise ValueError(
-            f"the clip was made with {name[:100]!r}, {family.makes}. svd_lab does not know it by name, and loads nothing else "
-            f"because a file says so. Load it yourself: {argument}={family.loader}(...)"
+            f"the clip was made with {name[:100]!r}, {family.makes}, which svd_lab does not know by name; a file may not "
+            f"choose other models to load. Load it yourself: {argument}={family.loader}(...)"
         )
     place: dict[str, Any] = {}
     try:  # without the number: a GPU's place in the machine decides no pixel

@@ -1,4 +1,4 @@
-"""Run a pipeline: in turn, watched at every step, stopped when asked, and left as it was."""
+"""Run a pipeline: one caller at a time, with progress and cancellation; its state is restored afterwards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _TURNS: weakref.WeakKeyDictionary[Any, threading.Lock] = weakref.WeakKeyDictionary()
 _PACES: weakref.WeakKeyDictionary[Any, Pace] = weakref.WeakKeyDictionary()
 _TURNS_GUARD = threading.Lock()
-_MINE = threading.local()  # .pipes: ids of the pipelines that this thread is running; .look: who watches its latents
+_MINE = (
+    threading.local()
+)  # .pipes: ids of the pipelines that this thread is running; .look: the function that sees its latents
 
 
 class Cancelled(RuntimeError):
@@ -35,22 +37,30 @@ def refuse_cancelled(cancel: threading.Event | None) -> None:
 
 @dataclass(frozen=True)
 class Pace:
-    """What a run of a pipeline took: seconds a step for each pixel of each frame, and how many steps the decoding was worth."""
+    """The speed of a run.
+
+    Attributes:
+        step: Seconds of a denoising step for each pixel of each frame.
+        decode: How many steps take as long as the decoding.
+    """
 
     step: float
     decode: float
 
 
 def pace(pipe: Any) -> Pace | None:
-    """The pace of the pipeline's latest run, from its first step on; None before it ran."""
+    """Return the pace of the pipeline's latest run, known from its first step on; None before it has run."""
     return _PACES.get(pipe)
 
 
 @contextmanager
 def watching(look: Callable[[Any, int, torch.Tensor], object] | None) -> Iterator[None]:
-    """Inside, whatever this thread runs calls look(pipe, step, latents) after each denoising step, step from 0; it must not change
-    the latents, (1, frames, channels, h, w) of a video or (1, channels, h, w) of an image. What it raises ends the run. With
-    None nothing is called."""
+    """Show `look` the latents of every run that this thread starts inside the block.
+
+    Args:
+        look: Called as look(pipe, step, latents) after each denoising step, step from 0. It must not change the latents, which are
+            (1, frames, channels, h, w) for a video and (1, channels, h, w) for an image. What it raises ends the run.
+    """
     before, _MINE.look = getattr(_MINE, "look", None), look
     try:
         yield
@@ -60,8 +70,8 @@ def watching(look: Callable[[Any, int, torch.Tensor], object] | None) -> Iterato
 
 @contextmanager
 def borrow(pipe: Any) -> Iterator[None]:
-    """Hold the pipeline, when its turn comes, to use its networks; whatever happens inside, it is left as it was."""
-    with turn(pipe, None), _left_as_it_was(pipe, quiet=False):
+    """Hold the pipeline's lock to use its networks directly; its state is restored afterwards."""
+    with turn(pipe, None), _restored_state(pipe, quiet=False):
         yield
 
 
@@ -74,13 +84,25 @@ def run(
     on_step: Callable[[int, int, float], object] | None = None,
     cancel: threading.Event | None = None,
 ) -> Any:
-    """pipe(**arguments) under the pipeline's lock, with progress, cancelling and a look at the numbers; settings are checked ones.
+    """Call pipe(**arguments) under the pipeline's lock, with progress, cancellation and a check for overflow.
 
-    noun: "video" or "image", for messages. decode_worth: how many steps the decoding takes as long as, until it was measured.
-    remedy: what lowers the risk that the numbers overflow. on_step(step, total, seconds_left): after each denoising step.
-    Raises Cancelled once `cancel` is set, within a step or a decoded chunk; FloatingPointError for NaN and infinities;
-    MemoryError, with what to try next, when memory runs out; RuntimeError when it is called from inside its own on_step. Whatever
-    is raised, the pipeline is as it was.
+    Args:
+        pipe: A video or an image pipeline.
+        arguments: Checked arguments of its call.
+        noun: "video" or "image", for messages.
+        decode_worth: How many steps take as long as the decoding, until that has been measured.
+        remedy: The settings to lower when numbers overflow, for the message.
+        on_step: Called as on_step(step, total, seconds_left) after each denoising step.
+        cancel: Ends the run, within a step or a decoded chunk, once it is set.
+
+    Returns:
+        What the pipeline returns.
+
+    Raises:
+        Cancelled: `cancel` was set.
+        FloatingPointError: The latents or the pixels hold NaN or infinite values.
+        MemoryError: Memory ran out; the message says what to try next.
+        RuntimeError: Called from inside its own on_step.
     """
     total = arguments["num_inference_steps"]
     pixels = arguments["width"] * arguments["height"] * arguments.get("num_frames", 1)
@@ -116,7 +138,7 @@ def run(
 
     with (
         turn(pipe, cancel),
-        _left_as_it_was(pipe, quiet=on_step is not None),
+        _restored_state(pipe, quiet=on_step is not None),
         _watched_decode(pipe, before_decode, lambda pixels: check_finite(pixels, "while decoding")),
     ):
         stop_if_asked("before the start")
@@ -132,9 +154,11 @@ def run(
 
 @contextmanager
 def turn(pipe: Any, cancel: threading.Event | None) -> Iterator[None]:
-    """Hold the pipeline's lock, and with it its tokenizer's, which is no less shared; while waiting, keep an eye on `cancel`.
+    """Hold the pipeline's lock, which also guards its tokenizer; one thread at a time.
 
-    Raises Cancelled while it waits, RuntimeError in a thread that holds it already.
+    Raises:
+        Cancelled: `cancel` was set while waiting.
+        RuntimeError: This thread holds the lock already.
     """
     with _TURNS_GUARD:
         lock = _TURNS.setdefault(pipe, threading.Lock())
@@ -155,11 +179,11 @@ def turn(pipe: Any, cancel: threading.Event | None) -> Iterator[None]:
 
 
 @contextmanager
-def _left_as_it_was(pipe: Any, quiet: bool) -> Iterator[None]:
-    """Whatever happens inside: VAE dtype, scheduler, offload hooks and progress bar end as they began.
+def _restored_state(pipe: Any, quiet: bool) -> Iterator[None]:
+    """Restore the VAE's dtype, the scheduler, the offload hooks and the progress bar, whatever happens inside.
 
-    diffusers casts an fp16 VAE to fp32 to encode, and neither casts it back nor frees the hooks when a call ends early. At each
-    cast it warns of modules to be kept in float32, and names none [diffusers 0.42, ModelMixin.to]: a reader has nothing to do.
+    diffusers casts an fp16 VAE to fp32 to encode, and neither casts it back nor frees the hooks when a call ends early. Each cast
+    also warns of modules kept in float32 without naming any [diffusers 0.42, ModelMixin.to]; that warning is dropped.
     """
     vae_dtype = pipe.vae.dtype
     scheduler = pipe.scheduler
@@ -168,7 +192,7 @@ def _left_as_it_was(pipe: Any, quiet: bool) -> Iterator[None]:
     if quiet:
         pipe.set_progress_bar_config(**{**(bar_config or {}), "disable": True})
     casts = logging.getLogger("diffusers.models.modeling_utils")
-    casts.addFilter(_says_something)
+    casts.addFilter(_names_a_module)
     try:
         yield
     except BaseException:
@@ -177,7 +201,7 @@ def _left_as_it_was(pipe: Any, quiet: bool) -> Iterator[None]:
         pipe.maybe_free_model_hooks()
         raise
     finally:
-        casts.removeFilter(_says_something)
+        casts.removeFilter(_names_a_module)
         vars(scheduler).clear()
         vars(scheduler).update(scheduler_state)
         if bar_config is not None:
@@ -186,13 +210,13 @@ def _left_as_it_was(pipe: Any, quiet: bool) -> Iterator[None]:
             del pipe._progress_bar_config
 
 
-def _says_something(record: logging.LogRecord) -> bool:
+def _names_a_module(record: logging.LogRecord) -> bool:
     return "kept in float32: []" not in str(record.msg)
 
 
 @contextmanager
 def _watched_decode(pipe: Any, before: Callable[[], None], after: Callable[[torch.Tensor], None]) -> Iterator[None]:
-    """Call `before()` ahead of each image or chunk of frames that the VAE decodes, and `after(pixels)` behind it."""
+    """Call `before()` before each image or chunk of frames that the VAE decodes, and `after(pixels)` after it."""
     vae = uncompiled(pipe.vae)
     plain, had_own = vae.decode, "decode" in vars(vae)
 

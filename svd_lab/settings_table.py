@@ -1,4 +1,4 @@
-"""The settings of `generate_video` and `generate_text2video`, each in one row: name, default, range, unit, and words in two languages.
+"""The settings of `generate_video` and `generate_text2video`, one a row: name, default, range, unit, and words in two languages.
 
 The command line, the studio's fields, the recipe's reader, batch and the lessons' parameters are made from these rows or tested
 against them; so are the signatures of the two calls, which are written out because they are the manual.

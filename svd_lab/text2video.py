@@ -1,4 +1,4 @@
-"""Make a video from a text: an image model draws the picture, the video model sets it in motion.
+"""Make a video from a prompt: an image model draws the picture, the video model animates it.
 
 `generate_text2video` is the class's second helper. With the same weights, seed and settings its image and its frames equal those
 of the bare diffusers recipe exactly, one generator for both models:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _IMAGE_DECODE_WORTH = 1.5  # as DECODE_WORTH, for one image: 5.6 TFLOP against 4 a step for SD 2.1 at 1024x576
-# Until the video model has run: a step of it takes, for each pixel of each frame, this many times an image's. By FLOP, for SVD
-# (64.1 TFLOP a step of 10 frames) beside SD 2.1.
+# Until the video model has run: how many times as long as a step of the image one of its steps takes, for each pixel of each frame.
+# By FLOP, for SVD (64.1 TFLOP a step of 10 frames) and SD 2.1.
 _VIDEO_STEP_WORTH = 1.6
 
 
@@ -60,32 +60,34 @@ def generate_text2video(
     on_step: Callable[[int, int, float], object] | None = None,
     cancel: threading.Event | None = None,
 ) -> Clip:
-    """Draw what `prompt` says, make a video that starts from it, write it to `video_file` (.mp4), return it as a Clip.
+    """Draw what `prompt` says, make a video that starts from it, write it to `video_file`, and return it as a Clip.
 
-    prompt: one text. A tokenizer reads so many tokens (77 for Stable Diffusion, some 50 English words); a PromptWarning names
-        what it does not see. Stable Diffusion learnt English: OpenAI's CLIP tokenizer, which it has, takes Korean apart into
-        bytes that mean next to nothing to it; a PromptWarning says so once. TypeError for what is no str, ValueError for an
-        empty one, control characters, or more than 100,000 characters.
-    seed: 0 to 2**32 - 1; -1 draws one and prints it. One generator draws the noise of the image and then, going on where the
-        image left it, that of the video: the same seed and settings give the same image and the same video.
-    image_pipe: from load_image_pipeline(); None loads load_image_pipeline("auto") once and keeps it for later calls.
-    pipe: from load_video_pipeline(), likewise.
-    guidance_scale: how closely the image keeps to the prompt, 0 to 100; up to 1 there is no guidance, and no negative prompt.
-    negative_prompt: what the image should not show; None: nothing said.
-    image_num_inference_steps: denoising steps of the image; diffusers' default is 50.
-    height, width: pixels of the image and of the video; None: the size that the video model was trained at.
-    on_image(image): called with the finished image (PIL), in this thread, before the video begins; what it raises ends the run.
-        None: a notebook shows the image. `clip.image` holds it afterwards.
-    on_step(step, total, seconds_left): called after each denoising step of either model, step 1 to total, the sum of both; until
-        the video model has run once, seconds_left is a rough guess while the image is made.
-    cancel: an Event; once it is set the run ends within a step of either model and raises Cancelled.
-    The other settings are those of the video, as in generate_video; so are the checks before any model works, the errors, and
-    the promises: no file is left by a run that fails, both pipelines are as they were, threads that share one take turns. A
-    RuntimeError tells that the image model's safety checker (SD 2.1 has none) blackened the image.
+    Args:
+        prompt: One text. A PromptWarning quotes what the model does not read of it: text beyond the tokenizer's limit (77 tokens
+            for Stable Diffusion, about 50 English words), words that the miniature cannot draw, and, once, a script that CLIP
+            does not know: Stable Diffusion was trained on English.
+        video_file: The .mp4 to write; missing folders are created.
+        seed: 0 to 2**32 - 1; -1 draws one and prints it. One generator draws the noise of the image and then, continuing where the
+            image left it, that of the video: the same seed and settings give the same image and the same video.
+        image_pipe: From `load_image_pipeline`; None loads `load_image_pipeline("auto")` once and keeps it for later calls.
+        pipe: From `load_video_pipeline`, likewise.
+        guidance_scale: How closely the image follows the prompt, 0 to 100; up to 1 means no guidance, and no negative prompt.
+        negative_prompt: What the image should not show.
+        image_num_inference_steps: Denoising steps of the image; 50 is diffusers' default.
+        height, width: Pixels of the image and of the video; None takes the size that the video model was trained at.
+        on_image: Called with the finished image (PIL), in this thread, before the video begins; what it raises ends the run. None
+            shows the image if this is a notebook. `clip.image` holds it afterwards.
+        on_step: Called as on_step(step, total, seconds_left) after each denoising step of either model; total is the sum of both.
+            Until the video model has run once, seconds_left is a rough estimate.
+        cancel: An Event; once it is set, the run ends within a step of either model.
+
+    The other settings are those of the video, as in `generate_video`, and so are the checks, the errors and the guarantees.
+
+    Raises:
+        RuntimeError: The image model's safety checker blackened the image (SD 2.1 has none).
     """
-    settings = check_call(
-        "generate_text2video", locals()
-    )  # first of all: locals() holds the arguments and nothing else
+    # Must come first: now locals() holds the arguments and nothing else.
+    settings = check_call("generate_text2video", locals())
     path = check_video_path(video_file)
     refuse_cancelled(cancel)
     image_pipe, pipe = check_image_pipe(image_pipe), check_video_pipe(pipe)
@@ -122,7 +124,7 @@ def run_image(
     on_step: Callable[[int, int, float], object] | None,
     cancel: threading.Event | None,
 ) -> Image.Image:
-    """The image (PIL) that the checked `settings` ask for, drawn from `generator`; raises as `running.run`."""
+    """Run the image pipeline with checked settings; returns the image (PIL) and raises as `runner.run`."""
     names = ("prompt", "negative_prompt", "guidance_scale", "height", "width")
     arguments = {name: settings[name] for name in names}
     arguments |= {"num_inference_steps": settings["image_num_inference_steps"], "generator": generator}
@@ -130,13 +132,14 @@ def run_image(
         output = run(image_pipe, arguments, "image", _IMAGE_DECODE_WORTH, "guidance_scale", on_step, cancel)
     if any(output.nsfw_content_detected or []):
         raise RuntimeError(
-            "the image model's safety checker took the image for not safe for work and blackened it: no video was made. Try "
-            "another seed or another prompt"
+            "the image model's safety checker blackened the image as not safe for work, so no video was made. Try another "
+            "seed or another prompt"
         )
     return output.images[0]
 
 
 def check_image_pipe(image_pipe: Any) -> StableDiffusionPipeline:
+    """Return `image_pipe`, or the default pipeline for None; TypeError for anything that is not an image pipeline."""
     from svd_lab.pipelines import default_image_pipeline
 
     if image_pipe is None:
@@ -162,7 +165,7 @@ def _warn(settings: dict[str, Any], tokenizer: Any) -> None:
 
 
 def _video_seconds(image_pipe: Any, pipe: Any, settings: dict[str, Any]) -> float:
-    """How long the video will take, by its own pace or else by the image's, which has made a step by now."""
+    """Estimate the seconds of the video from its own pace, or else from the image's, which has made a step by now."""
     measured = pace(pipe)
     step = measured.step if measured else pace(image_pipe).step * _VIDEO_STEP_WORTH
     pixels = settings["num_frames"] * settings["height"] * settings["width"]
@@ -170,7 +173,7 @@ def _video_seconds(image_pipe: Any, pipe: Any, settings: dict[str, Any]) -> floa
 
 
 def _show_in_notebook(image: Image.Image) -> None:
-    """Display the image where a notebook is listening; a script and a terminal go on in silence."""
+    """Display the image in a notebook; a script and a terminal show nothing."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if hasattr(shell, "kernel"):
         from IPython.display import display

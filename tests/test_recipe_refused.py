@@ -30,7 +30,7 @@ def changed(**values):
         (lambda recipe: "[" * 100_000 + '"svd_lab_recipe"', "damaged"),
         (lambda recipe: '["svd_lab_recipe"]', "no JSON object"),
         (lambda recipe: json.dumps(recipe).replace('"seed": 7', '"seed": NaN'), "NaN is no number of JSON"),
-        (lambda recipe: json.dumps(recipe).replace('"seed": 7', '"seed": 7, "seed": 8'), "stands in it twice"),
+        (lambda recipe: json.dumps(recipe).replace('"seed": 7', '"seed": 7, "seed": 8'), "appears twice"),
         (lambda recipe: json.dumps(recipe).replace('"seed": 7', '"seed": ' + "9" * 5000), "damaged"),
         (lambda recipe: json.dumps(recipe) + " " * 2_000_001, "longer than 2,000,000 bytes"),
         (lambda recipe: json.dumps(recipe) + " " * 5_000_000, "more than 4,000,000 bytes"),

@@ -9,7 +9,6 @@ import torch
 from test_generation import difference, snapshot
 
 from svd_lab import Cancelled, generate_text2video, generate_video, pipelines
-from svd_lab.lesson import figures
 
 HORSE = "a photograph of an astronaut riding a horse"
 SMALL = {"image_num_inference_steps": 2, "num_frames": 2, "num_inference_steps": 2}
