@@ -51,7 +51,7 @@ def carried(
 
     Returns:
         (comment, cover): the recipe as JSON, and the picture as a PNG. (None, None) if the recipe is not that of these frames, as
-        in a video that compares two clips. The cover is None for a picture that is not the recipe's or is larger than PICTURE_BYTES.
+        in a video that compares two clips. The cover is None for a picture that is not the recipe's or larger than PICTURE_BYTES.
     """
     if "frames_sha256" not in recipe or recipe["frames_sha256"] != sha256(*frames):
         return None, None
