@@ -117,36 +117,36 @@ def measure_memory(pipe, folder: str) -> None:
 
 def measure_opening(pipe, folder: str) -> None:
     start = time.perf_counter()
-    from svd_lab.studio.panel import Page
+    from svd_lab.studio.panel import Panel
 
     imported = time.perf_counter() - start
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        Page(open_session(pipe, folder))
+        Panel(open_session(pipe, folder))
         times.append(time.perf_counter() - start)
     print(f"Imports {imported:.2f} s, the first panel {times[0]:.2f} s, the next ones {min(times):.2f} s.")
 
 
 def measure_cost(pipe, folder: str) -> None:
     """Inside one run, by processor time: previews, progress and what other threads do, as shares of the whole."""
-    from svd_lab.studio.panel import Page
+    from svd_lab.studio.panel import Panel
 
     session = open_session(pipe, folder)
     session.prepare()
-    page, inside, shown = Page(session), [0.0, 0.0], []
+    panel, inside, shown = Panel(session), [0.0, 0.0], []
 
     def on_step(step: int, total: int, left: float) -> None:
         start = time.thread_time()
-        page.progress.value, page.status.value = (
-            components.bar(step / total, "progress"),
+        panel.progress.value, panel.status.value = (
+            components.progress_bar(step / total, "progress"),
             components.status(f"{step} {left:.1f}"),
         )
         inside[0] += time.thread_time() - start
 
     def on_preview(data: bytes) -> None:
         start = time.thread_time()
-        page.stage.value = components.moving(data, "preview")
+        panel.output.value = components.animation(data, "preview")
         shown.append(len(data))
         inside[1] += time.thread_time() - start
 

@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page
 
 from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS
-from svd_lab.studio.messages import LANGUAGES, NAMES, say
+from svd_lab.studio.messages import LANGUAGES, MESSAGES, PICTURE_NAMES, say
 
 BAD = ["abc", "-5", "1e999", "  ", "99999999999"]
 OTHER = {  # a value for every field that is not the one it begins with
@@ -75,9 +75,8 @@ class Studio:
         return any(shown in text for text in self.texts())
 
     def beginning(self, key: str) -> str:
-        from svd_lab.studio.messages import _WORDS
-
-        return _WORDS[key][LANGUAGES.index(self.language)].split("{")[0].split("<")[0].strip()
+        """The sentence `key` up to its first value."""
+        return MESSAGES[key][LANGUAGES.index(self.language)].split("{")[0].split("<")[0].strip()
 
     def steps_of(self, total: int) -> bool:
         return f"/{total}" in self.status() or f"of {total}" in self.status()
@@ -211,7 +210,7 @@ def changes(s: Studio) -> None:
     s.box.get_by_role("button", name=s.word("draw_seed")).click()
     s.until(lambda: s.field("seed").input_value() != OTHER["seed"], 5, "a seed is drawn")
     s.type("seed", OTHER["seed"])
-    s.box.get_by_role("button", name=NAMES["balloon"][LANGUAGES.index(s.language)], exact=True).click()
+    s.box.get_by_role("button", name=PICTURE_NAMES["balloon"][LANGUAGES.index(s.language)], exact=True).click()
     s.page.wait_for_timeout(300)
     made = s.make()
     found = {name: str(value) for name, value in made["call"].items()} | {"file": made["file"].removesuffix(".mp4")}
@@ -285,7 +284,7 @@ def by_path(s: Studio) -> None:
 
 def by_keyboard(s: Studio) -> None:
     """The Tab, Space and Enter keys are enough: a picture, a number, Run, and a video; focus goes through all in order."""
-    rocket, rabbit = (NAMES[name][LANGUAGES.index(s.language)] for name in ("rocket", "rabbit"))
+    rocket, rabbit = (PICTURE_NAMES[name][LANGUAGES.index(s.language)] for name in ("rocket", "rabbit"))
     s.box.get_by_role("button", name=s.word("upload")).focus()
     walked: list[str] = []
 

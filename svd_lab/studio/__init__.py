@@ -1,7 +1,7 @@
-"""The studio: panels in a notebook over `generate_video` and `generate_text2video`.
+"""The studio: panels in a notebook for `generate_video` and `generate_text2video`.
 
-fields: what can be set, and what a typed text means → history: the runs of a folder, on disk → session: check, estimate, run, no
-widgets → panel: the widgets → studio: the two doors. messages: every sentence, in Korean and in English.
+fields (settings and typed text) and history (runs on disk) → session (check, estimate, run; no widgets) → panel (the widgets) →
+studio (the two functions that open one). messages: every sentence, in Korean and English.
 """
 
 from svd_lab.studio.studio import text_studio, video_studio

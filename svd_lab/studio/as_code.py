@@ -1,4 +1,4 @@
-"""A run as the Python that makes the same video again."""
+"""Write the Python code that makes the video of a run again."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from svd_lab.studio.session import BUNDLED, TEXT, Session
 
 
 def code(session: Session, run: dict[str, Any]) -> str:
-    """The lines that load the same models and make the call of `run`; settings that are the call's own defaults are left out."""
+    """Write code that loads the same models and repeats the call of `run`, without the settings that have their default."""
     loads = [f"pipe = load_video_pipeline({_loaded(session.pipe)})"]
     names, imports = [session.call, "load_video_pipeline"], []
     keywords: dict[str, str] = {"seed": repr(run["call"]["seed"]), "pipe": "pipe"}
-    call, path = dict(run["call"]), (session.shelf.folder / run["file"]).as_posix()
+    call, path = dict(run["call"]), (session.history.folder / run["file"]).as_posix()
     if session.call == TEXT:
         names.append("load_image_pipeline")
         loads.append(f"image_pipe = load_image_pipeline({_loaded(session.image_pipe)})")
@@ -33,18 +33,18 @@ def code(session: Session, run: dict[str, Any]) -> str:
     keywords |= {name: repr(value) for name, value in changed.items()}
     imports.insert(0, f"from svd_lab import {', '.join(sorted(names))}")
     if any("torch." in load for load in loads):
-        imports.append("import torch")  # after svd_lab, which keeps it quick on a shared CPU
+        imports.append("import torch")  # after svd_lab, which keeps torch fast on a shared CPU
     arguments = [first, repr(path), *(f"{key}={value}" for key, value in keywords.items())]
     body = "".join(f"    {argument},\n" for argument in arguments)
     return "\n".join([*imports, "", *loads, f"clip = {session.call}(\n{body})", "clip"])
 
 
 def _loaded(pipe: Any) -> str:
-    """The arguments of load_…_pipeline that load a pipeline like this one."""
+    """The arguments with which load_…_pipeline loads this pipeline again."""
     import torch
 
     name = getattr(pipe, "svd_lab_name", None) or ""
-    if name not in VIDEO.models | IMAGE.models and "/" not in name:  # a folder's name alone finds nothing
+    if name not in VIDEO.models | IMAGE.models and "/" not in name:  # a folder: its name alone is not enough
         name = str(pipe.name_or_path)
     device = pipe._execution_device
     usual = torch.float16 if device.type == "cuda" else torch.float32

@@ -1,4 +1,4 @@
-"""Small pieces of HTML and widgets for the studio. Colours are JupyterLab's own variables, so that a dark theme stays readable."""
+"""Small pieces of HTML and widgets for the studio. Colours are JupyterLab's variables, so that dark themes stay readable."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import base64
 import html
 import io
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import ipywidgets as widgets
 from PIL import Image
 
-# Labels above their entries, cards that wrap: 390 pixels are enough.
+# Labels are above their entries and cards wrap, so that a width of 390 pixels is enough.
 STYLE = """<style>
 .svd-studio {max-width: 940px; padding: 4px 2px 12px; overflow: hidden;}
 .svd-studio > *, .svd-studio .widget-html, .svd-studio .widget-html-content, .svd-studio .svd-flow > *
@@ -57,7 +56,14 @@ STYLE = """<style>
 
 
 def button(text: str, action: Callable[[], object] | None, style: str = "", icon: str = "") -> widgets.Button:
-    """A button that calls action() when it is pressed, by mouse or keyboard."""
+    """Make a button that calls action() when it is pressed.
+
+    Args:
+        text: The label.
+        action: Called without arguments; None leaves the button without one.
+        style: ipywidgets' button_style: "", "primary", "warning", …
+        icon: A Font Awesome name.
+    """
     made = widgets.Button(description=text, button_style=style, icon=icon, layout=widgets.Layout(width="auto"))
     if action is not None:
         made.on_click(lambda _: action())
@@ -65,32 +71,32 @@ def button(text: str, action: Callable[[], object] | None, style: str = "", icon
 
 
 def flow(parts: Sequence[widgets.Widget]) -> widgets.Box:
-    """Cards beside each other as far as there is room."""
+    """Put cards beside each other, wrapping where there is no room."""
     box = widgets.HBox(list(parts))
     box.add_class("svd-flow")
     return box
 
 
 def card(parts: Sequence[widgets.Widget]) -> widgets.Box:
-    """A frame around parts that lie below each other."""
+    """Frame parts, one below the other."""
     box = widgets.VBox(list(parts))
     box.add_class("svd-card")
     return box
 
 
 def row(parts: Sequence[widgets.Widget]) -> widgets.Box:
-    """Buttons beside each other, wrapping."""
+    """Put buttons beside each other, wrapping."""
     box = widgets.HBox(list(parts))
     box.add_class("svd-row")
     return box
 
 
 def keep_reachable(widget: widgets.Widget) -> None:
-    """Let clicks arrive after the page was reloaded; called for whatever has been put into the panel.
+    """Let clicks arrive after the page was reloaded; call it for everything that is added to the panel.
 
-    ipykernel 7.4 hands what a page tells a widget to the subshell that the widget's latest change came from (its comm's
-    `_reply_subshell_for`). When a run began on a page that has been reloaded since, that one is gone and the click is dropped
-    ("Unknown subshell_id"). Where the page sent it is right, as it was before 7.4.
+    ipykernel 7.4 sends a page's message for a widget to the subshell that last changed the widget (its comm's
+    `_reply_subshell_for`). If the page was reloaded during a run, that subshell is gone and the click is dropped ("Unknown
+    subshell_id"). Here it goes to the subshell that the page asked for, as before 7.4.
     """
     if hasattr(widget.comm, "_reply_subshell_for"):
         widget.comm._reply_subshell_for = lambda data, subshell: subshell
@@ -99,25 +105,28 @@ def keep_reachable(widget: widgets.Widget) -> None:
 
 
 def note(text: str) -> str:
+    """A remark. text is HTML."""
     return f"<div class=svd-note>{text}</div>"
 
 
 def problem(text: str) -> str:
-    """A sentence about what is wrong; screen readers say it at once."""
+    """An error message, which screen readers announce at once. text is plain."""
     return f"<div class=svd-problem role=alert>⚠ {html.escape(text)}</div>"
 
 
 def status(text: str, kind: str = "") -> str:
-    """kind: "", "good" or "problem". text is HTML."""
+    """The state of a run. text is HTML; kind is "", "good" or "problem"."""
     mark = {"good": "✅ ", "problem": "⚠ "}.get(kind, "")
     return f'<div role="status" aria-live="polite" class="svd-{kind or "plain"}">{mark}{text}</div>'
 
 
-def bar(share: float, name: str) -> str:
+def progress_bar(share: float, name: str) -> str:
+    """share: from 0 to 1."""
     return f'<progress max="100" value="{100 * share:.1f}" aria-label="{html.escape(name)}"></progress>'
 
 
 def details(title: str, text: str) -> str:
+    """Plain text that shows when its title is clicked."""
     return fold(title, f"<pre>{html.escape(text)}</pre>")
 
 
@@ -126,41 +135,42 @@ def fold(title: str, inside: str) -> str:
     return f"<details><summary>{html.escape(title)}</summary>{inside}</details>"
 
 
-def empty(text: str) -> str:
-    """Where something will be."""
+def placeholder(text: str) -> str:
+    """A frame where a picture or video will appear."""
     return f"<div class=svd-empty>{html.escape(text)}</div>"
 
 
-def address(data: bytes, kind: str) -> str:
-    """A data: address."""
+def data_url(data: bytes, kind: str) -> str:
+    """`data` of MIME type `kind` as a data: URL."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def jpeg(picture: Image.Image, quality: int = 85) -> str:
+def jpeg_url(picture: Image.Image, quality: int = 85) -> str:
+    """A picture as a data: URL of a JPEG."""
     picture.convert("RGB").save(buffer := io.BytesIO(), "JPEG", quality=quality)
-    return address(buffer.getvalue(), "image/jpeg")
+    return data_url(buffer.getvalue(), "image/jpeg")
 
 
-def still(picture: Image.Image, name: str, width: int = 448) -> str:
-    """A picture with its name above it."""
-    shown = f'<img src="{jpeg(picture)}" alt="{html.escape(name)}" style="width:{width}px">'
+def picture(image: Image.Image, name: str, width: int = 448) -> str:
+    """A picture with its name above it, `width` pixels wide."""
+    shown = f'<img src="{jpeg_url(image)}" alt="{html.escape(name)}" style="width:{width}px">'
     return f"<div class=svd-note>{html.escape(name)}</div>{shown}"
 
 
-def moving(data: bytes, name: str, width: int = 448) -> str:
-    """An animated WebP, enlarged softly."""
-    shown = f'<img src="{address(data, "image/webp")}" alt="{html.escape(name)}" style="width:{width}px">'
+def animation(data: bytes, name: str, width: int = 448) -> str:
+    """An animated WebP with its name above it, `width` pixels wide."""
+    shown = f'<img src="{data_url(data, "image/webp")}" alt="{html.escape(name)}" style="width:{width}px">'
     return f"<div class=svd-note>{html.escape(name)}</div>{shown}"
 
 
 def video(data: bytes, name: str, width: int = 448) -> str:
-    """A video that plays by itself, in a circle, its name above it."""
+    """An mp4 with its name above it, `width` pixels wide, that plays by itself in a loop."""
     attributes = f'aria-label="{html.escape(name)}" controls autoplay loop muted playsinline'
-    shown = f'<video src="{address(data, "video/mp4")}" {attributes} style="width:{width}px"></video>'
+    shown = f'<video src="{data_url(data, "video/mp4")}" {attributes} style="width:{width}px"></video>'
     return f"<div class=svd-note>{html.escape(name)}</div>{shown}"
 
 
-def code_block(text: str, words: dict[str, Any]) -> str:
-    """Code that can be selected, with a button that copies it where the page lets it."""
-    copy = "navigator.clipboard && navigator.clipboard.writeText(this.parentNode.querySelector('pre').innerText)"
-    return f'<div>{words["help"]} <button type=button onclick="{copy}">{words["copy"]}</button><pre>{html.escape(text)}</pre></div>'
+def code_block(text: str, about: str, copy: str) -> str:
+    """Code below the sentence `about` and a button, labelled `copy`, that copies the code where the page permits it."""
+    action = "navigator.clipboard && navigator.clipboard.writeText(this.parentNode.querySelector('pre').innerText)"
+    return f'<div>{about} <button type=button onclick="{action}">{copy}</button><pre>{html.escape(text)}</pre></div>'

@@ -1,4 +1,4 @@
-"""The studio's fields: the table of settings in the studio's order, and what a typed text means. Knows no widgets."""
+"""The studio's fields: the settings in the studio's order, and how typed text is read and checked. Knows no widgets."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 from svd_lab.settings_table import FITS, Setting, settings_of
 from svd_lab.studio.messages import LANGUAGES, say
 
-#: Beside the settings of a call: the name of the file, which a call takes as `video_file`.
+#: The one field that is not a setting: the file name, which the calls take as `video_file`.
 FILE = Setting(
     "file", "name", None, ("파일 이름", "File name"),
-    ("결과를 담을 파일의 이름. 비우면 자동으로 지어요", "name of the file; blank: one is made up"), blank=("자동", "made up"),
+    ("결과 파일의 이름. 비우면 자동으로 정해요", "name of the video's file; chosen automatically if blank"),
+    blank=("자동", "automatic"),
 )  # fmt: skip
 
 
 def _fields(call: str) -> tuple[Setting, ...]:
-    """A call's settings, those that a beginner needs first; a prompt may have several lines, for several videos."""
+    """A call's settings, the basic ones first, then the file name. The prompt gets several lines to write in."""
     rows = [replace(row, kind="lines") if row.name == "prompt" else row for row in settings_of(call).values()]
     return (*(row for row in rows if row.basic), *(row for row in rows if not row.basic), FILE)
 
@@ -27,10 +28,19 @@ VIDEO_FIELDS = _fields("generate_video")
 TEXT_FIELDS = _fields("generate_text2video")
 
 
-def read(field: Setting, text: str, language: str) -> Any:
-    """What `text`, as typed, means for `field`: int, float, str, or None for a blank that is allowed.
+def parse(field: Setting, text: str, language: str) -> Any:
+    """Convert typed text to the value of `field`.
 
-    Raises ValueError with a sentence in `language`: what is wanted, and what stands there.
+    Args:
+        field: The field that it was typed into.
+        text: What was typed.
+        language: "ko" or "en", of the error message.
+
+    Returns:
+        An int, float or str; None for a blank where that is allowed.
+
+    Raises:
+        ValueError: The text is not a valid value; the message says what is expected and what was given.
     """
     typed = text.strip()
     if not typed:
@@ -40,22 +50,31 @@ def read(field: Setting, text: str, language: str) -> Any:
     if field.kind in ("whole", "side", "real"):
         return _number(field, typed, language)
     if field.kind == "fit" and typed not in FITS:
-        raise ValueError(say("not_a_fit", language, given=_shown(typed), known=", ".join(FITS)))
+        raise ValueError(say("not_a_fit", language, given=_shortened(typed), known=", ".join(FITS)))
     if field.kind == "name":
         return _file_name(typed, language)
     return typed
 
 
-def write(value: Any) -> str:
-    """A value as it stands in its field: the other way round."""
+def to_text(value: Any) -> str:
+    """Format a value for its field: the inverse of `parse`."""
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def check_together(values: dict[str, Any], unit: int, language: str) -> dict[str, str]:
-    """What is wrong with values that are each fine, as {field's name: sentence}. unit: sides must be a multiple of it."""
+    """Check values that are each valid against each other.
+
+    Args:
+        values: A value for each field, by name.
+        unit: Width and height must be a multiple of it, in pixels.
+        language: "ko" or "en".
+
+    Returns:
+        {field name: message} for each problem.
+    """
     problems = {}
     if values["min_guidance_scale"] > values["max_guidance_scale"]:
-        low, high = write(values["min_guidance_scale"]), write(values["max_guidance_scale"])
+        low, high = to_text(values["min_guidance_scale"]), to_text(values["max_guidance_scale"])
         problems["min_guidance_scale"] = say("guidance_order", language, low=low, high=high)
     for name in ("width", "height"):
         if values[name] is not None and values[name] % unit:
@@ -69,9 +88,9 @@ def _number(field: Setting, typed: str, language: str) -> int | float:
     whole = field.kind != "real"
     wanted = {
         "label": _label(field, language),
-        "low": write(field.low),
-        "high": write(field.high),
-        "given": _shown(typed),
+        "low": to_text(field.low),
+        "high": to_text(field.high),
+        "given": _shortened(typed),
     }
     try:
         number = int(typed) if whole else float(typed)
@@ -88,7 +107,7 @@ def _file_name(typed: str, language: str) -> str:
     name = typed if typed.lower().endswith(".mp4") else f"{typed}.mp4"
     bad = re.search(r'[/\\:*?"<>|\x00-\x1f]', name)
     if bad or name.startswith(".") or len(name.encode("utf-8", "replace")) > 200:
-        raise ValueError(say("bad_file_name", language, given=_shown(typed)))
+        raise ValueError(say("bad_file_name", language, given=_shortened(typed)))
     return name
 
 
@@ -96,5 +115,5 @@ def _label(field: Setting, language: str) -> str:
     return field.label[LANGUAGES.index(language)]
 
 
-def _shown(typed: str) -> str:
+def _shortened(typed: str) -> str:
     return typed if len(typed) <= 40 else f"{typed[:40]}…"

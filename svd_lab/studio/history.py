@@ -1,6 +1,6 @@
 """The runs of a folder, on disk: each has its video, its contact sheet, and a line of JSON in runs.jsonl. Knows no models.
 
-A closed browser, a restarted kernel or a power cut loses no finished run: the line is written after the video and appended whole.
+A finished run survives a closed browser, a restarted kernel and a power cut: its line is appended whole, after its video.
 """
 
 from __future__ import annotations
@@ -19,11 +19,19 @@ from PIL import Image
 from svd_lab.clip import Clip, check_video_path
 
 RUNS = "runs.jsonl"
-PICTURES = "pictures"  # below the folder: what was uploaded
+PICTURES = "pictures"  # the subfolder of uploaded pictures
 
 
-class Shelf:
-    """The runs below `folder`, made when the first one is added. Raises as `check_video_path` for a folder that cannot be."""
+class History:
+    """The runs in `folder`, which is created when the first one is added.
+
+    Attributes:
+        folder: Where videos, contact sheets, uploaded pictures and runs.jsonl are.
+        runs: A dict for each run, oldest first: "number", "file", "call" (settings), "texts" (of the fields) and more.
+
+    Raises:
+        OSError, ValueError: As `check_video_path`, for a folder that cannot be used.
+    """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(os.fspath(folder))
@@ -31,7 +39,7 @@ class Shelf:
         self.runs: list[dict[str, Any]] = list(_read_lines(self.folder / RUNS))
 
     def add(self, run: dict[str, Any], clip: Clip) -> dict[str, Any]:
-        """Keep a run, {"file": name, …} of plain JSON values, and its clip's contact sheet; the run with its "number"."""
+        """Record a run, {"file": name, …} of plain JSON values, with its clip's contact sheet; return it with its "number"."""
         run = {"number": max((r["number"] for r in self.runs), default=0) + 1, **run}
         clip.contact_sheet(width=960).save(self.folder / run["file"].replace(".mp4", ".jpg"), quality=85)
         with (self.folder / RUNS).open("a", encoding="utf-8") as file:
@@ -40,7 +48,7 @@ class Shelf:
         return run
 
     def new_name(self, stem: str) -> str:
-        """A name that no file here has: stem-001.mp4, stem-002.mp4, …"""
+        """Return a file name that is free here: stem-001.mp4, stem-002.mp4, …"""
         stem = re.sub(r"[^\w-]+", "-", stem).strip("-")[:40] or "clip"
         number = 1
         while (self.folder / f"{stem}-{number:03}.mp4").exists():
@@ -48,7 +56,7 @@ class Shelf:
         return f"{stem}-{number:03}.mp4"
 
     def keep_picture(self, name: str, data: bytes) -> Path:
-        """Write an uploaded picture to pictures/, under its name and the beginning of its hash; the path."""
+        """Write an uploaded picture into pictures/, named by its own name and the start of its hash; return the path."""
         source = Path(name.replace("\\", "/")).name
         stem = re.sub(r"[^\w-]+", "-", Path(source).stem).strip("-")[:40] or "picture"
         suffix = re.sub(r"[^.\w]", "", Path(source).suffix)[:8] or ".png"
@@ -58,12 +66,12 @@ class Shelf:
         return path
 
     def keep_image(self, image: Image.Image) -> Path:
-        """The same for a picture in memory, as PNG: not a pixel changes."""
+        """Do the same with a picture in memory, as PNG, which is lossless."""
         image.save(buffer := io.BytesIO(), "PNG")
         return self.keep_picture("picture.png", buffer.getvalue())
 
     def thumbnail(self, run: dict[str, Any], width: int = 132) -> Image.Image | None:
-        """The middle frame of a run, small; None when its file is gone."""
+        """Return the middle frame of a run, `width` pixels wide; None when its file is gone."""
         frames = self.frames(run)
         if not frames:
             return None
@@ -71,7 +79,7 @@ class Shelf:
         return frame.resize((width, max(1, round(width * frame.height / frame.width))), Image.Resampling.LANCZOS)
 
     def frames(self, run: dict[str, Any]) -> list[Image.Image]:
-        """The frames of a run's video as the file has them; none when it is gone or damaged."""
+        """Decode the frames of a run's video; none when the file is gone or damaged."""
         from imageio_ffmpeg import read_frames
 
         path = self.folder / run["file"]
@@ -86,7 +94,7 @@ class Shelf:
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """The runs in a file, without lines that are no run: a disk that was full leaves half of one."""
+    """Read the runs of a file, skipping damaged lines: a full disk leaves half of one."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

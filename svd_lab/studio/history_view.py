@@ -1,4 +1,4 @@
-"""The studio's part with the videos that were made: play one, return to its settings, compare some in step, see the code."""
+"""The studio's history: play a video, restore its settings, show its code, compare several side by side."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from svd_lab.studio.as_code import code
 from svd_lab.studio.messages import say
 from svd_lab.studio.session import Session
 
-SHOWN = 12  # the latest runs; older ones stay on disk
+SHOWN = 12  # of the latest runs; older ones stay on disk
 
 
 def video(session: Session, run: dict[str, Any]) -> str:
-    """A run's video, with its number and seed, as HTML."""
-    path = session.shelf.folder / run["file"]
+    """The HTML of a run's video, with its number, file and seed."""
+    path = session.history.folder / run["file"]
     if not path.is_file():
         return components.problem(say("no_video", session.language, name=run["file"]))
     name = f"{say('result', session.language)} {run['number']} · {run['file']} · seed {run['call']['seed']}"
@@ -29,18 +29,23 @@ def video(session: Session, run: dict[str, Any]) -> str:
 
 
 def about(session: Session, run: dict[str, Any]) -> str:
-    """A run's contact sheet and its code, each to be unfolded, as HTML."""
-    language, sheet = session.language, (session.shelf.folder / run["file"]).with_suffix(".jpg")
-    words = {"help": say("code_help", language), "copy": say("copy", language)}
-    parts = [components.fold(say("code", language), components.code_block(code(session, run), words))]
+    """The HTML of a run's contact sheet and code, both folded."""
+    language, sheet = session.language, (session.history.folder / run["file"]).with_suffix(".jpg")
+    block = components.code_block(code(session, run), say("code_help", language), say("copy", language))
+    parts = [components.fold(say("code", language), block)]
     if sheet.is_file():
-        address, name = components.address(sheet.read_bytes(), "image/jpeg"), html.escape(say("sheet", language))
-        parts.insert(0, components.fold(name, f'<img src="{address}" alt="{name}">'))
+        url, name = components.data_url(sheet.read_bytes(), "image/jpeg"), html.escape(say("sheet", language))
+        parts.insert(0, components.fold(name, f'<img src="{url}" alt="{name}">'))
     return "".join(parts)
 
 
-class ShelfView:
-    """`.box` is the part; restore(run) is called for a click on a run."""
+class HistoryView:
+    """The history's widgets, in `.box`.
+
+    Args:
+        session: Its `history` is shown.
+        restore: Called with a run when its button is clicked.
+    """
 
     def __init__(self, session: Session, restore: Callable[[dict[str, Any]], object]) -> None:
         self.session, self.language, self.restore = session, session.language, restore
@@ -52,8 +57,8 @@ class ShelfView:
         self.show()
 
     def show(self) -> None:
-        """The latest runs, newest first."""
-        runs = [run for run in self.session.shelf.runs if run["number"] is not None][-SHOWN:][::-1]
+        """Show the latest runs, newest first."""
+        runs = [run for run in self.session.history.runs if run["number"] is not None][-SHOWN:][::-1]
         for run in runs:
             if run["number"] not in self._cards:
                 self._cards[run["number"]] = self._card(run)
@@ -62,9 +67,9 @@ class ShelfView:
         self.button.layout.display = "" if len(runs) > 1 else "none"
 
     def _card(self, run: dict[str, Any]) -> tuple[widgets.Widget, widgets.Checkbox]:
-        small = self.session.shelf.thumbnail(run)
+        small = self.session.history.thumbnail(run)
         caption = f"{run['number']} · {run['seconds']:.1f} s · seed {run['call']['seed']}"
-        image = f'<img src="{components.jpeg(small)}" alt="{html.escape(caption)}">' if small else "🎞"
+        image = f'<img src="{components.jpeg_url(small)}" alt="{html.escape(caption)}">' if small else "🎞"
         picture = widgets.HTML(f"{image}<div class=svd-help>{html.escape(caption)}</div>")
         back = components.button(say("restore", self.language, number=run["number"]), lambda: self.restore(run))
         choose = widgets.Checkbox(
@@ -79,28 +84,28 @@ class ShelfView:
 
     def _compare(self) -> None:
         numbers = {number for number, (_, box) in self._cards.items() if box.value}
-        runs = [run for run in self.session.shelf.runs if run["number"] in numbers]
-        found = [(run, frames) for run in runs if (frames := self.session.shelf.frames(run))]
+        runs = [run for run in self.session.history.runs if run["number"] in numbers]
+        found = [(run, frames) for run in runs if (frames := self.session.history.frames(run))]
         if len(found) < 2:
             self.compared.value = components.problem(say("compare_few", self.language))
             return
         longest = max(len(frames) for _, frames in found)
         labels = [_label(run, [run for run, _ in found]) for run, _ in found]
         size = found[0][1][0].size
-        clips = [Clip(_held(frames, longest, size), run["call"]["seed"], {}) for run, frames in found]
+        clips = [Clip(_padded(frames, longest, size), run["call"]["seed"], {}) for run, frames in found]
         together = side_by_side(clips, labels, columns=min(3, len(clips)), width=min(900, 300 * min(3, len(clips))))
-        path = together.save(self.session.shelf.folder / "compared.mp4", fps=7)
+        path = together.save(self.session.history.folder / "compared.mp4", fps=7)
         self.compared.value = components.video(path.read_bytes(), " / ".join(labels), together.frames[0].width)
 
 
-def _held(frames: list[Image.Image], length: int, size: tuple[int, int]) -> list[Image.Image]:
-    """As many frames as the longest clip has: the last one stays. All of one shape, so that rows are even."""
+def _padded(frames: list[Image.Image], length: int, size: tuple[int, int]) -> list[Image.Image]:
+    """The frames, resized to `size`, and the last one repeated until there are `length`."""
     frames = [frame if frame.size == size else frame.resize(size, Image.Resampling.LANCZOS) for frame in frames]
     return frames + [frames[-1]] * (length - len(frames))
 
 
 def _label(run: dict[str, Any], others: list[dict[str, Any]]) -> str:
-    """The run's number and what it has other than the others, in Latin letters (Pillow's own font knows no more)."""
-    differs = [key for key in run["call"] if len({repr(other["call"].get(key)) for other in others}) > 1]
-    told = [f"{key}={str(run['call'][key])[:24]}" for key in differs if key != "prompt"]
-    return ascii(f"#{run['number']} " + ", ".join(told[:3])).strip("'\"")
+    """The run's number and up to three settings in which the runs differ, in ASCII: Pillow's default font has no Hangul."""
+    differing = [key for key in run["call"] if len({repr(other["call"].get(key)) for other in others}) > 1]
+    shown = [f"{key}={str(run['call'][key])[:24]}" for key in differing if key != "prompt"]
+    return ascii(f"#{run['number']} " + ", ".join(shown[:3])).strip("'\"")

@@ -1,5 +1,8 @@
-"""The studio's widgets, over a `Session`. Whatever is clicked is handled in the kernel's main thread within milliseconds; a run,
-the measuring and the opening of a picture have threads of their own, which only set `.value` and `.disabled`."""
+"""The studio's widgets, over a `Session`.
+
+Clicks are handled in the kernel's main thread within milliseconds. Running, measuring and opening a picture have threads of their
+own, which only set widgets' traits.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,18 @@ from svd_lab.runner import Cancelled
 from svd_lab.settings_table import Setting
 from svd_lab.studio import components, history_view
 from svd_lab.studio.messages import LANGUAGES, duration, explain, say, size
-from svd_lab.studio.picture_picker import PictureView
+from svd_lab.studio.picture_picker import PicturePicker
 from svd_lab.studio.session import VIDEO, Session
 
 
-class Page:
-    """`.box` is the panel. `.thread`: the run that goes on, or the latest one."""
+class Panel:
+    """The panel's widgets, in `.box`. `.thread` is that of the latest run, which may be over."""
 
     def __init__(self, session: Session) -> None:
         self.session, self.language = session, session.language
         self.thread: threading.Thread | None = None
         self._cancel = threading.Event()
-        self._one = threading.Lock()  # held while a run goes on
+        self._running = threading.Lock()  # held during a run
         self._prepared = False
         self._inputs: dict[str, Any] = {}
         self._problems: dict[str, widgets.HTML] = {}
@@ -36,21 +39,21 @@ class Page:
         self.cancel_button = components.button(self.say("cancel"), self._stop, "warning", "stop")
         self.cancel_button.disabled = True
         self.progress, self.status = widgets.HTML(), widgets.HTML()
-        # On the stage stand the picture and, beside it, what becomes of it.
-        self.start = widgets.HTML(components.empty(self.say("picture_here")))
-        self.stage = widgets.HTML(components.empty(self.say("video_here")))
+        self.input = widgets.HTML(components.placeholder(self.say("picture_here")))
+        self.output = widgets.HTML(components.placeholder(self.say("video_here")))  # the preview, then the video
         self.result = widgets.HTML()
-        self.history = history_view.ShelfView(session, self._restore)
-        self.picture = PictureView(session, self.start, self._changed) if session.call == VIDEO else None
+        self.history = history_view.HistoryView(session, self._restore)
+        self.picker = PicturePicker(session, self.input, self._changed) if session.call == VIDEO else None
         self.box = self._lay_out()
         components.keep_reachable(self.box)
         self._changed()
 
     def say(self, key: str, **values: object) -> str:
+        """A message in the panel's language."""
         return say(key, self.language, **values)
 
     def prepare(self) -> None:
-        """Measure in a thread, once; called when the panel is shown."""
+        """Measure the machine once, in a thread; called when the panel is shown."""
         if self._prepared:
             return
         self._prepared = True
@@ -62,26 +65,25 @@ class Page:
 
         threading.Thread(target=work, name="svd-lab studio: measure", daemon=True).start()
 
-    # what it looks like
+    # layout
 
     def _lay_out(self) -> widgets.Widget:
         basic = [self._field(field) for field in self.session.fields if field.basic]
         more = components.flow([self._field(field) for field in self.session.fields if not field.basic])
         more.layout.display = "none"
-        toggle = components.button(self.say("more"), None, "", "sliders")
 
-        def turn(_: Any) -> None:
+        def toggle() -> None:
             closed = more.layout.display == "none"
             more.layout.display = "flex" if closed else "none"
-            toggle.description = self.say("fewer" if closed else "more")
+            toggle_button.description = self.say("fewer" if closed else "more")
 
-        toggle.on_click(turn)
+        toggle_button = components.button(self.say("more"), toggle, "", "sliders")
         title = self.say("title_video" if self.session.call == VIDEO else "title_text")
         parts = [widgets.HTML(components.STYLE + f"<h3>{html.escape(title)}</h3>")]
-        if self.picture is not None:
-            parts.append(self.picture.box)
-        parts.append(components.flow([components.card([self.start]), components.card([self.stage])]))
-        parts += [components.flow(basic), components.row([toggle]), more, self.estimate]
+        if self.picker is not None:
+            parts.append(self.picker.box)
+        parts.append(components.flow([components.card([self.input]), components.card([self.output])]))
+        parts += [components.flow(basic), components.row([toggle_button]), more, self.estimate]
         parts += [components.row([self.run_button, self.cancel_button]), self.progress, self.status]
         parts += [self.result, self.history.box]
         box = widgets.VBox(parts)
@@ -133,7 +135,7 @@ class Page:
         made.add_class("svd-preset")
         return made
 
-    # what happens
+    # actions
 
     def _enter(self, name: str, text: str) -> None:
         self._inputs[name].value = text
@@ -141,8 +143,8 @@ class Page:
     def _typed(self, name: str, text: str) -> None:
         self.session.texts[name] = text
         self._changed()
-        if self.picture is not None and name in ("width", "height", "fit"):
-            self.picture.show()
+        if self.picker is not None and name in ("width", "height", "fit"):
+            self.picker.show()
 
     def _changed(self) -> None:
         _, problems = self.session.read()
@@ -157,12 +159,10 @@ class Page:
         elif self.session.unmeasured:
             self.estimate.value = components.note(self.say("no_estimate", reason=html.escape(self.session.unmeasured)))
         elif (found := self.session.estimate(values)) is not None:
-            words = self.say("takes", seconds=duration(found.seconds, self.language), memory=size(found.bytes))
             free = self.session.free_memory()
-            if free is not None:
-                words += self.say("free", free=size(free))
-            warning = components.problem(self.say("too_much")) if free is not None and found.bytes > free else ""
-            self.estimate.value = components.note("⏱ " + words) + warning
+            words = self.say("takes", seconds=duration(found.seconds, self.language), memory=size(found.bytes))
+            warning = components.problem(self.say("too_much")) if found.bytes > free else ""
+            self.estimate.value = components.note(f"⏱ {words}{self.say('free', free=size(free))}") + warning
 
     def _run(self) -> None:
         values, problems = self.session.read()
@@ -170,10 +170,10 @@ class Page:
         if problems:
             self.status.value = components.status(self.say("fix_first"), "problem")
             return
-        if self.picture is not None and self.session.picture is None:
+        if self.picker is not None and self.session.picture is None:
             self.status.value = components.status(self.say("no_picture"), "problem")
             return
-        if not self._one.acquire(blocking=False):
+        if not self._running.acquire(blocking=False):
             self.status.value = components.status(self.say("busy"), "problem")
             return
         self._cancel = threading.Event()
@@ -181,45 +181,45 @@ class Page:
         self.run_button.icon = "spinner"
         self.status.value = components.status(self.say("starting"))
         self.result.value = ""
-        self.progress.value = components.bar(0, self.say("progress"))
-        # The session's fields may be changed while it runs: what is made is what stood there when Run was pressed.
-        held = self.session.held()
+        self.progress.value = components.progress_bar(0, self.say("progress"))
+        # The fields may be changed during the run, which uses what they said when Run was pressed.
+        snapshot = self.session.snapshot()
         self.thread = threading.Thread(
-            target=self._work, args=(values, held, self._cancel), name="svd-lab studio: run", daemon=True
+            target=self._work, args=(values, snapshot, self._cancel), name="svd-lab studio: run", daemon=True
         )
         self.thread.start()
 
-    def _work(self, values: dict[str, Any], held: dict[str, Any], cancel: threading.Event) -> None:
+    def _work(self, values: dict[str, Any], snapshot: dict[str, Any], cancel: threading.Event) -> None:
         begun = time.perf_counter()
         reached = [0.0]
 
         def on_step(step: int, total: int, left: float) -> None:
             elapsed = time.perf_counter() - begun
             reached[0] = max(reached[0], elapsed / max(elapsed + left, 1e-9))
-            self.progress.value = components.bar(reached[0], self.say("progress"))
+            self.progress.value = components.progress_bar(reached[0], self.say("progress"))
             words = {"step": step, "total": total, "left": duration(left, self.language)}
             if not cancel.is_set():
                 self.status.value = components.status(self.say("step" if step < total else "decoding", **words))
 
         def on_preview(data: bytes) -> None:
-            self.stage.value = components.moving(data, self.say("preview"))
+            self.output.value = components.animation(data, self.say("preview"))
 
         def on_image(picture: Any) -> None:
-            self.start.value = components.still(picture, self.say("drawn"))
+            self.input.value = components.picture(picture, self.say("drawn"))
 
         try:
             remarks = "".join(map(components.problem, self.session.remarks(values)))
             self.result.value = remarks
-            run, _ = self.session.make(values, on_step, on_preview, on_image, cancel, held)
+            run, _ = self.session.make(values, on_step, on_preview, on_image, cancel, snapshot)
             self._present(run)
             self.result.value = remarks + self.result.value
             self.history.show()
-            self.progress.value = components.bar(1, self.say("progress"))
-            path = html.escape((self.session.shelf.folder / run["file"]).as_posix())
+            self.progress.value = components.progress_bar(1, self.say("progress"))
+            path = html.escape((self.session.history.folder / run["file"]).as_posix())
             done = self.say("done", seed=run["call"]["seed"], path=path)
-            last = components.status(f"{done}<br>{self._off(run)}", "good")
+            last = components.status(f"{done}<br>{self._took(run)}", "good")
         except BaseException as error:
-            self.progress.value, self.stage.value = "", components.empty(self.say("video_here"))
+            self.progress.value, self.output.value = "", components.placeholder(self.say("video_here"))
             stopped = isinstance(error, Cancelled)
             details = "" if stopped else components.details(self.say("details"), traceback.format_exc())
             last = components.status(html.escape(explain(error, self.language)), "" if stopped else "problem") + details
@@ -227,10 +227,11 @@ class Page:
             self.cancel_button.disabled = True
             self.run_button.icon = "play"
             self._changed()
-            self._one.release()
-        self.status.value = last  # not before another run can start: who reads "done" may press Run
+            self._running.release()
+        self.status.value = last  # last, so that whoever reads "done" can press Run
 
-    def _off(self, run: dict[str, Any]) -> str:
+    def _took(self, run: dict[str, Any]) -> str:
+        """How long the run took, and how far off the estimate was."""
         took = duration(run["seconds"], self.language)
         if not run["estimated"]:
             return self.say("took_only", seconds=took)
@@ -238,22 +239,22 @@ class Page:
         return self.say("took", seconds=took, estimated=duration(run["estimated"], self.language), percent=percent)
 
     def _stop(self) -> None:
-        if self._one.locked():
+        if self._running.locked():
             self._cancel.set()
             self.cancel_button.disabled = True
             self.status.value = components.status(self.say("stopping"))
 
     def _present(self, run: dict[str, Any]) -> None:
-        self.stage.value = history_view.video(self.session, run)
+        self.output.value = history_view.video(self.session, run)
         self.result.value = history_view.about(self.session, run)
 
     def _restore(self, run: dict[str, Any]) -> None:
-        if not self._one.locked():
+        if not self._running.locked():
             self._present(run)
         for name, entry in self._inputs.items():
             if name in run["texts"]:
                 entry.value = str(run["texts"][name])
-        if self.picture is not None and run.get("source"):
-            self.picture.use(run["source"])
-        if not self._one.locked():
+        if self.picker is not None and run.get("source"):
+            self.picker.use(run["source"])
+        if not self._running.locked():
             self.status.value = components.status(self.say("restored", number=run["number"]))

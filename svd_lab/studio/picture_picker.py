@@ -1,4 +1,4 @@
-"""The studio's part where a picture is chosen: the bundled ones, an upload, a path or an address; and what the model will see."""
+"""The studio's picture picker: a bundled picture, an upload, a path or an address; and what the model will get of it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,24 @@ import ipywidgets as widgets
 from svd_lab.bundled import PICTURES
 from svd_lab.images import open_image
 from svd_lab.studio import components
-from svd_lab.studio.messages import LANGUAGES, NAMES, explain_picture, say
+from svd_lab.studio.messages import LANGUAGES, PICTURE_NAMES, explain_picture, say
 from svd_lab.studio.session import Session
 
 
-class PictureView:
-    """`.box` is the part; in `seen` stands what the model will see; changed() is called when there is another picture."""
+class PicturePicker:
+    """The widgets to choose a picture with, in `.box`.
 
-    def __init__(self, session: Session, seen: widgets.HTML, changed: Callable[[], object]) -> None:
+    Args:
+        session: Gets the picture.
+        shown: Where the picture is shown as the model will get it.
+        changed: Called after another picture was opened.
+    """
+
+    def __init__(self, session: Session, shown: widgets.HTML, changed: Callable[[], object]) -> None:
         self.session, self.language, self.changed = session, session.language, changed
-        self._wanted = 0  # the latest picture that was asked for: a slow address must not replace a later choice
+        self._wanted = 0  # the number of the latest choice: a slow download must not replace a later one
         self._guard = threading.Lock()
-        self.seen, self.problem = seen, widgets.HTML()
+        self.shown, self.problem = shown, widgets.HTML()
         self._cards = {name: self._card(name) for name in PICTURES}
         self.upload = widgets.FileUpload(accept="image/*", multiple=False, description=say("upload", self.language))
         self.upload.layout.width = "auto"
@@ -43,7 +49,7 @@ class PictureView:
         self.show()
 
     def use(self, source: str) -> None:
-        """Open a picture in a thread of its own: a server may take its time."""
+        """Open a bundled name, path or address, in a thread of its own because a server may be slow."""
         with self._guard:
             self._wanted += 1
             mine = self._wanted
@@ -67,22 +73,22 @@ class PictureView:
         threading.Thread(target=work, name="svd-lab studio: picture", daemon=True).start()
 
     def show(self) -> None:
-        """The picture as the model will see it, by the fields of now; the chosen card is marked."""
+        """Show the picture as the model will get it with the current fields, and mark the chosen card."""
         for name, card in self._cards.items():
             (card.add_class if name == self.session.source else card.remove_class)("svd-chosen")
         try:
-            seen = self.session.seen()
+            found = self.session.model_input()
         except ValueError as error:  # too long and thin to crop
-            self.seen.value, self.problem.value = "", components.problem(explain_picture(error, self.language))
+            self.shown.value, self.problem.value = "", components.problem(explain_picture(error, self.language))
             return
-        if seen is not None:
-            words = say("seen", self.language, width=seen.width, height=seen.height)
-            self.seen.value, self.problem.value = components.still(seen, words), ""
+        if found is not None:
+            name = say("model_input", self.language, width=found.width, height=found.height)
+            self.shown.value, self.problem.value = components.picture(found, name), ""
 
     def _card(self, name: str) -> widgets.Widget:
-        shown = NAMES.get(name, (name, name))[LANGUAGES.index(self.language)]
+        shown = PICTURE_NAMES.get(name, (name, name))[LANGUAGES.index(self.language)]
         small = open_image(PICTURES[name], size=(112, 64))
-        picture = widgets.HTML(f'<img class=svd-thumb src="{components.jpeg(small)}" alt="{html.escape(shown)}">')
+        picture = widgets.HTML(f'<img class=svd-thumb src="{components.jpeg_url(small)}" alt="{html.escape(shown)}">')
         choose = components.button(shown, lambda: self.use(name))
         choose.tooltip = say("use_picture", self.language, name=shown)
         card = widgets.VBox([picture, choose])
@@ -92,6 +98,6 @@ class PictureView:
     def _uploaded(self, change: dict[str, Any]) -> None:
         if change["new"]:
             file = change["new"][0]
-            path = self.session.shelf.keep_picture(file["name"], bytes(file["content"]))
-            self.upload.value = ()  # the same file can be given again, and the kernel keeps no second copy
+            path = self.session.history.keep_picture(file["name"], bytes(file["content"]))
+            self.upload.value = ()  # lets the same file be chosen again, and frees the kernel's copy
             self.use(path.as_posix())

@@ -1,9 +1,9 @@
-"""See a video while it forms: what the model thinks after a step, from latents to small RGB frames, without the decoder.
+"""Preview a video during its run: turn the model's prediction after a step into small RGB frames, without the decoder.
 
-A latent cell looks much like a colour: RGB = latent @ matrix + bias, fitted by least squares on a few pictures that the pipeline's
-own VAE encodes. A step's latents are mostly noise; what is shown is the clean video that the step's v-prediction points to.
-Stepping from sigma s to s' along a straight line to it, Euler's method gives x' = x0 + (s'/s)(x - x0), so two successive latents
-are enough: x0 = x' - s' (x - x')/(s - s') [arXiv 2206.00364, algorithm 2 without churn; diffusers EulerDiscreteScheduler].
+A latent cell is nearly a colour: RGB = latent @ matrix + bias, fitted by least squares on a few pictures that the pipeline's own
+VAE encodes. A step's latents are mostly noise; the preview shows the clean video x0 that the step predicts. Euler's method moves
+from sigma s to s' along a straight line, x' = x0 + (s'/s)(x - x0), so two successive latents are enough:
+x0 = x' - s' (x - x')/(s - s') [arXiv 2206.00364, algorithm 2 without churn; diffusers EulerDiscreteScheduler].
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from PIL import Image
 if TYPE_CHECKING:
     import torch
 
-SHARE = 0.03  #: of a run's time that previews may take; beyond it steps go unseen
+SHARE = 0.03  #: of a run's time that previews may take; steps beyond it are skipped
 _PROJECTIONS: weakref.WeakKeyDictionary[Any, torch.Tensor] = weakref.WeakKeyDictionary()
 _FITTING = threading.Lock()
 
 
 def projection(pipe: Any) -> torch.Tensor:
-    """(latent channels + 1, 3), float32 on the CPU: what turns a latent cell and a 1 into RGB of -1..1; fitted once for each VAE.
+    """Fit, once for each VAE, the matrix that turns a latent cell and a 1 into RGB from -1 to 1.
 
-    Encodes four patterns of half the trained width and height: about as much work as decoding one frame. Call it while nothing
-    else runs the pipeline (`running.borrow`).
+    It encodes four patterns of half the trained width and height, about as much work as decoding one frame. Call it while nothing
+    else runs the pipeline (`runner.borrow`).
+
+    Returns:
+        (latent channels + 1, 3), float32 on the CPU.
     """
     import torch
 
@@ -37,7 +40,7 @@ def projection(pipe: Any) -> torch.Tensor:
         if pipe.vae not in _PROJECTIONS:
             latents, colours = _examples(pipe)
             ones = torch.ones(len(latents), 1)
-            # A little ridge: with few colours in play some directions of the latent space are hardly seen.
+            # A small ridge term, because a few patterns hardly cover some directions of the latent space.
             a = torch.cat([latents, ones], 1)
             gram = a.T @ a + 1e-3 * len(a) * torch.eye(a.shape[1])
             _PROJECTIONS[pipe.vae] = torch.linalg.solve(gram, a.T @ colours)
@@ -45,12 +48,22 @@ def projection(pipe: Any) -> torch.Tensor:
 
 
 def ready(pipe: Any) -> bool:
-    """Whether `projection` has been fitted for this pipeline's VAE."""
+    """Whether `projection` is fitted for this pipeline's VAE."""
     return pipe.vae in _PROJECTIONS
 
 
 def clean(pipe: Any, index: int, before: torch.Tensor | None, latents: torch.Tensor) -> torch.Tensor | None:
-    """The clean latents that step `index` (from 0) points to; None where they cannot be told: before the second step."""
+    """Compute the clean latents that a step predicts.
+
+    Args:
+        pipe: The pipeline, with the timesteps of the run.
+        index: The step, from 0.
+        before: The latents before the step; None where they are unknown.
+        latents: The latents after it.
+
+    Returns:
+        Latents of the same shape; None where they cannot be computed, as after the first step.
+    """
     sigmas = getattr(pipe.scheduler, "sigmas", None)
     if sigmas is None or len(sigmas) < index + 2:
         return latents
@@ -63,7 +76,7 @@ def clean(pipe: Any, index: int, before: torch.Tensor | None, latents: torch.Ten
 
 
 def to_frames(pipe: Any, latents: torch.Tensor) -> list[Image.Image]:
-    """(1, frames, channels, h, w) of a video or (1, channels, h, w) of an image -> one RGB picture of w x h a frame."""
+    """Convert latents, (1, frames, channels, h, w) of a video or (1, channels, h, w) of an image, to RGB frames of w x h pixels."""
     latents = latents.detach().float().cpu()
     latents = latents[0] if latents.ndim == 5 else latents
     matrix = projection(pipe)
@@ -73,7 +86,7 @@ def to_frames(pipe: Any, latents: torch.Tensor) -> list[Image.Image]:
 
 
 def to_bytes(frames: list[Image.Image], fps: float = 7) -> bytes:
-    """The frames as an animated WebP, endless."""
+    """Encode the frames as an animated WebP that loops."""
     first, *rest = frames
     milliseconds = round(1000 / fps)
     first.save(
@@ -83,9 +96,17 @@ def to_bytes(frames: list[Image.Image], fps: float = 7) -> bytes:
 
 
 class Preview:
-    """Give it to `running.watching`: it calls show(bytes of a WebP) now and then, and keeps below SHARE of the time.
+    """A preview for `runner.watching`: shows steps as often as SHARE of the run's time allows.
 
-    seconds: what it has taken so far. Nothing here can end a run: a failure is kept in .error, and nothing is shown from then on.
+    A failure does not end the run; it is kept in `error`, and nothing is shown from then on.
+
+    Args:
+        show: Called with the bytes of a WebP.
+        fps: The frames per second of the WebP.
+
+    Attributes:
+        seconds: What the previews have taken so far.
+        error: The exception that ended the preview, or None.
     """
 
     def __init__(self, show: Callable[[bytes], object], fps: float = 7) -> None:
@@ -103,14 +124,14 @@ class Preview:
             before = known[2] if known and known[:2] == (id(pipe), index - 1) else None
             if (shown := clean(pipe, index, before, latents)) is not None:
                 self.show(to_bytes(to_frames(pipe, shown), self.fps))
-        except Exception as error:  # a video is worth more than its preview
+        except Exception as error:  # the run matters more than its preview
             self.error = error
         spent = time.perf_counter() - begun
         self.seconds, self._longest = self.seconds + spent, max(self._longest, spent)
 
 
 def _examples(pipe: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """(cells, channels) latents as the UNet sees them, and (cells, 3) mean colours of the pixels under each, -1..1."""
+    """Encode patterns: (cells, channels) latents, scaled as for the UNet, and (cells, 3) mean colours of their pixels, -1 to 1."""
     import torch
     from torch.nn import functional as F
 
@@ -120,7 +141,7 @@ def _examples(pipe: Any) -> tuple[torch.Tensor, torch.Tensor]:
     unit, scale = size_step(pipe), pipe.vae_scale_factor
     height, width = (max(unit, side // 2 // unit * unit) for side in (height, width))
     generator = torch.Generator().manual_seed(0)
-    cells = torch.rand(4, 3, 4, 6, generator=generator) * 2 - 1  # patches of all colours, soft and hard edges
+    cells = torch.rand(4, 3, 4, 6, generator=generator) * 2 - 1  # patches of many colours, with soft and hard edges
     soft = F.interpolate(cells[:2], (height, width), mode="bicubic", align_corners=False).clamp(-1, 1)
     hard = F.interpolate(cells[2:], (height, width), mode="nearest")
     pictures = torch.cat([soft, hard])

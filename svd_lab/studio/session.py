@@ -1,4 +1,4 @@
-"""A studio without widgets: what is set, what is wrong with it, how long it would take, and one run."""
+"""A studio without widgets: read and check the fields, estimate time and memory, make one video."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from svd_lab.bundled import EXAMPLES, PICTURES
 from svd_lab.clip import Clip
 from svd_lab.generation import generate_video
 from svd_lab.images import open_image
+from svd_lab.limits import main_memory
 from svd_lab.performance.estimate import Estimate, Rates, calibrate, estimate, learn
 from svd_lab.performance.flops import count
 from svd_lab.performance.peak_memory import peak_memory
@@ -29,8 +30,8 @@ from svd_lab.prompts import PromptWarning, warn_about_prompt
 from svd_lab.runner import borrow, watching
 from svd_lab.settings import check_size
 from svd_lab.settings_table import default_of, settings_of
-from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, check_together, read, write
-from svd_lab.studio.history import Shelf
+from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, check_together, parse, to_text
+from svd_lab.studio.history import History
 from svd_lab.studio.messages import say
 from svd_lab.studio.preview import Preview, projection
 from svd_lab.text2video import generate_text2video
@@ -41,9 +42,27 @@ BUNDLED = {**PICTURES, **EXAMPLES}
 
 
 class Session:
-    """What a studio holds: `texts`, as they stand in the fields; `source` and `picture`, opened; `shelf`; `clips` of this session.
+    """The state of a studio.
 
-    call: VIDEO or TEXT. image_pipe: None for VIDEO. given: values of the call's keywords that the fields begin with.
+    Attributes:
+        fields: The fields of the call, in the studio's order.
+        texts: What each field contains, by name.
+        source: The picture's bundled name, path or address; None before one is chosen, and for TEXT.
+        picture: The picture itself, opened.
+        history: The runs in `folder`.
+        clips: The videos made by this session, in order.
+        unmeasured: Why there is no estimate; "" where there is one, or none yet.
+
+    Args:
+        call: VIDEO or TEXT.
+        pipe: The video pipeline.
+        image_pipe: The image pipeline; None for VIDEO.
+        language: "ko" or "en".
+        folder: Where videos and history are written.
+        given: Initial values of fields, by name.
+
+    Raises:
+        TypeError: `given` has a name that is not a field.
     """
 
     def __init__(
@@ -57,69 +76,70 @@ class Session:
     ) -> None:
         self.call, self.pipe, self.image_pipe, self.language = call, pipe, image_pipe, language
         self.function, self.fields = _CALLS[call]
-        self.shelf = Shelf(folder)
-        # The class's seed for texts, too: a field that said -1 would give a beginner another video at every press.
-        defaults = {name: default_of(name, call) for name in settings_of(call)} | {
-            "seed": 42,
-            "prompt": "",
-            "file": None,
-        }
+        self.history = History(folder)
+        defaults = {name: default_of(name, call) for name in settings_of(call)}
+        # A fixed seed for prompts, too: with -1 a beginner would get another video at every press.
+        defaults |= {"seed": 42, "prompt": "", "file": None}
         unknown = sorted(set(given) - {field.name for field in self.fields})
         if unknown:
             known = ", ".join(field.name for field in self.fields)
             raise TypeError(f"the studio has no setting {', '.join(unknown)}; it has {known}")
-        self.texts = {field.name: write((defaults | given)[field.name]) for field in self.fields}
+        self.texts = {field.name: to_text((defaults | given)[field.name]) for field in self.fields}
         self.source: str | None = None
         self.picture: Image.Image | None = None
         self.clips: list[Clip] = []
         self.calibrated: Rates | None = None
         self._image_rates: Rates | None = None
-        self.unmeasured = ""  # why there is no estimate, where there is none
+        self.unmeasured = ""
         self._learnt: tuple[Rates | None, Rates | None] = (None, None)  # of the video, of the image
 
-    # what is set
+    # the fields
 
     def use(self, source: str) -> Image.Image:
-        """Take a picture: a bundled one's name, a path, or an address. Raises as `open_image`; the old one then stays."""
+        """Open a picture and keep it; raises as `open`, and then keeps the old one."""
         self.picture, self.source = self.open(source), source
         return self.picture
 
     @staticmethod
     def open(source: str) -> Image.Image:
-        """The picture that `use` would take."""
+        """Open a bundled picture by name, a path or an address; raises as `open_image`."""
         return open_image(BUNDLED.get(source, source))
 
-    def held(self) -> dict[str, Any]:
-        """What `make` needs beside the values, as it stands now: the fields may change while it runs."""
+    def snapshot(self) -> dict[str, Any]:
+        """Copy what `make` needs beside the values, because the fields may change during a run."""
         return {"texts": dict(self.texts), "source": self.source, "picture": self.picture}
 
     def read(self) -> tuple[dict[str, Any], dict[str, str]]:
-        """(values, problems): what the fields say, and {field's name: sentence} for what is wrong with them."""
+        """Parse the fields.
+
+        Returns:
+            (values by field name, {field name: message} for each problem). The values are complete if there are no problems.
+        """
         values, problems = {}, {}
         for field in self.fields:
             try:
-                values[field.name] = read(field, self.texts[field.name], self.language)
+                values[field.name] = parse(field, self.texts[field.name], self.language)
             except ValueError as error:
                 problems[field.name] = str(error)
         if not problems:
             unit = size_step(self.pipe)
             problems = check_together(values, unit, self.language)
-        if not problems and values["file"] and (self.shelf.folder / values["file"]).exists():
+        if not problems and values["file"] and (self.history.folder / values["file"]).exists():
             problems["file"] = say("file_exists", self.language, name=values["file"])
         return values, problems
 
-    def seen(self) -> Image.Image | None:
-        """The picture as the model will see it, by width, height and fit; None while one of them, or the picture, is missing."""
+    def model_input(self) -> Image.Image | None:
+        """The picture in the size and fit of the fields, as the model will get it; None while one of them is missing or invalid."""
         values, problems = self.read()
         if self.picture is None or {"width", "height", "fit"} & set(problems) or "fit" not in values:
             return None
         size = check_size(self.pipe, values.get("height"), values.get("width"))
         return open_image(self.picture, size=(size["width"], size["height"]), fit=values["fit"])
 
-    # how long it takes
+    # the estimate
 
     def prepare(self) -> None:
-        """Count, calibrate, and fit the preview: a second or two, once a pipeline. What fails is told in `unmeasured`."""
+        """Count FLOP, time the pipeline and fit the preview's projection, in a second or two; a failure goes to `unmeasured`."""
         try:
             count(self.pipe)
             with borrow(self.pipe):
@@ -131,12 +151,12 @@ class Session:
                     self._image_rates = calibrate(self.image_pipe)
                     projection(self.image_pipe)
             self.learn()
-        except Exception as error:  # an unusual pipeline: it may run all the same
+        except Exception as error:  # an unusual pipeline, which may run anyway
             self.unmeasured = f"{type(error).__name__}: {error}"
 
     def learn(self) -> None:
-        """Take rates from the latest runs on this machine with these models."""
-        mine = [run for run in self.shelf.runs if run.get("machine") == self._machine()]
+        """Update the rates from the latest runs of these models on this machine."""
+        mine = [run for run in self.history.runs if run.get("machine") == self._machine()]
         image = [run["image"] for run in mine if run.get("image")]
         self._learnt = (
             learn(self.pipe, [run["video"] for run in mine if run.get("video")], self.calibrated),
@@ -144,7 +164,7 @@ class Session:
         )
 
     def estimate(self, values: dict[str, Any]) -> Estimate | None:
-        """What a run with these values would take; None before `prepare`."""
+        """Estimate a run with these values; None before `prepare`."""
         video, image = self._learnt
         if video is None or (self.image_pipe is not None and image is None):
             return None
@@ -155,29 +175,23 @@ class Session:
         drawn = estimate(self.image_pipe, _image_settings(settings), image)
         return Estimate(found.seconds + drawn.seconds, found.step, max(found.bytes, drawn.bytes))
 
-    def free_memory(self) -> float | None:
-        """Bytes that are free where the models run; None where the system does not tell."""
+    def free_memory(self) -> float:
+        """Return the bytes that are free where the models run."""
         import torch
 
         device = self.pipe._execution_device
-        if device.type == "cuda":
-            return float(torch.cuda.mem_get_info(device)[0])
-        try:
-            text = Path("/proc/meminfo").read_text()
-            return int(text.split("MemAvailable:")[1].split()[0]) * 1024.0
-        except (OSError, IndexError, ValueError):
-            return None
+        return float(torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else main_memory()[0])
 
     def remarks(self, values: dict[str, Any]) -> list[str]:
-        """What the image model will not read of the prompts, in words; waits until nothing else runs that model."""
+        """Warnings about what the image model will not read of the prompts; waits until nothing else runs that model."""
         if self.image_pipe is None:
             return []
-        with borrow(self.image_pipe), warnings.catch_warnings(record=True) as told:
+        with borrow(self.image_pipe), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", PromptWarning)
             for name in ("prompt", "negative_prompt"):
                 if values[name]:
                     warn_about_prompt(values[name], self.image_pipe.tokenizer, name)
-        return [str(warning.message) for warning in told]
+        return [str(warning.message) for warning in caught]
 
     # one run
 
@@ -188,20 +202,28 @@ class Session:
         on_preview: Callable[[bytes], object] | None = None,
         on_image: Callable[[Image.Image], object] | None = None,
         cancel: threading.Event | None = None,
-        held: dict[str, Any] | None = None,
+        snapshot: dict[str, Any] | None = None,
     ) -> tuple[dict[str, Any], Clip]:
-        """Run the call in this thread and put it on the shelf: (run, clip). values: from `read`, without problems.
+        """Make a video in this thread and add it to the history. Raises what the call raises; then nothing is added.
 
-        on_preview(WebP): now and then, while it forms. held: from `held`, of the moment of the values.
-        Raises what the call raises; then nothing is on the shelf.
+        Args:
+            values: From `read`, without problems.
+            on_step: As for the call.
+            on_preview: Called now and then with the unfinished video, as the bytes of a WebP.
+            on_image: As for `generate_text2video`.
+            cancel: As for the call.
+            snapshot: From `snapshot`, taken with the values.
+
+        Returns:
+            (run as in the history, clip).
         """
-        values, held = dict(values), held or self.held()
+        values, snapshot = dict(values), snapshot or self.snapshot()
         if values["seed"] == -1:
             values["seed"] = secrets.randbelow(2**32)
-        file = values.pop("file") or self.shelf.new_name(_stem(values, held["source"]))
-        arguments, path = dict(values), self.shelf.folder / file
+        file = values.pop("file") or self.history.new_name(_stem(values, snapshot["source"]))
+        arguments, path = dict(values), self.history.folder / file
         expected = self.estimate(values)
-        first = arguments.pop("prompt") if self.call == TEXT else held["picture"]
+        first = arguments.pop("prompt") if self.call == TEXT else snapshot["picture"]
         marks: list[float] = []
         drawn: list[float] = []
 
@@ -228,8 +250,8 @@ class Session:
             "version": 1,
             "file": file,
             "call": values,
-            "source": held["source"],
-            "texts": held["texts"] | {"seed": str(values["seed"]), "file": ""},
+            "source": snapshot["source"],
+            "texts": snapshot["texts"] | {"seed": str(values["seed"]), "file": ""},
             "seconds": end - start,
             "estimated": expected.seconds if expected else None,
             "preview_seconds": preview.seconds if preview else 0.0,
@@ -241,35 +263,28 @@ class Session:
         if drawn:
             steps = values["image_num_inference_steps"]
             run["image"] = _timing(_image_settings(settings), start, marks[:steps], drawn[0])
-        run = self.shelf.add(run, clip)
+        run = self.history.add(run, clip)
         self.clips.append(clip)
         if self.calibrated is not None:
             self.learn()
         return run, clip
 
-    def restore(self, run: dict[str, Any]) -> None:
-        """Set the fields, and the picture, as they were for a run. Raises as `open_image` when the picture is gone."""
-        for field in self.fields:
-            self.texts[field.name] = str(run["texts"].get(field.name, self.texts[field.name]))
-        if run.get("source"):
-            self.use(run["source"])
-
     def _sized(self, values: dict[str, Any]) -> dict[str, Any]:
         return values | check_size(self.pipe, values["height"], values["width"], self.image_pipe)
 
     def _machine(self) -> str:
-        """Which models on what machine, for comparing only: a hash tells no one's host name."""
+        """A hash of the machine and the models, to compare only: it does not reveal the host's name."""
         import torch
 
         pipes = [self.pipe] + ([self.image_pipe] if self.image_pipe is not None else [])
-        told = [platform.node(), str(torch.get_num_threads())]
+        facts = [platform.node(), str(torch.get_num_threads())]
         for pipe in pipes:
-            told += [str(pipe.name_or_path), str(pipe._execution_device), str(pipe.unet.dtype)]
-        return hashlib.sha256("|".join(told).encode()).hexdigest()[:16]
+            facts += [str(pipe.name_or_path), str(pipe._execution_device), str(pipe.unet.dtype)]
+        return hashlib.sha256("|".join(facts).encode()).hexdigest()[:16]
 
 
 def _stem(values: dict[str, Any], source: str | None) -> str:
-    """What a file is called after: its picture's name, or the first words of its prompt."""
+    """The start of a file's name: the picture's name, or the first words of the prompt."""
     return Path(source.split("?")[0]).stem if source else " ".join(values["prompt"].split()[:6])
 
 
@@ -280,8 +295,8 @@ def _image_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _timing(settings: dict[str, Any], start: float, marks: list[float], end: float) -> dict[str, Any]:
-    """What `estimate.learn` wants: the first step has the encoding with it, so the others tell what a step takes. A step that
-    something else held up counts neither there nor in the rest."""
+    """The record that `estimate.learn` reads. A step's time is the median without the first, which includes the encoding; an
+    interrupted step then counts neither there nor in the rest."""
     step = median(b - a for a, b in pairwise(marks)) if len(marks) > 1 else marks[0] - start
     names = ("num_frames", "num_inference_steps", "decode_chunk_size", "width", "height")
     return {

@@ -1,11 +1,11 @@
-"""Panels in a notebook for what `generate_video` and `generate_text2video` can do.
+"""Open a studio: a panel in a notebook over `generate_video` or `generate_text2video`.
 
-    from svd_lab.studio.studio import video_studio
+    from svd_lab.controls import video_studio
     studio = video_studio(pipe)
-    studio  # the panel, as the last line of a cell; afterwards studio.clip is the video that was made last
+    studio  # the panel, as the last line of a cell; afterwards studio.clip is the latest video
 
-The panel is a skin: what it makes, the call makes, and "as code" shows that call. Where no one can press a button (papermill,
-nbval, a terminal, a script) the settings are printed as a table, and with run_headless=True made into one video.
+The panel only makes the call, and "as code" shows it. Where no one can press a button (papermill, nbval, a terminal, a script) the
+settings are printed as a table; with run_headless=True one video is made with them.
 """
 
 from __future__ import annotations
@@ -34,18 +34,21 @@ def video_studio(
     run_headless: bool = False,
     **settings: Any,
 ) -> Studio:
-    """A panel that makes videos from pictures.
+    """Open a panel that makes videos from pictures.
 
-    pipe: from load_video_pipeline(); None loads load_video_pipeline("auto") once and keeps it.
-    language: "ko" or "en"; None: that of the folder "ko" or "en" in which the notebook lies, else "ko". Without a front end None
-        prints the settings' own names and no sentence.
-    image: the picture to begin with: a bundled one's name ("rocket", "rabbit", …) or whatever `open_image` takes.
-    out_dir: the folder for videos, contact sheets, uploaded pictures and runs.jsonl; runs that lie there are the history.
-    run_headless: without a front end, make one video with these settings, in this thread.
-    settings: what else the fields begin with, by the names of generate_video.
+    Args:
+        pipe: From load_video_pipeline(); None loads load_video_pipeline("auto") once and keeps it.
+        language: "ko" or "en". None: that of the folder "ko" or "en" that contains the notebook, else "ko"; without a front end
+            the table then has only the settings' names.
+        image: The initial picture: a bundled one's name ("rocket", "rabbit", …) or whatever `open_image` takes.
+        out_dir: The folder for videos, contact sheets, uploaded pictures and runs.jsonl; its earlier runs are the history.
+        run_headless: Without a front end, make one video with these settings, in this thread.
+        **settings: Initial values of fields, by the names of generate_video.
 
-    Raises as generate_video does for a wrong pipe, picture or folder, TypeError for an unknown setting, and, headless, ValueError
-    for a setting that is refused.
+    Raises:
+        TypeError: An unknown setting; a pipe or picture of the wrong type.
+        ValueError, OSError: As `generate_video`, for a picture or folder that cannot be used; ValueError also for an invalid
+            setting with run_headless=True.
     """
     from svd_lab.generation import check_video_pipe
     from svd_lab.studio.session import VIDEO
@@ -63,7 +66,14 @@ def text_studio(
     run_headless: bool = False,
     **settings: Any,
 ) -> Studio:
-    """A panel that makes videos from texts. image_pipe: from load_image_pipeline(), None likewise; all else as video_studio."""
+    """Open a panel that makes videos from prompts.
+
+    Args:
+        image_pipe: From load_image_pipeline(); None loads load_image_pipeline("auto") once and keeps it.
+        prompt: The initial prompt.
+
+    The other arguments and the errors are those of `video_studio`, with the names of generate_text2video.
+    """
     from svd_lab.generation import check_video_pipe
     from svd_lab.studio.session import TEXT
     from svd_lab.text2video import check_image_pipe
@@ -73,32 +83,31 @@ def text_studio(
 
 
 class Studio:
-    """An open panel; as the last line of a cell it shows itself.
-
-    clips: the videos made in it since it was opened, in order. clip: the latest, or None.
-    """
+    """An open panel; as the last line of a cell it shows itself."""
 
     def __init__(self, session: Any, plain: bool = False) -> None:
-        self._session, self._page, self._plain = session, None, plain
+        self._session, self._panel, self._plain = session, None, plain
         self._guard = threading.Lock()
 
     @property
     def clips(self) -> list[Clip]:
+        """The videos made since it was opened, in order."""
         return list(self._session.clips)
 
     @property
     def clip(self) -> Clip | None:
+        """The latest video, or None."""
         return self._session.clips[-1] if self._session.clips else None
 
     def wait(self, timeout: float | None = None) -> Clip | None:
-        """Until the run that goes on has ended, at most `timeout` seconds; the latest clip."""
-        thread = self._page.thread if self._page is not None else None
+        """Wait until the current run has ended, at most `timeout` seconds; return the latest clip."""
+        thread = self._panel.thread if self._panel is not None else None
         if thread is not None:
             thread.join(timeout)
         return self.clip
 
     def run(self) -> Clip:
-        """Make one video with the panel's settings, in this thread. ValueError names what is wrong with them."""
+        """Make one video with the panel's settings, in this thread; raises ValueError, with the messages, for invalid ones."""
         values, problems = self._session.read()
         if problems:
             raise ValueError("; ".join(problems.values()))
@@ -106,14 +115,14 @@ class Studio:
 
     @property
     def panel(self) -> Any:
-        """The ipywidgets panel itself, to lay out among other widgets."""
-        return self._open_page().box
+        """The panel as an ipywidgets box, to combine with other widgets."""
+        return self._open_panel().box
 
     def __repr__(self) -> str:
-        return f"Studio({len(self._session.shelf.runs)} videos in {_from_here(self._session.shelf.folder)})"
+        return f"Studio({len(self._session.history.runs)} videos in {_from_here(self._session.history.folder)})"
 
     def table(self) -> str:
-        """The settings as text, one a line, in columns."""
+        """Format the settings as text, one a line, in columns."""
         session, here = self._session, LANGUAGES.index(self._session.language)
         if self._plain:
             rows = [("picture", _from_here(session.source))] if session.source else []
@@ -126,33 +135,33 @@ class Studio:
             )
         return _lay_out(rows)
 
-    def _open_page(self) -> Any:
-        from svd_lab.studio.panel import Page
+    def _open_panel(self) -> Any:
+        from svd_lab.studio.panel import Panel
 
         with self._guard:
-            if self._page is None:
-                self._page = Page(self._session)
-        self._page.prepare()
-        return self._page
+            if self._panel is None:
+                self._panel = Panel(self._session)
+        self._panel.prepare()
+        return self._panel
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         if not has_front_end():
             return {"text/plain": repr(self)}
-        bundle = self._open_page().box._repr_mimebundle_()
-        return {**bundle, "text/plain": self.table()}  # for pages that show no widgets
+        bundle = self._open_panel().box._repr_mimebundle_()
+        return {**bundle, "text/plain": self.table()}  # for pages without widgets
 
 
 def _from_here(path: Any) -> str:
-    """A path below the working folder without the way there, which a notebook that is handed on need not tell."""
+    """A path in the working folder as a relative one: a notebook that is passed on need not reveal the folders above."""
     path = str(path)
     return os.path.relpath(path) if os.path.isabs(path) and Path(path).is_relative_to(Path.cwd()) else path
 
 
 def has_front_end() -> bool:
-    """Whether someone can press a button: the cell that runs was sent by a page, not by a program.
+    """Whether someone can press a button: the running cell was sent by a page, not by a program.
 
-    A page lets a cell ask for input, papermill and nbval do not [Jupyter messaging, execute_request allow_stdin]. Voilà runs the
-    notebook as a program does, for a page that it shows afterwards.
+    A page allows a cell to ask for input; papermill and nbval do not [Jupyter messaging, execute_request allow_stdin]. Voilà
+    executes the notebook like a program, but shows a page afterwards.
     """
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     kernel = getattr(shell, "kernel", None)
@@ -181,7 +190,7 @@ def _open(
     session = Session(call, pipe, image_pipe, language, out_dir, settings)
     if call == VIDEO:
         text = os.fspath(image) if isinstance(image, str | os.PathLike) else None
-        session.use(text if text is not None else session.shelf.keep_image(open_image(image)).as_posix())
+        session.use(text if text is not None else session.history.keep_image(open_image(image)).as_posix())
     studio = Studio(session, plain)
     if not has_front_end():
         print(studio.table() if plain else f"{say('table', language)}\n{studio.table()}")
@@ -191,7 +200,7 @@ def _open(
 
 
 def _show(clip: Clip) -> None:
-    """Display the clip where IPython keeps outputs, and say where it lies."""
+    """Display the clip in a notebook, or print it elsewhere."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if hasattr(shell, "kernel"):
         from IPython.display import display
@@ -202,7 +211,7 @@ def _show(clip: Clip) -> None:
 
 
 def _check_language(language: str | None) -> str:
-    """The language to speak; None: that of the notebook's path, which jupyter_server tells in JPY_SESSION_NAME."""
+    """Check the language; None becomes that of the notebook's path, which jupyter_server puts into JPY_SESSION_NAME."""
     if language is None:
         folders = Path(os.environ.get("JPY_SESSION_NAME", "")).parent.parts
         return next((folder for folder in reversed(folders) if folder in LANGUAGES), LANGUAGES[0])
@@ -212,12 +221,12 @@ def _check_language(language: str | None) -> str:
 
 
 def _lay_out(rows: list[tuple[str, ...]]) -> str:
-    """The cells in columns, as text."""
+    """Format rows of cells as columns of text."""
     wide = [max(map(_columns, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell + " " * (w - _columns(cell)) for cell, w in zip(row, wide, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 
 def _columns(text: str) -> int:
-    """How many columns of a terminal a text takes: Hangul takes two a syllable."""
+    """The width of a text in a terminal, where a Hangul syllable takes two columns."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

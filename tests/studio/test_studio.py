@@ -1,6 +1,6 @@
-"""What the studio promises: it makes what the call makes, refuses in words, stops, remembers, estimates, and works headless.
+"""The studio makes what the call makes, explains what it refuses, stops, remembers, estimates, and works headless.
 
-The widgets are driven as a browser drives them: values are set and buttons clicked; tests/browser_studio.py does it in one.
+The tests drive the widgets as a browser does, by setting values and clicking buttons; tests/browser_studio.py uses a real one.
 """
 
 import io
@@ -30,9 +30,9 @@ from svd_lab.runner import borrow, watching
 from svd_lab.settings import check_settings
 from svd_lab.studio.as_code import code
 from svd_lab.studio.components import keep_reachable
-from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, read
-from svd_lab.studio.history import Shelf
-from svd_lab.studio.messages import _WORDS, explain
+from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, parse
+from svd_lab.studio.history import History
+from svd_lab.studio.messages import MESSAGES, explain
 from svd_lab.studio.preview import Preview, clean, projection, to_frames
 from svd_lab.studio.studio import text_studio, video_studio
 
@@ -46,39 +46,46 @@ def same(frames, others):
     )
 
 
+@pytest.fixture(autouse=True)
+def close_widgets():
+    """ipywidgets keeps every widget, and all that its callbacks refer to, until it is closed."""
+    yield
+    widgets.Widget.close_all()
+
+
 @pytest.fixture
 def studio(tiny_pipe, picture_file, tmp_path):
-    """A panel over the tiny model with quick settings, its widgets made; nothing is measured yet."""
+    """A studio over the tiny model with quick settings and its panel open; nothing is measured yet."""
     made = video_studio(tiny_pipe, language="en", image=picture_file, out_dir=tmp_path / "studio", **QUICK)
-    page(made)
+    panel(made)
     return made
 
 
-def page(studio):
-    """The widgets of a studio, without the thread that measures the machine."""
-    from svd_lab.studio.panel import Page
+def panel(studio):
+    """The panel of a studio, without the thread that measures the machine."""
+    from svd_lab.studio.panel import Panel
 
-    if studio._page is None:
-        studio._page = Page(studio._session)
-    return studio._page
+    if studio._panel is None:
+        studio._panel = Panel(studio._session)
+    return studio._panel
 
 
 def type_in(studio, name, text):
-    page(studio)._inputs[name].value = text
+    panel(studio)._inputs[name].value = text
 
 
 def click(button):
-    """As a browser does: a disabled button is not clicked."""
+    """Click a button unless it is disabled, as a browser does."""
     if not button.disabled:
         button.click()
 
 
 def press_run(studio):
-    click(page(studio).run_button)
+    click(panel(studio).run_button)
 
 
 def words(studio):
-    return re.sub("<[^>]+>", "", page(studio).status.value)
+    return re.sub("<[^>]+>", "", panel(studio).status.value)
 
 
 def everything(widget):
@@ -93,12 +100,12 @@ def wait_until(promise, seconds=30):
         if promise():
             return
         time.sleep(0.01)
-    pytest.fail("it did not come to pass")
+    pytest.fail(f"it did not happen within {seconds} seconds")
 
 
 @pytest.fixture
 def slow_steps(tiny_pipe):
-    """Steps wait until .set(): a run that goes on as long as a test wants."""
+    """Steps wait until .set(), so that a run lasts as long as a test needs it."""
     go = threading.Event()
     hook = tiny_pipe.unet.register_forward_pre_hook(lambda *_: None if go.wait(30) else None)
     yield go
@@ -106,7 +113,7 @@ def slow_steps(tiny_pipe):
     hook.remove()
 
 
-# It makes what the call makes
+# The same video as the call
 
 
 def test_a_run_of_the_panel_makes_the_frames_of_the_call(studio, tiny_pipe, picture_file, tmp_path):
@@ -115,7 +122,7 @@ def test_a_run_of_the_panel_makes_the_frames_of_the_call(studio, tiny_pipe, pict
     plain = generate_video(picture_file, tmp_path / "plain.mp4", 42, pipe=tiny_pipe, **QUICK)
     assert same(clip.frames, plain.frames) and clip.path.parent == tmp_path / "studio"
     assert "Done!" in words(studio) and "Seed 42" in words(studio)
-    assert "<video" in page(studio).stage.value and "All frames" in page(studio).result.value
+    assert "<video" in panel(studio).output.value and "All frames" in panel(studio).result.value
 
 
 def test_the_code_of_a_run_makes_the_same_frames(studio):
@@ -128,7 +135,7 @@ def test_the_code_of_a_run_makes_the_same_frames(studio):
         type_in(studio, name, text)
     press_run(studio)
     clip = studio.wait(60)
-    shown = code(studio._session, studio._session.shelf.runs[-1])
+    shown = code(studio._session, studio._session.history.runs[-1])
     assert "motion_bucket_id=200" in shown and "fit=" not in shown, "defaults are left out"
     names = {}
     exec(shown, names)
@@ -153,13 +160,13 @@ def test_the_code_of_a_text_makes_the_same_frames(tiny_pipe, tiny_image_pipe, tm
     )
     assert same(clip.frames, plain.frames)
     names = {}
-    exec(code(studio._session, studio._session.shelf.runs[-1]), names)
+    exec(code(studio._session, studio._session.history.runs[-1]), names)
     assert same(names["clip"].frames, clip.frames)
 
 
 def test_an_uploaded_picture_is_kept_on_disk_and_named_in_the_code(studio, tmp_path):
     make_picture(seed=3).save(buffer := io.BytesIO(), "PNG")
-    upload = page(studio).picture.upload
+    upload = panel(studio).picker.upload
     upload.value = (
         {
             "name": "../my cat.png",
@@ -174,18 +181,18 @@ def test_an_uploaded_picture_is_kept_on_disk_and_named_in_the_code(studio, tmp_p
     assert kept.parent == tmp_path / "studio" / "pictures" and kept.read_bytes() == buffer.getvalue()
     press_run(studio)
     studio.wait(60)
-    assert repr(kept.as_posix()) in code(studio._session, studio._session.shelf.runs[-1])
+    assert repr(kept.as_posix()) in code(studio._session, studio._session.history.runs[-1])
 
 
-# It refuses in words, before anything runs
+# Refusals, before anything runs
 
 BAD = ["abc", "1.5x", "nan", "inf", "1_0", "--1", "1e999", "<b>", "१/२", "9" * 50]
 
 
 @pytest.mark.parametrize("field", VIDEO_FIELDS, ids=lambda field: field.name)
-def test_bad_values_are_refused_in_words_before_any_model_works(field, studio, model_calls):
+def test_bad_values_are_explained_before_any_model_runs(field, studio, model_calls):
     if field.kind == "fit":
-        return  # a list: nothing else can be chosen
+        return  # a dropdown allows nothing else
     bad = (
         ["a/b.mp4", ".hidden", "x" * 300]
         if field.kind == "name"
@@ -197,7 +204,7 @@ def test_bad_values_are_refused_in_words_before_any_model_works(field, studio, m
         bad.append("  ")
     for text in bad:
         type_in(studio, field.name, text)
-        problem = page(studio)._problems[field.name].value
+        problem = panel(studio)._problems[field.name].value
         assert "role=alert" in problem and "<b>" not in problem, f"{field.name}={text!r}: {problem}"
         press_run(studio)
         assert "red" in words(studio)
@@ -221,7 +228,7 @@ def test_the_ranges_of_the_fields_are_those_of_the_calls(field):
         except ValueError:
             ours = False
         try:
-            read(field, f"{value!r}", "ko")
+            parse(field, f"{value!r}", "ko")
             return ours, True
         except ValueError:
             return ours, False
@@ -235,29 +242,29 @@ def test_the_ranges_of_the_fields_are_those_of_the_calls(field):
     [
         ({"min_guidance_scale": "5"}, "min_guidance_scale", "must not exceed"),
         ({"width": "100"}, "width", "multiple of 8"),
-        ({"file": "there"}, "file", "is there already"),
+        ({"file": "there"}, "file", "already exists"),
     ],
 )
-def test_values_that_do_not_go_together_are_refused(studio, model_calls, tmp_path, changes, name, sentence):
+def test_values_that_contradict_each_other_are_refused(studio, model_calls, tmp_path, changes, name, sentence):
     (tmp_path / "studio").mkdir(exist_ok=True)
     (tmp_path / "studio" / "there.mp4").write_bytes(b"")
     for key, text in changes.items():
         type_in(studio, key, text)
     press_run(studio)
-    assert sentence in page(studio)._problems[name].value and not any(model_calls.values())
+    assert sentence in panel(studio)._problems[name].value and not any(model_calls.values())
 
 
 @pytest.mark.parametrize("source", ["no-such.png", "/", "ftp://x/y.png", "http://127.0.0.1:9/x.png"])
-def test_a_picture_that_cannot_be_opened_is_told_in_words_and_the_old_one_stays(studio, source):
+def test_a_picture_that_cannot_be_opened_is_explained_and_the_old_one_stays(studio, source):
     before = studio._session.source
-    view = page(studio).picture
+    view = panel(studio).picker
     view.path.value = source
     wait_until(lambda: "role=alert" in view.problem.value)
     assert studio._session.source == before and "Traceback" not in view.problem.value
 
 
-def test_every_sentence_is_there_in_both_languages_with_the_same_values():
-    for key, (korean, english) in _WORDS.items():
+def test_every_message_is_in_both_languages_with_the_same_values():
+    for key, (korean, english) in MESSAGES.items():
         assert sorted(re.findall(r"{(\w+)", korean)) == sorted(re.findall(r"{(\w+)", english)), key
     for field in (*VIDEO_FIELDS, *TEXT_FIELDS):
         for pair in (field.label, field.help, *(preset[1] for preset in field.presets)):
@@ -266,34 +273,34 @@ def test_every_sentence_is_there_in_both_languages_with_the_same_values():
 
 def test_every_control_has_a_name_of_its_own(studio):
     controls = [
-        w for w in everything(page(studio).box) if isinstance(w, widgets.Button | widgets.Text | widgets.Dropdown)
+        w for w in everything(panel(studio).box) if isinstance(w, widgets.Button | widgets.Text | widgets.Dropdown)
     ]
     names = [(type(w).__name__, w.description, w.tooltip) for w in controls]
     assert all(name[1] for name in names) and len(set(names)) == len(names) > 20
 
 
-def test_clicks_go_where_the_page_sends_them_after_a_reload(studio):
-    """ipykernel 7.4 would send them to the subshell of the latest change, which went with the page that began the run."""
+def test_clicks_after_a_reload_go_where_the_page_sends_them(studio):
+    """ipykernel 7.4 would send them to the subshell of the latest change, which is gone with the page that started the run."""
     from ipykernel.comm.comm import BaseComm
 
     if not hasattr(BaseComm, "_reply_subshell_for"):
-        pytest.skip("an ipykernel that sends them there by itself")
+        pytest.skip("this ipykernel sends them there itself")
     comm = BaseComm(comm_id="run", target_name="jupyter.widget", primary=False)
     comm._reply_subshell_id = "of the page that was closed"
-    assert comm._reply_subshell_for({}, "of this page") == "of the page that was closed", "what is worked around"
-    run_button = page(studio).run_button
+    assert comm._reply_subshell_for({}, "of this page") == "of the page that was closed", "the behaviour that keep_reachable works around"
+    run_button = panel(studio).run_button
     run_button.comm = comm
-    keep_reachable(page(studio).box)
+    keep_reachable(panel(studio).box)
     assert comm._reply_subshell_for({}, "of this page") == "of this page"
 
 
-# It stops, waits its turn, and tells errors
+# Stopping, waiting, errors
 
 
-def test_a_second_run_is_told_that_one_goes_on(studio, slow_steps):
+def test_a_second_run_is_refused_while_one_is_running(studio, slow_steps):
     press_run(studio)
     press_run(studio)
-    assert "Already at work" in words(studio)
+    assert "Already running" in words(studio)
     slow_steps.set()
     studio.wait(60)
     assert len(studio.clips) == 1
@@ -303,7 +310,7 @@ def test_cancel_ends_the_run_within_a_step_and_leaves_no_file(studio, model_call
     type_in(studio, "num_inference_steps", "50")
     press_run(studio)
     wait_until(lambda: model_calls["unet"] == 1)
-    click(page(studio).cancel_button)
+    click(panel(studio).cancel_button)
     slow_steps.set()
     studio.wait(30)
     assert "Stopped" in words(studio) and model_calls["unet"] <= 2 and not list(tmp_path.rglob("*.mp4"))
@@ -312,25 +319,25 @@ def test_cancel_ends_the_run_within_a_step_and_leaves_no_file(studio, model_call
     assert studio.wait(60) is not None, "the pipeline can be used again"
 
 
-def test_what_is_typed_while_it_runs_does_not_change_the_run(studio, slow_steps):
+def test_what_is_typed_during_a_run_does_not_change_it(studio, slow_steps):
     press_run(studio)
     type_in(studio, "motion_bucket_id", "9")
     slow_steps.set()
     studio.wait(60)
-    run = studio._session.shelf.runs[-1]
+    run = studio._session.history.runs[-1]
     assert run["call"]["motion_bucket_id"] == 127 and run["texts"]["motion_bucket_id"] == "127"
 
 
-def test_an_error_is_told_in_words_with_the_traceback_folded(studio, tiny_pipe, monkeypatch):
+def test_an_error_is_explained_with_its_traceback_folded(studio, tiny_pipe, monkeypatch):
     monkeypatch.setattr(tiny_pipe.vae, "decode", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("<boom>")))
     press_run(studio)
     studio.wait(60)
-    shown = page(studio).status.value
-    assert "It could not be made. &lt;boom&gt;" in shown and "<details>" in shown and "Traceback" in shown
-    assert page(studio).cancel_button.disabled and studio.clip is None
+    shown = panel(studio).status.value
+    assert "The video could not be made. &lt;boom&gt;" in shown and "<details>" in shown and "Traceback" in shown
+    assert panel(studio).cancel_button.disabled and studio.clip is None
 
 
-def test_memory_that_ran_out_is_told_with_what_helps():
+def test_out_of_memory_is_explained_with_what_helps():
     for error in (
         torch.OutOfMemoryError("CUDA out of memory"),
         MemoryError(),
@@ -339,7 +346,7 @@ def test_memory_that_ran_out_is_told_with_what_helps():
         assert "fewer frames" in explain(error, "en") and "프레임 수" in explain(error, "ko")
 
 
-# It remembers
+# History
 
 
 def test_history_restores_settings_and_picture_also_in_a_new_kernel(studio, tiny_pipe, picture_file, tmp_path):
@@ -348,19 +355,19 @@ def test_history_restores_settings_and_picture_also_in_a_new_kernel(studio, tiny
     studio.wait(60)
     later = video_studio(tiny_pipe, language="ko", image="rabbit", out_dir=tmp_path / "studio")
     back = next(
-        w for w in everything(page(later).history.box) if isinstance(w, widgets.Button) and "1번" in w.description
+        w for w in everything(panel(later).history.box) if isinstance(w, widgets.Button) and "1번" in w.description
     )
     click(back)
     wait_until(lambda: later._session.source == str(picture_file))
-    assert page(later)._inputs["motion_bucket_id"].value == "33" and page(later)._inputs["num_frames"].value == "3"
-    assert "<video" in page(later).stage.value
+    assert panel(later)._inputs["motion_bucket_id"].value == "33" and panel(later)._inputs["num_frames"].value == "3"
+    assert "<video" in panel(later).output.value
     press_run(later)
     again = later.wait(60)
     assert again is not None, words(later)
-    assert same(again.frames, studio.clip.frames) and len({run["file"] for run in later._session.shelf.runs}) == 2
+    assert same(again.frames, studio.clip.frames) and len({run["file"] for run in later._session.history.runs}) == 2
 
 
-def test_damaged_or_foreign_lines_of_history_are_passed_over(tmp_path):
+def test_damaged_or_foreign_lines_of_history_are_skipped(tmp_path):
     good = {"number": 1, "texts": {}, "call": {}, "file": "a.mp4"}
     lines = [
         json.dumps(good),
@@ -371,7 +378,7 @@ def test_damaged_or_foreign_lines_of_history_are_passed_over(tmp_path):
         "\x00",
     ]
     (tmp_path / "runs.jsonl").write_text("\n".join(lines))
-    assert [run["file"] for run in Shelf(tmp_path).runs] == ["a.mp4"]
+    assert [run["file"] for run in History(tmp_path).runs] == ["a.mp4"]
 
 
 def test_two_runs_play_side_by_side_in_step(studio, tmp_path):
@@ -380,18 +387,18 @@ def test_two_runs_play_side_by_side_in_step(studio, tmp_path):
         type_in(studio, "num_frames", frames)
         press_run(studio)
         studio.wait(60)
-    history = page(studio).history
+    history = panel(studio).history
     click(history.button)
-    assert "two videos or more" in history.compared.value
+    assert "at least two videos" in history.compared.value
     for _, box in history._cards.values():
         box.value = True
     click(history.button)
     assert "motion_bucket_id=20" in history.compared.value and "motion_bucket_id=200" in history.compared.value
-    frames = Shelf(tmp_path / "studio").frames({"file": "compared.mp4"})
+    frames = History(tmp_path / "studio").frames({"file": "compared.mp4"})
     assert len(frames) == 5 and frames[0].width >= 2 * TINY_SIZE[0]
 
 
-# It estimates
+# Estimates
 
 
 def test_flop_are_those_that_torch_counts(tiny_pipe, tiny_folder, tmp_path):
@@ -399,7 +406,7 @@ def test_flop_are_those_that_torch_counts(tiny_pipe, tiny_folder, tmp_path):
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    plain = StableVideoDiffusionPipeline.from_pretrained(tiny_folder)  # without our own speed-ups, which save some
+    plain = StableVideoDiffusionPipeline.from_pretrained(tiny_folder)  # without our speed-ups, which save some
     settings = {"num_frames": 4, "num_inference_steps": 1, "decode_chunk_size": 4, "width": 96, "height": 64}
     # FlopCounterMode does not know the CPU's own attention.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, depth=1) as counter:
@@ -428,12 +435,12 @@ def test_the_estimate_learns_from_runs_whatever_their_settings(tiny_pipe):
     assert (known.step, known.decode, known.call) == pytest.approx((true.step, true.decode, true.call))
     assert learn(tiny_pipe, [], true) is true
     slow = runs[0] | {"step_seconds": 3 * (runs[0]["step_seconds"] - 0.002) + 0.002}
-    assert learn(tiny_pipe, [slow], true).step == pytest.approx(2 * true.step)  # half way: it may have compiled kernels
+    assert learn(tiny_pipe, [slow], true).step == pytest.approx(2 * true.step)  # halfway: it may have compiled kernels
     assert learn(tiny_pipe, [slow, *runs[1:]], Rates(1, 1, call=0.002)).step == pytest.approx(true.step)
 
 
-def test_fused_blocks_hold_less_and_their_flop_are_those_of_the_plain_ones(tiny_pipe):
-    """With svd on an H100 the studio said a third too much memory when it counted the plain blocks, and 7% with these."""
+def test_fused_blocks_take_less_memory_and_the_same_flop(tiny_pipe):
+    """With svd on an H100 the estimate was a third too high when it counted the plain blocks, and 7% with the fused ones."""
     from svd_lab.performance import speed
 
     plain = count(tiny_pipe)
@@ -458,13 +465,13 @@ def test_calibration_leaves_pipeline_and_random_state_alone(tiny_pipe, picture_f
     assert same(before.frames, after.frames)
 
 
-def test_calibration_takes_no_more_work_than_it_may(tiny_pipe):
+def test_calibration_stays_within_its_limit_of_work(tiny_pipe):
     cost, native = count(tiny_pipe).decode, TINY_SIZE[::-1]
     whole = gflop(cost, 1, TINY_SIZE[0] * TINY_SIZE[1])
     assert _size(tiny_pipe, cost, 1, most=whole * 1.01) == native
     less = _size(tiny_pipe, cost, 1, most=whole * 0.99)
     assert gflop(cost, 1, less[0] * less[1]) < whole and all(side % size_step(tiny_pipe) == 0 for side in less)
-    assert _size(tiny_pipe, cost, 1, most=0) == (size_step(tiny_pipe),) * 2, "the smallest there is, however slow"
+    assert _size(tiny_pipe, cost, 1, most=0) == (size_step(tiny_pipe),) * 2, "the smallest size, however slow"
 
 
 def test_memory_grows_with_the_frames_that_are_decoded_at_a_time(tiny_pipe):
@@ -474,7 +481,7 @@ def test_memory_grows_with_the_frames_that_are_decoded_at_a_time(tiny_pipe):
     assert count(tiny_pipe).decode_bytes > count(tiny_pipe).encode_bytes > 0
 
 
-# It previews
+# Previews
 
 
 def test_a_preview_is_the_clean_video_of_its_step(tiny_pipe, picture_file, tmp_path):
@@ -518,7 +525,7 @@ def test_the_projection_shows_the_minis_colours():
         assert off < 0.5 * flat, f"{name}: {off:.1f} of 255 off; a single colour is {flat:.1f} off"
 
 
-def test_a_preview_that_fails_ends_no_run_and_shows_no_more(tiny_pipe, picture_file, tmp_path, monkeypatch):
+def test_a_failing_preview_ends_itself_and_not_the_run(tiny_pipe, picture_file, tmp_path, monkeypatch):
     with borrow(tiny_pipe):
         projection(tiny_pipe)
     monkeypatch.setattr("svd_lab.studio.preview.SHARE", 1e9)
@@ -538,7 +545,7 @@ def test_without_a_front_end_the_settings_are_printed_and_nothing_runs(
 ):
     studio = video_studio(tiny_pipe, language="ko", image=picture_file, out_dir=tmp_path, motion_bucket_id=77)
     printed = capsys.readouterr().out
-    assert re.search(r"움직임 +77 +motion_bucket_id", printed) and "재생 빠르기" in printed
+    assert re.search(r"움직임 +77 +motion_bucket_id", printed) and "재생 fps" in printed
     assert not any(model_calls.values()) and studio.clip is None
     assert set(studio._repr_mimebundle_()) == {"text/plain"}
 
@@ -551,6 +558,7 @@ def test_headless_it_runs_once_in_the_main_thread(tiny_pipe, picture_file, tmp_p
         video_studio(tiny_pipe, image=picture_file, out_dir=tmp_path, run_headless=True, motion_bucket_id=300)
 
 
+@pytest.mark.slow
 def test_papermill_gets_table_and_video_and_does_not_hang(tiny_folder, picture_file, tmp_path):
     source = f"""from svd_lab import load_video_pipeline
 from svd_lab.studio.studio import has_front_end, video_studio
@@ -573,8 +581,8 @@ video_studio(pipe, image={str(picture_file)!r}, out_dir={str(tmp_path / "s")!r},
     )
 
 
-def test_a_lesson_s_studio_speaks_its_folder_s_language_and_prints_none(tiny_pipe, tmp_path, capsys, monkeypatch):
-    """Both languages of a lesson share their code, and the outputs of one run."""
+def test_a_studio_in_a_lesson_takes_its_folders_language_and_prints_none(tiny_pipe, tmp_path, capsys, monkeypatch):
+    """Both languages of a lesson share the outputs of one run, so what is printed is in neither."""
     for path, language in (("lessons/en/02.ipynb", "en"), ("ko/a.ipynb", "ko"), ("en.ipynb", "ko"), ("", "ko")):
         monkeypatch.setenv("JPY_SESSION_NAME", path)
         studio = video_studio(tiny_pipe, out_dir=tmp_path, num_frames=4)
@@ -584,7 +592,7 @@ def test_a_lesson_s_studio_speaks_its_folder_s_language_and_prints_none(tiny_pip
         assert printed.isascii()
 
 
-def test_a_wrong_language_or_setting_says_what_there_is(tiny_pipe, tmp_path):
+def test_a_wrong_language_or_setting_is_answered_with_the_right_ones(tiny_pipe, tmp_path):
     with pytest.raises(ValueError, match="'ko', 'en'"):
         video_studio(tiny_pipe, language="fr", out_dir=tmp_path)
     with pytest.raises(TypeError, match="no setting steps; it has motion_bucket_id"):
@@ -592,11 +600,11 @@ def test_a_wrong_language_or_setting_says_what_there_is(tiny_pipe, tmp_path):
 
 
 def test_the_estimate_and_how_far_it_was_off_are_shown_after_the_run(studio):
-    """Estimate and truth stand in the run's record, so that the panel can say how far it was off."""
+    """The run's record has the estimate and the time taken, so that the panel can compare them."""
     studio._session.prepare()
     assert studio._session.unmeasured == ""
     press_run(studio)
     studio.wait(60)
-    run = studio._session.shelf.runs[-1]
+    run = studio._session.history.runs[-1]
     assert run["estimated"] > 0 and run["seconds"] > 0 and run["video"]["rest_seconds"] > 0
     assert "% off" in words(studio)
