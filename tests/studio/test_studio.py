@@ -255,7 +255,7 @@ def test_values_that_contradict_each_other_are_refused(studio, model_calls, tmp_
 
 
 @pytest.mark.parametrize("source", ["no-such.png", "/", "ftp://x/y.png", "http://127.0.0.1:9/x.png"])
-def test_a_picture_that_cannot_be_opened_is_explained_and_the_old_one_stays(studio, source):
+def test_a_bad_picture_is_explained_and_the_old_one_stays(studio, source):
     before = studio._session.source
     view = panel(studio).picker
     view.path.value = source
@@ -287,10 +287,13 @@ def test_clicks_after_a_reload_go_where_the_page_sends_them(studio):
         pytest.skip("this ipykernel sends them there itself")
     comm = BaseComm(comm_id="run", target_name="jupyter.widget", primary=False)
     comm._reply_subshell_id = "of the page that was closed"
-    assert comm._reply_subshell_for({}, "of this page") == "of the page that was closed", "the behaviour that keep_reachable works around"
+    assert comm._reply_subshell_for({}, "of this page") == "of the page that was closed", (
+        "what keep_reachable works around"
+    )
     run_button = panel(studio).run_button
-    run_button.comm = comm
+    before, run_button.comm = run_button.comm, comm
     keep_reachable(panel(studio).box)
+    run_button.comm = before
     assert comm._reply_subshell_for({}, "of this page") == "of this page"
 
 
