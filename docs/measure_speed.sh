@@ -8,21 +8,21 @@
 set -euo pipefail
 stage=$1 results=${2:-.}
 export SVD_LAB_MODELS=${MODELS:-/tmp/svd-lab-full} PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1
-lab="${PYTHON:-python3} -m svd_lab.commands.main"
+lab="${PYTHON:-python3} -m svd_lab.commands.main" caps="${PYTHON:-python3} -m svd_lab.training.measure.memory_caps"
 case $stage in
 folders)  # 11.6 GB; models may be named: FULL="svd svd-xt"
   time ${PYTHON:-python3} tests/full_size.py "$SVD_LAB_MODELS" --models ${FULL:-svd svd-xt sd21} ;;
-speed)  # the class's recipe; float16's own distance from float32; what compiling costs the first time
+speed)  # the class's call; float16's own distance from float32; what compiling costs the first time
   $lab bench --model svd --reference --json "$results/speed.json" ${EXTRA:-} ;;
 again)  # a new process: what the kernels cost from their cache
   $lab bench --model svd --speed fused --repeats 2 --json "$results/again.json" ${EXTRA:-} ;;
 frames25)
   $lab bench --model svd-xt --num-frames 25 --num-inference-steps 25 --repeats 1 --speed fused --json "$results/frames25.json" ${EXTRA:-} ;;
-memory)  # every recipe under a cap as on such a card, then more than it has; then what each costs
-  $lab bench --model svd --num-frames 14 --caps 6 8 9 12 16 24 80 --recipes whole pieces blocks \
+memory)  # what fits under a cap as on such a card, then more than it has; then what each placement costs
+  $caps --model svd --num-frames 14 --caps 6 8 9 12 16 24 80 --placements whole pieces blocks \
     --json "$results/memory-svd.json" ${EXTRA:-} ;;
 memory25)
-  $lab bench --model svd-xt --num-frames 25 --caps 8 12 16 --json "$results/memory-svd-xt.json" ${EXTRA:-} ;;
+  $caps --model svd-xt --num-frames 25 --caps 8 12 16 --json "$results/memory-svd-xt.json" ${EXTRA:-} ;;
 batch)  # 16 videos by one process and by one a GPU
   pictures=$(mktemp -d)
   for round in 1 2 3 4; do

@@ -1,4 +1,4 @@
-"""What the files around the code promise: the README's commands and calls, the package's data, licences, dependencies."""
+"""What the files around the code promise: the pages' commands, calls and links, the package's data, licences, dependencies."""
 
 import ast
 import importlib.util
@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -17,22 +18,48 @@ from PIL import Image
 
 import svd_lab
 from svd_lab.bundled import PICTURE_FOLDER as PICTURES
+from svd_lab.commands.main import build_parser
+from svd_lab.settings_table import SETTINGS, default_of, settings_of
 from svd_lab.training.assets.build_pictures import PICTURES as PAINTED
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 README = (ROOT / "README.md").read_text("utf-8")
 KOREAN = (ROOT / "README.ko.md").read_text("utf-8")
-PAGES = [
-    ROOT / name
-    for name in ("README.md", "README.ko.md", "CONTRIBUTING.md", "CHANGELOG.md", "svd_lab/mini/things/CREDITS.md")
-]
+MODEL_CARDS = [ROOT / "svd_lab/mini/weights/README.md", ROOT / "svd_lab/mini/text/README.md"]
+#: What users read; the makers' log is for others.
+USER_PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *MODEL_CARDS]
+PAGES = [*USER_PAGES, ROOT / "svd_lab/training/LOG.md", ROOT / "svd_lab/mini/things/CREDITS.md"]
+TWINS = [
+    "README",
+    "docs/calls",
+    "docs/recipes",
+    "docs/real-models",
+]  # with NAME.ko.md; docs/class is tested in tests/classroom
 COMMANDS = [line for line in README.splitlines() if re.match("pip install .* && ", line)]
 
 
 _spec = importlib.util.spec_from_file_location("lesson_table", ROOT / "docs" / "lesson_table.py")
 lesson_table = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(lesson_table)
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def code_blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def requirement_names(requirements: list[str]) -> set[str]:
@@ -45,20 +72,52 @@ def test_the_readme_has_one_line_for_the_demo_and_one_for_the_tests():
     assert {"pytest", "pytest_timeout"} <= requirement_names(PROJECT["optional-dependencies"]["test"])
 
 
-def test_the_readme_names_every_call_and_every_keyword_with_its_default():
+def test_the_readmes_are_short_and_a_click_apart():
+    for text, other in ((README, "README.ko.md"), (KOREAN, "README.md")):
+        assert len(text.splitlines()) <= 160
+        assert f"]({other})" in "\n".join(text.splitlines()[:4])
+        first_screen = [text.index(part) for part in ("docs/demo.gif", *COMMANDS, lesson_table.MARKS[0])]
+        assert first_screen == sorted(first_screen) and "\n## " not in text[: first_screen[0]]
+
+
+@pytest.mark.parametrize("page", ["docs/calls.md", "docs/calls.ko.md"])
+def test_the_page_of_calls_names_every_public_call_and_argument(page):
+    text = (ROOT / page).read_text("utf-8")
     for name in svd_lab.__all__:
-        assert re.search(rf"\b{name}\b", README), name
+        assert re.search(rf"\b{name}\b", text), name
+    calls = (
+        svd_lab.generate_video,
+        svd_lab.generate_text2video,
+        svd_lab.load_video_pipeline,
+        svd_lab.load_image_pipeline,
+    )
+    for call in calls:
+        for name in inspect.signature(call).parameters:
+            assert re.search(rf"\b{name}\b", text), f"{call.__name__}({name})"
+
+
+@pytest.mark.parametrize("page", ["docs/calls.md", "docs/calls.ko.md"])
+def test_the_page_of_calls_gives_the_defaults_and_ranges_of_the_table(page):
     rows = {}
-    for line in README.splitlines():
+    for line in (ROOT / page).read_text("utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 3 and cells[0].startswith("`"):
-            rows |= {name: cells for name in re.findall(r"`(\w+)`", cells[0])}
-    parameters = inspect.signature(svd_lab.generate_video).parameters
-    keywords = {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
-    assert set(rows) == set(keywords)
-    for name, default in keywords.items():
-        if default is not None:
-            assert str(default) in rows[name][1], f"{name} is {default!r}; the README says {rows[name][1]}"
+        if len(cells) == 5 and cells[0].startswith("`"):
+            rows[cells[0].strip("`")] = cells[1:]
+    assert list(rows) == list(SETTINGS)
+    for name, (video, text2video, limits, _) in rows.items():
+        for call, shown in (("generate_video", video), ("generate_text2video", text2video)):
+            default = default_of(name, call)
+            if name not in settings_of(call):
+                assert shown == "–", (name, call)
+            elif default is None:
+                assert shown != "–" and not re.search(r"\d", shown), (name, call)
+            else:
+                assert shown == str(default), (name, call)
+        row = SETTINGS[name]
+        if row.high:
+            assert [float(number) for number in re.findall(r"-?[\d.]+", limits)] == [row.low, row.high], name
+        elif row.presets:
+            assert limits.split(", ") == [value for value, _ in row.presets], name
 
 
 def test_the_readmes_python_runs_as_it_stands(tiny_pipe, picture_file, tmp_path, monkeypatch):
@@ -71,14 +130,62 @@ def test_the_readmes_python_runs_as_it_stands(tiny_pipe, picture_file, tmp_path,
     assert names["clip"].seed == 42 and Path("rocket.mp4").is_file()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_to_files_lead_somewhere(page):
-    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8"))
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_to_files_and_anchors_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose(page))
     local = [target for target in targets if not re.match(r"https?://", target)]
-    missing = [target for target in local if not (page.parent / target).exists()]
-    assert not missing
-    if page.name == "README.md":
+    for target in local:
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+    if page.name == "README.md" and page.parent == ROOT:
         assert "LICENSE" in local and "docs/demo.gif" in local
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_and_modules_named_in_the_pages_exist(page):
+    text = page.read_text("utf-8")
+    paths = re.findall(r"`((?:svd_lab|tests|docs|lessons|binder)/[\w./-]*)`", prose(page))
+    paths += re.findall(r"python3? ((?:tests|docs|lessons)/[\w/]+\.py)", text)
+    for path in paths:
+        assert (ROOT / path).exists(), path
+    if page.name == "CHANGELOG.md":  # it names what has moved, too
+        return
+    if page.name == "CONTRIBUTING.md":
+        assert {"svd_lab.training.train", "svd_lab.training.assets.build_pictures"} <= set(
+            re.findall(r"python -m ([\w.]+)", text)
+        )
+    for name in set(re.findall(r"\b(svd_lab(?:\.\w+)+)", text)):
+        assert importlib.util.find_spec(name.rpartition(".")[0]), name
+        assert hasattr(
+            importlib.import_module(name.rpartition(".")[0]), name.rpartition(".")[2]
+        ) or importlib.util.find_spec(name), name
+
+
+@pytest.mark.parametrize("page", USER_PAGES, ids=name_of)
+def test_commands_in_the_pages_are_commands_of_svd_lab(page, capsys):
+    lines = [line for block in code_blocks(page, "bash") for line in block.splitlines()]
+    for line in lines:
+        for words in re.findall(r"(?:^|&& )svd-lab (.*?)(?:$| &&|  #)", line):
+            arguments = shlex.split(words)
+            if arguments[0] != "check":  # which has a parser of its own
+                build_parser(prompted="--prompt" in arguments).parse_args(arguments)
+
+
+@pytest.mark.parametrize("page", USER_PAGES, ids=name_of)
+def test_what_users_read_is_not_about_the_makers_machines(page):
+    text = page.read_text("utf-8")
+    commit = r"\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,40}\b"
+    assert not re.findall(rf"/tmp/|\bissue #?\d+|{commit}|\blent\b|\brented\b", text)
+
+
+def test_the_picture_of_the_house_names_every_room_of_the_contracts():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    for module in re.findall(r"svd_lab\.(\w+)", " ".join(layers)):
+        assert re.search(rf"\b{module}\b", page), module
 
 
 def bare(line):
@@ -86,6 +193,7 @@ def bare(line):
     return re.sub(r"  # .*", "", line).rstrip()
 
 
+@pytest.mark.parametrize("name", TWINS)
 @pytest.mark.parametrize(
     "part",
     [
@@ -99,14 +207,22 @@ def bare(line):
     ],
     ids=["headings", "code blocks", "links", "pictures", "tables", "lists", "code in sentences"],
 )
-def test_the_korean_readme_has_what_the_english_one_has(part):
+def test_a_korean_page_has_what_the_english_one_has(part, name):
     english, korean = (
-        text.replace("lessons/en", "lessons/LANG").replace("lessons/ko", "lessons/LANG").replace("language en", "language ko")
-        .replace("README.ko.md", "README.md").replace("class.ko.md", "class.md").replace("studio-ko.webp", "studio.webp")
-        .replace("lessons%2Fen", "lessons%2FLANG").replace("lessons%2Fko", "lessons%2FLANG")
-        for text in (README, KOREAN)
+        text.replace(".ko.md", ".md").replace("lessons/en", "lessons/LANG").replace("lessons/ko", "lessons/LANG")
+        .replace("lessons%2Fen", "lessons%2FLANG").replace("lessons%2Fko", "lessons%2FLANG").replace("language en", "language ko")
+        .replace("a photograph of an astronaut riding a horse", "말을 탄 우주비행사")
+        .replace("a rocket in the night sky", "밤하늘의 로켓")
+        for text in ((ROOT / f"{name}{ending}").read_text("utf-8") for ending in (".md", ".ko.md"))
     )  # fmt: skip
-    assert part(english) == part(korean) and part(korean)
+    assert part(english) == part(korean)
+    assert part(korean) or name != "README"
+
+
+def test_a_korean_page_speaks_korean():
+    for page in [*ROOT.glob("*.ko.md"), *(ROOT / "docs").glob("*.ko.md")]:
+        paragraphs = [text for text in prose(page).split("\n\n") if re.match(r"[\w*`]", text) and "](" not in text]
+        assert paragraphs and all(re.search("[가-힣]", text) for text in paragraphs), page
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
@@ -157,13 +273,6 @@ def test_the_moving_picture_of_the_readme_moves_and_is_small():
     with Image.open(file) as picture:
         assert picture.n_frames >= 10 and picture.width <= 800
     assert file.stat().st_size < 1_500_000
-
-
-def test_the_commands_named_in_contributing_exist():
-    modules = set(re.findall(r"python -m (svd_lab[\w.]+)", (ROOT / "CONTRIBUTING.md").read_text("utf-8")))
-    assert {"svd_lab.training.train", "svd_lab.training.assets.build_pictures"} <= modules
-    for module in modules:
-        assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
 
 
 def test_every_imported_package_is_declared_and_no_other():

@@ -331,9 +331,9 @@ def test_a_replay_never_replaces_the_clip_that_it_replays(clip, tiny_pipe, tmp_p
     assert clip.path.read_bytes() == before
 
 
-def test_the_readmes_example_makes_the_clip_again(clip, tiny_pipe, tmp_path, monkeypatch, capsys):
-    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-    code = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "replay(" in block)
+def test_the_example_in_the_docs_makes_the_clip_again(clip, tiny_pipe, tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text("utf-8")
+    code = next(block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "replay(" in block)
     monkeypatch.chdir(tmp_path)
     Path("rocket.mp4").write_bytes(clip.path.read_bytes())
     monkeypatch.setattr(replaying, "_load", lambda *_: tiny_pipe)

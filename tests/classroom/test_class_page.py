@@ -1,5 +1,5 @@
-"""What the page of a class promises as a file: escaped, small, failures first, links that work, no network. How it looks and plays
-in a browser is tests/browser_class.py."""
+"""What the page of a class promises as a file: escaped, small, failures first, links that work, no network. tests/browser_class.py
+tests it in a browser."""
 
 import csv
 import io
@@ -64,9 +64,13 @@ def test_no_text_of_a_class_becomes_html(where):
     lesson = "x" + EVIL if where == "lesson" else "02_rocket"
     folder = f"{EVIL.replace('/', '') if where == 'folder' else 'A'}/{lesson}"
     run = Run(name, lesson, folder, "k", "n", {"prompt": EVIL if where == "parameter" else "a cat"})
-    told = {"message": EVIL if where == "message" else "", "clips": [EVIL if where == "clip" else "a.mp4"], "files": {}}
+    texts = {
+        "message": EVIL if where == "message" else "",
+        "clips": [EVIL if where == "clip" else "a.mp4"],
+        "files": {},
+    }
     page = make_page(
-        [run], {folder: {"status": "failed", "seconds": 1, "cell": None, **told}}, EVIL if where == "title" else "T"
+        [run], {folder: {"status": "failed", "seconds": 1, "cell": None, **texts}}, EVIL if where == "title" else "T"
     )
     assert page.count("<img") == 0 and page.lower().count("</script>") == 2 == page.count("<script")
     inside = json.dumps(data_of(page), ensure_ascii=False)
@@ -76,13 +80,13 @@ def test_no_text_of_a_class_becomes_html(where):
 @pytest.mark.parametrize("students, lessons", [(1000, ["02_rocket"]), (1000, ["01", "02", "03", "04"])])
 def test_a_page_of_a_thousand_students_stays_below_five_megabytes(students, lessons):
     runs, records = make_class(students, lessons, prompt="an astronaut " * 100)
-    start = time.monotonic()
+    start = time.process_time()  # of this process alone: other ones may be busy
     page = make_page(runs, records, "a class", "ko")
-    assert len(page.encode()) < 5e6 and time.monotonic() - start < 10
+    assert len(page.encode()) < 5e6 and time.process_time() - start < 10
     assert len(data_of(page)["runs"]) == len(runs)
 
 
-def test_the_page_asks_for_no_network_and_every_word_of_it_has_both_languages():
+def test_the_page_needs_no_network_and_has_all_words_in_both_languages():
     runs, records = make_class(3)
     pages = {language: make_page(runs, records, "T", language, now="today") for language in ("ko", "en")}
     for language, page in pages.items():
@@ -106,7 +110,7 @@ def test_the_table_opens_in_a_spreadsheet_and_holds_no_formula(tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {".class", "index.html", "summary.csv"}
 
 
-def test_a_letter_that_is_half_of_one_does_not_stop_the_page():
+def test_a_lone_surrogate_does_not_stop_the_page():
     run = Run("A", "b", "A/b", "k", "n", {"prompt": "\ud83d"})
     assert data_of(make_page([run], {}, "T"))["runs"][0][4] == ["prompt ?"] and "?" in make_table([run], {})
 
@@ -116,7 +120,7 @@ def test_a_letter_that_is_half_of_one_does_not_stop_the_page():
 
 def bare(block):
     """A block of code without its comments, which are translated, and without the language it asks for."""
-    return re.sub(r" +# .*", "", block).replace("--language ko", "--language en")
+    return re.sub(r" +# .*", "", block).replace("--language ko", "--language en").replace("lessons/ko", "lessons/en")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def bare(block):
     [
         lambda text: [line.split(" ")[0] for line in text.splitlines() if re.match("#+ ", line)],
         lambda text: [bare(block) for block in re.findall(r"^```.*?^```", text, re.M | re.S)],
-        lambda text: sorted(re.findall(r"\]\(([^)]+)\)", text.replace("class.ko.md", "class.md"))),
+        lambda text: sorted(re.findall(r"\]\(([^)]+)\)", text.replace(".ko.md", ".md"))),
         lambda text: [line.count("|") for line in text.splitlines() if line.startswith("|")],
         lambda text: sorted(set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)))),
     ],
@@ -152,56 +156,3 @@ def test_the_instructors_page_gives_commands_and_a_roster_that_work(tmp_path):
     assert [run.folder for run in runs][:2] == ["김민지/02_rocket", "김민지/03_your_picture"] and len(runs) == 4
     for path in re.findall(r"\]\(([^):]+)\)", page):
         assert (ROOT / "docs" / path).is_file()
-
-
-# An object store
-
-
-def test_an_object_store_gets_the_same_as_a_folder(tmp_path, monkeypatch):
-    server = pytest.importorskip("moto.server", reason="needs moto[s3], s3fs, flask and flask-cors")
-    s3fs = pytest.importorskip("s3fs")
-    from test_class_roster import write_notebook
-
-    import svd_lab.classroom.run_class
-    from svd_lab.classroom import worker
-
-    s3 = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    s3.start()
-    host, port = s3.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-
-    def run_tasks(tasks, on_record, on_tick, say, **_):
-        for task in tasks:
-            on_record(task, worker.carry_out(task))
-
-    def make(task, store, scratch):
-        store.fs.get_file(store.path(f".class/inputs/{task['notebook']}"), str(scratch / "a.ipynb"))
-        (scratch / "made").mkdir()
-        (scratch / "made" / "a.mp4").write_bytes(b"clip")
-        return scratch / "made", {"status": "done"}
-
-    monkeypatch.setattr(svd_lab.classroom.run_class, "run_tasks", run_tasks)
-    monkeypatch.setattr(worker, "_run", make)
-    lesson = write_notebook(tmp_path / "small.ipynb")
-    (tmp_path / "roster.csv").write_text("name\n민지\nB 100\n", "utf-8")
-    try:
-        fs = s3fs.S3FileSystem(skip_instance_cache=True)
-        fs.mkdir("school")
-        ran = []
-        for _ in range(2):
-            svd_lab.classroom.run_class.run_class(tmp_path / "roster.csv", [lesson], "s3://school/spring", resume=True)
-            fs.invalidate_cache()
-            ran.append(fs.info("school/spring/민지/small/run.json")["LastModified"])
-        assert ran[0] == ran[1], "what is finished is not run again"
-        assert fs.cat_file("school/spring/B 100/small/a.mp4") == b"clip"
-        assert fs.info("school/spring/index.html")["ContentType"] == "text/html", "a browser shows it"
-        with pytest.raises(FileExistsError, match="s3://school/spring holds the results"):
-            svd_lab.classroom.run_class.run_class(tmp_path / "roster.csv", [lesson], "s3://school/spring")
-    finally:
-        s3.stop()
