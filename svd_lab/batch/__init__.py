@@ -1,4 +1,4 @@
-"""Many videos, one process a GPU, resumable: `generate_batch`."""
+"""Many videos, one process per GPU, resumable: `generate_batch`."""
 
 from svd_lab.batch.generate import generate_batch
 

@@ -1,12 +1,12 @@
-"""Many pictures or prompts, spread over all devices of one host; resumed after a kill, undisturbed by a bad picture.
+"""Many pictures or prompts, spread over all GPUs of a machine; resumable, and a bad picture does not stop the others.
 
     result = generate_batch("pictures", "out", num_frames=14)         # a folder, or a list of pictures
     result = generate_batch(prompts=["a red rocket", ...], out="out")
 
-With more than one device each gets a process of its own (torch's launcher starts them, accelerate's PartialState says which is
-which), with one it runs here. Each item is one call of generate_video or generate_text2video with the seed and settings given, so
-its frames are those of that call alone. An item is done when its mp4 carries the recipe of the same request: settings, seed, pixels
-of the picture or prompt, model and weights. What is done is not done again, whatever ended the last run.
+With more than one GPU each gets its own process (started by torch's launcher, numbered by accelerate's PartialState); with one the
+batch runs in this process. Each item is one call of generate_video or generate_text2video, so its frames are those of that call.
+An item is done when its mp4 carries the recipe of the same request: settings, seed, pixels of the picture or prompt, model and
+weights. Items that are done are kept, however the last run ended.
 """
 
 from __future__ import annotations
@@ -17,18 +17,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from svd_lab.batch.items import check_all, is_done, list_items
+from svd_lab.batch.items import BatchRequest, check_call, is_done, list_items
 
 
 @dataclass
 class BatchResult:
-    """What became of each item, by the name of its video: made now, done before, or failed (and why). seconds: of it all, loading
-    included. item_seconds: of each that was made now."""
+    """What became of each item, by the name of its video.
+
+    Attributes:
+        made: Made now.
+        kept: Done before.
+        failed: {name: reason}.
+        seconds: The whole batch, loading included.
+        item_seconds: {name: seconds} of each that was made now.
+    """
 
     made: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -38,6 +45,7 @@ class BatchResult:
 
     @property
     def ok(self) -> bool:
+        """Whether nothing failed."""
         return not self.failed
 
 
@@ -59,148 +67,186 @@ def generate_batch(
 ) -> BatchResult:
     """Make a video of each picture, or of each prompt, in the folder `out`.
 
-    pictures: a folder, whose pictures are taken in the order of their names, or a list of files. prompts: texts instead.
-    out: made if it is missing. The videos are named for their pictures, or numbered and named for their prompts.
-    seed, settings: of generate_video or generate_text2video, the same for each item; 0 to 2**32 - 1, so that a run can be resumed.
-    model, image_model, device, dtype ("float16", …), speed, memory: as for load_video_pipeline and load_image_pipeline.
-    processes: None: one a CUDA GPU, else one. With more than one, process i takes GPU i, or they share the CPU.
-    say(line): told of each item as it ends.
+    Args:
+        pictures: A folder, whose pictures are taken in the order of their names, or a list of files.
+        out: Folder for the videos, created if missing. They are named after their pictures, or numbered and named after their
+            prompts.
+        seed: Of every item; 0 to 2**32 - 1, so that the batch can be resumed.
+        prompts: Texts, instead of pictures.
+        model, image_model, device, speed, memory: As for load_video_pipeline and load_image_pipeline.
+        dtype: Name of a torch type, such as "float16".
+        processes: None for one per CUDA GPU, else one. With more than one, process i takes GPU i, or all share the CPU.
+        say: Called with a line when an item ends.
+        **settings: Of generate_video or generate_text2video, the same for every item.
 
-    A picture that cannot be read, and any other item that fails, is in `failed` of the result; the others are made. Raises
-    TypeError or ValueError for wrong settings before any model is loaded, FileNotFoundError for no pictures, and what
-    loading raises; RuntimeError with its words where no process could load.
+    Returns:
+        What became of each item. One that fails, such as a picture that cannot be read, does not stop the others.
+
+    Raises:
+        TypeError, ValueError: Wrong settings, before a model is loaded.
+        FileNotFoundError: There are no pictures.
+        RuntimeError: No process could load the model. With one process, whatever loading raises.
     """
     start = time.perf_counter()
     items = list_items(pictures, prompts, Path(out))
-    check_all(prompts is not None, seed, settings)
-    job = {"items": items, "seed": seed, "settings": settings, "speed": speed, "memory": memory, "dtype": dtype}
-    job |= {"parent": os.getpid()}
-    job |= {
-        "model": os.fspath(model),
-        "image_model": os.fspath(image_model),
-        "device": device,
-        "text": prompts is not None,
-    }
-    Path(out).mkdir(parents=True, exist_ok=True)
-    count = processes if processes is not None else _devices(device)
-    count = min(count, len(items))
-    if count < 1:
+    check_call(prompts is not None, seed, settings)
+    if processes is not None and processes < 1:
         raise ValueError(f"processes must be at least 1, not {processes}")
-    ended: dict[str, dict[str, Any]] = {}
+    request = BatchRequest(
+        items=items,
+        text=prompts is not None,
+        seed=seed,
+        settings=settings,
+        model=os.fspath(model),
+        image_model=os.fspath(image_model),
+        device=device,
+        dtype=dtype,
+        speed=speed,
+        memory=memory,
+        parent=os.getpid(),
+    )
+    Path(out).mkdir(parents=True, exist_ok=True)
+    count = min(processes or _process_count(device), len(items))
+    outcomes: dict[str, dict[str, Any]] = {}
+
+    def on_outcome(outcome: dict[str, Any]) -> None:
+        outcomes[outcome["video"]] = outcome
+        say(_describe(outcome, len(outcomes), len(items)))
+
+    reason = ""
     if count == 1:
-        for line in work(job, 0, 1):
-            ended[line["video"]] = line
-            say(_told(line, len(ended), len(items)))
-        reason = ""
+        for outcome in run_share(request, 0, 1):
+            on_outcome(outcome)
     else:
-        reason = _launch(job, count, ended, lambda line: say(_told(line, len(ended), len(items))))
-    result = BatchResult(seconds=time.perf_counter() - start)
+        reason = _run_processes(request, count, on_outcome)
+    return _result(items, outcomes, reason, time.perf_counter() - start)
+
+
+def _result(
+    items: list[dict[str, str]], outcomes: dict[str, dict[str, Any]], reason: str, seconds: float
+) -> BatchResult:
+    """Sort the outcomes; an item without one failed for `reason`."""
+    result = BatchResult(seconds=seconds)
     for item in items:
-        line = ended.get(item["video"], {"failed": reason or "its process ended before it came to it"})
+        outcome = outcomes.get(item["video"], {"failed": reason or "its process ended before it was started"})
         name = Path(item["video"]).name
-        if "failed" in line:
-            result.failed[name] = line["failed"]
+        if "failed" in outcome:
+            result.failed[name] = outcome["failed"]
+        elif outcome["kept"]:
+            result.kept.append(name)
         else:
-            (result.kept if line["kept"] else result.made).append(name)
-            if not line["kept"]:
-                result.item_seconds[name] = line["seconds"]
+            result.made.append(name)
+            result.item_seconds[name] = outcome["seconds"]
     return result
 
 
-def work(job: dict[str, Any], index: int, count: int, device: Any = None) -> Iterable[dict[str, Any]]:
-    """Do every item of `job` that falls to process `index` of `count`; yields {"video", "kept", "seconds"} or {"video", "failed"}.
+def run_share(request: BatchRequest, index: int, count: int, device: str | None = None) -> Iterator[dict[str, Any]]:
+    """Do the share of one process: every `count`-th item, so that what is left after a kill is spread over all processes.
 
-    Items go round the processes in turn, so that those that are left after a kill fall to all of them alike.
+    Args:
+        request: The batch.
+        index: Number of this process.
+        count: How many processes there are.
+        device: Where to run; None for `request.device`.
+
+    Yields:
+        The outcome of each item: {"video", "kept", "seconds"} or {"video", "failed"}.
     """
     import torch
 
     from svd_lab.pipelines import load_image_pipeline, load_video_pipeline
 
-    options = {"device": device or job["device"], "dtype": getattr(torch, job["dtype"]) if job["dtype"] else None}
-    pipes = {"pipe": load_video_pipeline(job["model"], **options, speed=job["speed"], memory=job["memory"])}
-    if job["text"]:
-        pipes["image_pipe"] = load_image_pipeline(job["image_model"], **options)
+    options = {"device": device or request.device, "dtype": getattr(torch, request.dtype) if request.dtype else None}
+    pipes = {"pipe": load_video_pipeline(request.model, **options, speed=request.speed, memory=request.memory)}
+    if request.text:
+        pipes["image_pipe"] = load_image_pipeline(request.image_model, **options)
     for pipe in pipes.values():
         pipe.set_progress_bar_config(disable=True)
-    for item in job["items"][index::count]:
-        begin = time.perf_counter()
+    for item in request.items[index::count]:
+        start = time.perf_counter()
         try:
-            kept = _do(item, job, pipes)
-            yield {"video": item["video"], "kept": kept, "seconds": time.perf_counter() - begin}
-        except Exception as error:  # of whatever kind: one item must not cost the others
+            kept = _make_item(item, request, pipes)
+            yield {"video": item["video"], "kept": kept, "seconds": time.perf_counter() - start}
+        except Exception as error:  # of any kind: one item must not stop the others
             yield {"video": item["video"], "failed": str(error) or type(error).__name__}
 
 
-def _do(item: dict[str, str], job: dict[str, Any], pipes: dict[str, Any]) -> bool:
-    """Make one item, unless its video is there: then True."""
+def _make_item(item: dict[str, str], request: BatchRequest, pipes: dict[str, Any]) -> bool:
+    """Make the video of an item unless it is done; returns whether it was."""
     from svd_lab.generation import generate_video
-    from svd_lab.images import open_image
     from svd_lab.text2video import generate_text2video
 
-    settings, video = job["settings"], item["video"]
-    if "prompt" in item:
-        if is_done(video, job, pipes, {"prompt": item["prompt"]}):
-            return True
-        generate_text2video(item["prompt"], video, job["seed"], **pipes, **settings, on_image=lambda _: None)
-        return False
-    picture = open_image(item["picture"])
-    if is_done(video, job, pipes, {"picture": picture}):
+    if is_done(item, request, pipes):
         return True
-    generate_video(item["picture"], video, job["seed"], **pipes, **settings)
+    if "prompt" in item:
+        generate_text2video(
+            item["prompt"], item["video"], request.seed, **pipes, **request.settings, on_image=lambda _: None
+        )
+    else:
+        generate_video(item["picture"], item["video"], request.seed, **pipes, **request.settings)
     return False
 
 
-def _devices(device: str | None) -> int:
-    """How many processes: one a GPU, unless one GPU, or none, is named."""
+def _process_count(device: str | None) -> int:
+    """One process per GPU, unless a device is named."""
     import torch
 
     return max(1, torch.cuda.device_count()) if device in (None, "cuda") else 1
 
 
-def _launch(
-    job: dict[str, Any], count: int, ended: dict[str, dict[str, Any]], tell: Callable[[dict[str, Any]], object]
-) -> str:
-    """Run `job` in `count` processes, what each item came to into `ended`; returns why items may be missing, "" where none should.
+def _run_processes(request: BatchRequest, count: int, on_outcome: Callable[[dict[str, Any]], object]) -> str:
+    """Run the batch in `count` processes. torch's launcher ends them all when one dies, and when this process does.
 
-    torch's launcher ends all processes when one dies, and when this one does.
+    Returns:
+        Why outcomes may be missing; "" where none should.
+
+    Raises:
+        RuntimeError: No process could load the model.
     """
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, _cores() // count))  # the launcher's own default is 1
+    ended, fatal = 0, ""
     with tempfile.TemporaryDirectory(prefix="svd-lab-batch-") as folder:
-        file, lines = Path(folder) / "job.json", Path(folder) / "ended.jsonl"
-        file.write_text(json.dumps(job))
-        lines.touch()
+        request_file, outcome_file = Path(folder) / "request.json", Path(folder) / "outcomes.jsonl"
+        request_file.write_text(json.dumps(asdict(request)))
+        outcome_file.touch()
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-        # Threads as here, shared out: the launcher would give each process one, and sums on a CPU depend on it.
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(1, _cores() // count)),
-        }
-        process = subprocess.Popen([*launcher, "-m", "svd_lab.batch.worker", str(file), str(lines)], env=environment)
+        process = subprocess.Popen(
+            [*launcher, "-m", "svd_lab.batch.worker", str(request_file), str(outcome_file)],
+            env={**os.environ, "OMP_NUM_THREADS": threads},
+        )
         try:
-            rest = fatal = ""
-            with lines.open() as reader:
-                while True:
-                    running = process.poll() is None
-                    for text in iter(reader.readline, ""):
-                        rest += text
-                        if rest.endswith("\n"):  # a line can be read before its end is written
-                            line, rest = json.loads(rest), ""
-                            if "fatal" in line:
-                                fatal = line["fatal"]
-                                continue
-                            ended[line["video"]] = line
-                            tell(line)
-                    if not running:
-                        break
-                    time.sleep(0.1)
+            with outcome_file.open() as reader:
+                for outcome in _follow(reader, process):
+                    if "fatal" in outcome:
+                        fatal = outcome["fatal"]
+                    else:
+                        ended += 1
+                        on_outcome(outcome)
         except BaseException:
             process.terminate()
             raise
         finally:
-            code = process.wait()
+            status = process.wait()
     if fatal and not ended:
         raise RuntimeError(fatal)
-    died = f"a process of the batch ended with status {code} before it came to this one; run it again for the rest"
-    return fatal or (died if code else "")
+    died = (
+        f"a process of the batch ended with status {status} before this item was done; run the batch again for the rest"
+    )
+    return fatal or (died if status else "")
+
+
+def _follow(reader: TextIO, process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield the JSON of each line that is appended to a file, until the process has ended."""
+    rest, running = "", True
+    while running:
+        running = process.poll() is None  # before reading, so that the last lines are read, too
+        for text in iter(reader.readline, ""):
+            rest += text
+            if rest.endswith("\n"):  # a line can be read before its end is written
+                yield json.loads(rest)
+                rest = ""
+        if running:
+            time.sleep(0.1)
 
 
 def _cores() -> int:
@@ -209,8 +255,8 @@ def _cores() -> int:
     return int(cpu_quota() or os.cpu_count() or 1)
 
 
-def _told(line: dict[str, Any], number: int, total: int) -> str:
-    name = Path(line["video"]).name
-    if "failed" in line:
-        return f"{number}/{total} {name}: failed: {line['failed'].splitlines()[0]}"
-    return f"{number}/{total} {name}: " + ("done before" if line["kept"] else f"{line['seconds']:.1f} s")
+def _describe(outcome: dict[str, Any], number: int, total: int) -> str:
+    name = Path(outcome["video"]).name
+    if "failed" in outcome:
+        return f"{number}/{total} {name}: failed: {outcome['failed'].splitlines()[0]}"
+    return f"{number}/{total} {name}: " + ("done before" if outcome["kept"] else f"{outcome['seconds']:.1f} s")

@@ -1,4 +1,6 @@
-"""One process of `batch`, started by torch's launcher: python -m svd_lab.batch.worker JOB.json ENDED.jsonl"""
+"""One process of a batch, started by torch's launcher: python -m svd_lab.batch.worker REQUEST.json OUTCOMES.jsonl"""
+
+from __future__ import annotations
 
 import json
 import os
@@ -7,31 +9,32 @@ from typing import Any
 
 
 def main() -> None:
-    """Do this process's share of the job; write a line to ENDED for each item, whole lines only."""
-    import psutil  # accelerate needs it, too
+    """Do this process's share of the request; append a line to OUTCOMES for each item."""
+    import psutil
     import torch
     from accelerate import PartialState
 
-    from svd_lab.batch.generate import work
+    from svd_lab.batch.generate import run_share
+    from svd_lab.batch.items import BatchRequest
 
     with open(sys.argv[1]) as file:
-        job = json.load(file)
-    state = PartialState(cpu=job["device"] == "cpu" or not torch.cuda.is_available())
+        request = BatchRequest(**json.load(file))
+    state = PartialState(cpu=request.device == "cpu" or not torch.cuda.is_available())
     device = str(state.device) if state.device.type == "cuda" else state.device.type
-    ended = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND)
+    outcomes = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND)
     if not state.is_main_process:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what loading says stands there once
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what loading prints is shown once
 
-    def tell(line: dict[str, Any]) -> None:
-        os.write(ended, (json.dumps(line) + "\n").encode())
+    def write(outcome: dict[str, Any]) -> None:
+        os.write(outcomes, (json.dumps(outcome) + "\n").encode())  # one call: lines of several processes do not mix
 
     try:
-        for line in work(job, state.process_index, state.num_processes, device):
-            tell(line)
-            if not psutil.pid_exists(job["parent"]):
-                break  # it was killed, so that it could not end this one: nobody listens any more
-    except Exception as error:  # no model: a traceback would say the same at length, once for each process
-        tell({"fatal": str(error) or type(error).__name__})
+        for outcome in run_share(request, state.process_index, state.num_processes, device):
+            write(outcome)
+            if not psutil.pid_exists(request.parent):
+                break  # it was killed, and could not end this process
+    except Exception as error:  # no model: instead of the same traceback from each process
+        write({"fatal": str(error) or type(error).__name__})
     state.destroy_process_group()
 
 

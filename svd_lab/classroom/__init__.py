@@ -1,4 +1,4 @@
-"""Class runs: a roster times lessons on dask.distributed, and a page to look at. Needs the extra "class"; nothing else needs it.
+"""Class runs: a roster times lessons on dask.distributed, and a page of the results. Needs the extra "class".
 
-roster → plan (checked, content hashes) → engine (Dask) → work, on a worker → job, a process a notebook → store → page
+roster → plan (checked, content hashes) → dask_runs → worker → notebook_process, a process for each notebook → store → page
 """

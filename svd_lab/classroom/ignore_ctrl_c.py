@@ -1,5 +1,4 @@
-"""Preloaded by the workers of a class on one machine: Ctrl-C in the terminal is for the one who started the class, which then
-closes the workers in order."""
+"""A preload of the local cluster's workers: they ignore Ctrl-C, because the command that started them closes them in order."""
 
 import signal
 import threading
@@ -7,6 +6,6 @@ from typing import Any
 
 
 def dask_setup(_: Any) -> None:
-    """Called by Dask when a worker starts."""
+    """Ignore SIGINT; Dask calls this when a worker starts."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,8 +1,8 @@
-"""One notebook in a process of its own: `python -m svd_lab.classroom.notebook_process JOB.json`, started by `work` on the worker's machine.
+"""One notebook in its own process: `python -m svd_lab.classroom.notebook_process REQUEST.json`, started by a Dask worker.
 
-The process ends with whoever started it: its standard input is a pipe that nobody writes to, and when that closes, however the
-other end died, the kernel is killed and the process with it. How the notebook ended is written to outcome.json beside JOB.json;
-where there is none, the process itself was killed.
+The process ends with its worker: its standard input is a pipe to which nothing is written, and when the pipe closes, however the
+worker died, the kernel and the process are killed. How the notebook ended is written to outcome.json beside REQUEST.json; if that
+is missing, the process itself was killed.
 """
 
 from __future__ import annotations
@@ -20,51 +20,59 @@ OUTCOME = "outcome.json"
 
 
 class RunTimeout(KeyboardInterrupt):
-    """The run took too long. A KeyboardInterrupt, because an event loop swallows an Exception that a signal raises in it."""
+    """The run took too long. A KeyboardInterrupt, because event loops swallow an Exception that a signal handler raises."""
 
 
-def main(job_file: str) -> None:
-    """Run the notebook that `job_file` names ({"notebook", "parameters", "out", "timeout"}) in the current folder."""
-    threading.Thread(target=_end_with_the_other_side, args=(Path(job_file).parent,), daemon=True).start()
-    job = json.loads(Path(job_file).read_text("utf-8"))
-    outcome = run(Path(job["notebook"]), job["parameters"], Path(job["out"]), job["timeout"])
-    Path(job_file).with_name(OUTCOME).write_text(json.dumps(outcome), "utf-8")
+def main(request_file: str) -> None:
+    """Run the notebook that a file asks for ({"notebook", "parameters", "out", "timeout"}) in the current folder."""
+    threading.Thread(target=_end_with_worker, args=(Path(request_file).parent,), daemon=True).start()
+    request = json.loads(Path(request_file).read_text("utf-8"))
+    outcome = run_notebook(Path(request["notebook"]), request["parameters"], Path(request["out"]), request["timeout"])
+    Path(request_file).with_name(OUTCOME).write_text(json.dumps(outcome), "utf-8")
     kill_children()
     sys.stdout.flush()
-    os._exit(0)  # a kernel that hangs must not be waited for
+    os._exit(0)  # without waiting for a kernel that hangs
 
 
-def run(notebook: Path, parameters: dict[str, Any], out: Path, timeout: int) -> dict[str, Any]:
-    """{"status": "done"} or {"status": "failed", "cell", "message"}: which cell it was (None: before the first), and why."""
+def run_notebook(notebook: Path, parameters: dict[str, Any], out: Path, timeout: int) -> dict[str, Any]:
+    """Run a notebook, at most `timeout` seconds long.
+
+    Args:
+        notebook: The file to run.
+        parameters: Values for its parameters.
+        out: Folder for the executed notebook and everything that it writes.
+        timeout: Seconds for the whole notebook.
+
+    Returns:
+        {"status": "done"}, or {"status": "failed", "cell": which one (None: none had started), "message": why}.
+    """
     from svd_lab.lesson.run import run_lesson
 
     def stop(*_: Any) -> None:
-        raise RunTimeout(f"the notebook did not come to its end within {timeout} s")
+        raise RunTimeout(f"the notebook did not finish within {timeout} s")
 
-    if hasattr(signal, "setitimer"):  # elsewhere the limit of a single cell must do
+    if hasattr(signal, "setitimer"):  # elsewhere only the limit of a single cell holds
         signal.signal(signal.SIGALRM, stop)
         signal.setitimer(signal.ITIMER_REAL, timeout)
     executed = out / notebook.name
-    for again in (True, False):
+    for first_try in (True, False):
         try:
             run_lesson(str(notebook), parameters, out=out, cell_timeout=timeout)
             return {"status": "done"}
         except (Exception, RunTimeout) as error:
-            cell, message = where_it_failed(executed)
-            # Kernels find free ports and then bind them: of many that start on a machine at once, now and then two want the same.
-            if again and cell is None and isinstance(error, RuntimeError) and not isinstance(error, RunTimeout):
+            cell, message = find_failure(executed)
+            # A kernel looks for free ports and binds them later: of many that start at once, two sometimes want the same.
+            if first_try and cell is None and isinstance(error, RuntimeError):
                 kill_children()
                 continue
-            if (
-                isinstance(error, RunTimeout) or message is None
-            ):  # of a cell that was interrupted the notebook says only that
+            if isinstance(error, RunTimeout) or message is None:  # the notebook says only that the cell was interrupted
                 message = f"{type(error).__name__}: {error}"
             return {"status": "failed", "cell": cell, "message": message}
     raise AssertionError("the second try returns")
 
 
-def where_it_failed(executed: Path) -> tuple[str | None, str | None]:
-    """(cell, message) of the first cell of an executed notebook that failed: "code cell 3 of 9 (id)", and the error's last line."""
+def find_failure(executed: Path) -> tuple[str | None, str | None]:
+    """Return the first cell of an executed notebook that failed, as "code cell 3 of 9 (id)", and its error; None for neither."""
     import nbformat
 
     if not executed.is_file():
@@ -81,7 +89,7 @@ def where_it_failed(executed: Path) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _end_with_the_other_side(scratch: Path) -> None:
+def _end_with_worker(scratch: Path) -> None:
     sys.stdin.buffer.read()
     kill_children()
     shutil.rmtree(scratch, ignore_errors=True)  # a worker that was killed cannot
@@ -89,7 +97,7 @@ def _end_with_the_other_side(scratch: Path) -> None:
 
 
 def kill_children() -> None:
-    """Kill every process that this one started, and those that they started."""
+    """Kill all descendants of this process."""
     import psutil
 
     for process in psutil.Process().children(recursive=True):

@@ -1,7 +1,7 @@
-"""The summary of a class: index.html, one page that needs no network and opens from a disk, and summary.csv.
+"""The summary of a class: index.html, a page that works from a disk without a network, and summary.csv.
 
-The page's data is JSON inside it, and its script sets every name and text as text, never as HTML. Clips are files beside the
-page, fetched when they come into view.
+The page's data is JSON inside it, and its script inserts every name and text as text, never as HTML. Clips are files beside the
+page, loaded when they come into view.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from svd_lab.classroom.plan import Run
-from svd_lab.classroom.store import Store, write
+from svd_lab.classroom.store import Store, write_file
 
-_STATUSES = ("failed", "done", "waiting")  # in the order in which they are shown
-_MESSAGE = 300  # characters of a message on the page; the table has more, the notebook all
-_VALUE = 80  # characters of a parameter's value on the page
+_STATUSES = ("failed", "done", "waiting")  # in the order of the page
+_MESSAGE_LENGTH = 300  # characters of a message on the page; the table has more, the notebook everything
+_VALUE_LENGTH = 80  # characters of a parameter's value on the page
 _WORDS = {
     "en": {
         "failed": "failed", "done": "done", "waiting": "not run",
         "student": "student", "search": "part of a name", "lesson": "lesson", "status": "status", "all": "all",
-        "shown": " shown", "none": "No run fits.", "no_clip": "no clip", "notebook": "notebook", "seconds": " s",
+        "shown": " shown", "none": "No run matches.", "no_clip": "no clip", "notebook": "notebook", "seconds": " s",
         "more": "# more clips", "made": "as of", "table": "as a table",
-        "script": "This page needs JavaScript. The same lies in summary.csv.",
+        "script": "This page needs JavaScript. summary.csv has the same data.",
     },
     "ko": {
         "failed": "실패", "done": "완료", "waiting": "실행 전",
@@ -44,9 +44,17 @@ _WORDS = {
 def write_summary(
     store: Store, runs: Sequence[Run], records: Mapping[str, Mapping[str, Any]], title: str, language: str
 ) -> None:
-    """Write index.html and summary.csv for all runs of a class; those without a record (by folder) have not been run."""
-    write(store, "summary.csv", make_table(runs, records).encode("utf-8-sig"))  # with the mark, Excel reads Korean
-    write(store, "index.html", make_page(runs, records, title, language).encode())
+    """Write index.html and summary.csv.
+
+    Args:
+        store: The class's store.
+        runs: All runs of the class.
+        records: {folder: record}; runs without a record have not been run.
+        title: Heading of the page.
+        language: "ko" or "en".
+    """
+    write_file(store, "summary.csv", make_table(runs, records).encode("utf-8-sig"))  # Excel needs the mark for Korean
+    write_file(store, "index.html", make_page(runs, records, title, language).encode())
 
 
 def make_page(
@@ -56,25 +64,25 @@ def make_page(
     language: str = "ko",
     now: str | None = None,
 ) -> str:
-    """The page as HTML. now: what it says about when it was made."""
+    """Return the page as HTML. now: the time that it shows (None: the current one); the rest as in `write_summary`."""
     words = _WORDS[language]
     lessons = list(dict.fromkeys(run.lesson for run in runs))
     students = {run.folder.partition("/")[0]: run.student for run in runs}
-    places = {folder: place for place, folder in enumerate(students)}
+    student_index = {folder: index for index, folder in enumerate(students)}
     rows = []
     for run in runs:
         record = records.get(run.folder, {})
         rows.append(
             [
-                places[run.folder.partition("/")[0]],
+                student_index[run.folder.partition("/")[0]],
                 lessons.index(run.lesson),
                 _STATUSES.index(record.get("status", "waiting")),
                 round(record["seconds"], 1) if record.get("seconds") else None,
-                [f"{name} {_short(value, _VALUE)}" for name, value in run.parameters.items()],
+                [f"{name} {_shorten(value, _VALUE_LENGTH)}" for name, value in run.parameters.items()],
                 record.get("clips", []),
                 record.get("cell"),
-                _short(record.get("message", ""), _MESSAGE),
-                # Bits: is there a notebook, is there a result.json
+                _shorten(record.get("message", ""), _MESSAGE_LENGTH),
+                # bits: has a notebook, has a result.json
                 int(f"{run.lesson}.ipynb" in record.get("files", {}))
                 + 2 * int("result.json" in record.get("files", {})),
             ]
@@ -83,23 +91,23 @@ def make_page(
     data = {
         "words": words,
         "statuses": [words[status] for status in _STATUSES],
-        "counts": [Counter(row[2] for row in rows)[place] for place in range(len(_STATUSES))],
+        "counts": [Counter(row[2] for row in rows)[status] for status in range(len(_STATUSES))],
         "lessons": lessons,
         "students": [[name, folder] for folder, name in students.items()],
         "runs": rows,
     }
-    # Inside a script element only "<" could end it; a letter that is half of one (bad input) must not stop the page.
+    # Only "<" could end the script element; a lone surrogate (bad input) must not stop the page.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     text = text.encode("utf-8", "replace").decode()
     page = Path(__file__).with_name("page.html").read_text("utf-8")
     made = f"{words['made']} {now or datetime.now().strftime('%Y-%m-%d %H:%M')}"
     named = {"language": language, "title": title, "made": made, "script": words["script"], "table": words["table"]}
     parts = {name: html.escape(value) for name, value in named.items()} | {"data": text}
-    return re.sub(r"{{(\w+)}}", lambda found: parts[found[1]], page)
+    return re.sub(r"{{(\w+)}}", lambda match: parts[match[1]], page)
 
 
 def make_table(runs: Sequence[Run], records: Mapping[str, Mapping[str, Any]]) -> str:
-    """The table as CSV: a row a run, a column a parameter. A text that a spreadsheet would take for a formula gets a quote."""
+    """Return the table as CSV: one row per run, one column per parameter. Text that looks like a formula gets a quote."""
     names = list(dict.fromkeys(name for run in runs for name in run.parameters))
     lines = io.StringIO()
     table = csv.writer(lines)
@@ -107,13 +115,12 @@ def make_table(runs: Sequence[Run], records: Mapping[str, Mapping[str, Any]]) ->
     for run in runs:
         record = records.get(run.folder, {})
         status, seconds = record.get("status", "waiting"), record.get("seconds")
-        told = [record.get(name) for name in ("cell", "message", "host")]
         cells = [
             run.student,
             run.lesson,
             status,
             seconds,
-            *told,
+            *(record.get(name) for name in ("cell", "message", "host")),
             run.folder,
             *(run.parameters.get(name) for name in names),
         ]
@@ -125,6 +132,6 @@ def _no_formula(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.lstrip()[:1] in ("=", "+", "-", "@") and cell.strip() else cell
 
 
-def _short(value: Any, length: int) -> str:
+def _shorten(value: Any, length: int) -> str:
     text = " ".join(str(value).split())
     return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -1,6 +1,6 @@
-"""Read a class's roster, CSV or YAML, and say everything that is wrong with it as a table: nothing stops at the first mistake.
+"""Read a class's roster, CSV or YAML, and collect every mistake in it instead of stopping at the first one.
 
-What the columns mean is `plan`'s business; here a roster is rows of cells. No torch, no model.
+Here a roster is rows of cells; what the columns mean is `plan`'s business.
 """
 
 from __future__ import annotations
@@ -13,16 +13,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-NAME = "name"  #: the one column that must be there
-_SHOWN = 10  # mistakes of one kind that are spelt out
+NAME = "name"  #: the one required column
+_SHOWN_PER_KIND = 10  # mistakes of one kind that are listed in full
 _EXCEL_ERROR = re.compile(r"#(REF!|N/A|NAME\?|VALUE!|DIV/0!|NULL!|NUM!|SPILL!|CALC!)$")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SAVE_AS = "In Excel: Save as, 'CSV UTF-8 (comma delimited)'"
 
 
 class Mistake(NamedTuple):
-    """One thing that is wrong. row: as a spreadsheet numbers it (the header is row 1), or None for the whole file; kind: mistakes
-    of one kind are shown together; text: what was wrong, what was given, what to do."""
+    """One mistake of a roster.
+
+    Attributes:
+        row: Its number in a spreadsheet (the header is row 1), or None for the whole file.
+        kind: Mistakes of one kind are shown together.
+        text: What was wrong, what was given, what to do.
+    """
 
     row: int | None
     kind: str
@@ -30,20 +35,29 @@ class Mistake(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A student. number: as in Mistake; cells: what is filled in, text in a CSV, YAML's own types in a YAML file."""
+    """A student.
+
+    Attributes:
+        number: As `Mistake.row`.
+        cells: {column: value} of the cells that are filled in; text in a CSV, YAML's own types in a YAML file.
+    """
 
     number: int
     cells: dict[str, Any]
 
 
 def read_roster(path: Path) -> tuple[list[Row], list[str], list[Mistake]]:
-    """(rows, columns, mistakes) of a roster.
+    """Read a roster.
 
-    A CSV may be one that Excel saved: UTF-8 with or without a byte order mark, or UTF-16; commas, semicolons or tabs. Another
-    encoding is a mistake, and is then guessed at, so that the other mistakes are found, too. A YAML file is a list of mappings,
-    one a student. Empty cells and empty rows are left out.
+    A CSV may be UTF-8 with or without a byte order mark, or UTF-16, with commas, semicolons or tabs. Another encoding is a mistake;
+    it is then guessed, so that the other mistakes are found, too. A YAML file is a list of mappings, one per student. Empty cells
+    and empty rows are left out.
 
-    Raises OSError for a file that cannot be read.
+    Returns:
+        (rows, columns, mistakes).
+
+    Raises:
+        OSError: The file cannot be read.
     """
     data = path.read_bytes()
     if path.suffix.lower() in (".yaml", ".yml"):
@@ -55,20 +69,20 @@ def read_roster(path: Path) -> tuple[list[Row], list[str], list[Mistake]]:
     return rows, columns, mistakes + more
 
 
-def tell(mistakes: Sequence[Mistake], path: Path) -> str:
-    """All mistakes as one message: those of a kind together, the first ten of it in full."""
+def format_mistakes(mistakes: Sequence[Mistake], path: Path) -> str:
+    """Return all mistakes as one message: those of a kind together, the first ten of each kind in full."""
     kinds: dict[str, list[Mistake]] = {}
     for mistake in mistakes:
         kinds.setdefault(mistake.kind, []).append(mistake)
     count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes):,} mistakes"
     lines = [f"{path} has {count}; nothing was run"]
     for kind, several in kinds.items():
-        for mistake in several[:_SHOWN]:
+        for mistake in several[:_SHOWN_PER_KIND]:
             lines.append(f"  {f'row {mistake.row}: ' if mistake.row else ''}{mistake.text}")
-        if len(several) > _SHOWN:
-            rows = ", ".join(str(mistake.row) for mistake in several[_SHOWN : 2 * _SHOWN])
-            more = ", …" if len(several) > 2 * _SHOWN else ""
-            lines.append(f"  … and {len(several) - _SHOWN:,} more of this kind ({kind}), in rows {rows}{more}")
+        if len(several) > _SHOWN_PER_KIND:
+            rows = ", ".join(str(mistake.row) for mistake in several[_SHOWN_PER_KIND : 2 * _SHOWN_PER_KIND])
+            more = ", …" if len(several) > 2 * _SHOWN_PER_KIND else ""
+            lines.append(f"  … and {len(several) - _SHOWN_PER_KIND:,} more of this kind ({kind}), in rows {rows}{more}")
     return "\n".join(lines)
 
 
@@ -82,8 +96,8 @@ def _decode(data: bytes) -> tuple[str, list[Mistake]]:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
         row = data.count(b"\n", 0, error.start) + 1
-        text = f"this is not UTF-8: there is the byte {data[error.start]:#04x}. {_SAVE_AS}"
-    for encoding in ("cp949", "latin-1"):  # Excel's plain "CSV" in Korea, and one that takes every byte
+        text = f"this is not UTF-8: it has the byte {data[error.start]:#04x}. {_SAVE_AS}"
+    for encoding in ("cp949", "latin-1"):  # Excel's plain "CSV" in Korea; latin-1 accepts every byte
         try:
             return data.decode(encoding), [Mistake(row, "encoding", text)]
         except UnicodeDecodeError:
@@ -93,7 +107,7 @@ def _decode(data: bytes) -> tuple[str, list[Mistake]]:
 
 def _read_csv(text: str) -> tuple[list[Row], list[str], list[Mistake]]:
     start, _, rest = text.partition("\n")
-    separator = re.fullmatch(r"sep=(.)\s*", start)  # Excel's own note about the separator, not a row
+    separator = re.fullmatch(r"sep=(.)\s*", start)  # how Excel notes the separator; not a row
     if separator:
         text = rest
     bare = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
@@ -106,7 +120,7 @@ def _read_csv(text: str) -> tuple[list[Row], list[str], list[Mistake]]:
         mistakes.append(Mistake(len(table) + 1, "file", f"this cannot be read as CSV: {error}"))
     filled = [number for number, line in enumerate(table) if any(line)]
     if not filled:
-        return [], [], [*mistakes, Mistake(None, "file", "there is no row in it")]
+        return [], [], [*mistakes, Mistake(None, "file", "it has no rows")]
     columns, wrong = _check_columns(table[filled[0]], filled[0] + 1)
     mistakes += wrong
     rows = []
@@ -120,7 +134,7 @@ def _read_csv(text: str) -> tuple[list[Row], list[str], list[Mistake]]:
                 )
             )  # fmt: skip
         cells = {column: cell for column, cell in zip(columns, line, strict=False) if column and cell}
-        mistakes += [Mistake(number, kind, text) for kind, text in _odd_cells(cells)]
+        mistakes += [Mistake(number, kind, text) for kind, text in _check_cells(cells)]
         rows.append(Row(number, cells))
     return rows, [column for column in columns if column], mistakes
 
@@ -131,30 +145,35 @@ def _check_columns(cells: list[str], number: int) -> tuple[list[str], list[Mista
         columns.pop()
     mistakes = []
     if NAME not in columns:
-        there = ", ".join(column or "(empty)" for column in columns)
-        mistakes.append(Mistake(number, "column", f"there is no column '{NAME}'; the columns are {there[:300]}"))
+        given = ", ".join(column or "(empty)" for column in columns)
+        mistakes.append(Mistake(number, "column", f"there is no column '{NAME}'; the columns are {given[:300]}"))
     for column in dict.fromkeys(columns):
         if column and columns.count(column) > 1:
             mistakes.append(Mistake(number, "column", f"there are {columns.count(column)} columns '{column}'"))
     return columns, mistakes
 
 
-def _odd_cells(cells: dict[str, str]) -> list[tuple[str, str]]:
-    """(kind, text) of what a spreadsheet does to cells."""
-    odd = []
+def _check_cells(cells: dict[str, str]) -> list[tuple[str, str]]:
+    """Return (kind, text) of the mistakes that spreadsheets leave in cells."""
+    mistakes = []
     for column, cell in cells.items():
         if _EXCEL_ERROR.match(cell):
-            odd.append(("formula", f"{column} is {cell}, an error of a formula. Save the value"))
+            mistakes.append(("formula", f"{column} is {cell}, an error of a formula. Save the value"))
         elif cell[0] in "=+-@" and not _is_number(cell):
-            odd.append(
-                ("formula", f"{column} is {short(cell)}: a spreadsheet takes a cell that begins with '{cell[0]}' for a "
+            mistakes.append(
+                ("formula", f"{column} is {shorten(cell)}: a spreadsheet reads a cell that begins with '{cell[0]}' as a "
                  "formula. Save the value, or begin with another character")
             )  # fmt: skip
         if any(unicodedata.category(letter) == "Cc" and letter not in "\t\n\r" for letter in cell):
-            odd.append(("characters", f"{column} holds control characters: {short(cell)}. Type it again"))
+            mistakes.append(("characters", f"{column} holds control characters: {shorten(cell)}. Type it again"))
         if "�" in cell:
-            odd.append(("characters", f"{column} holds a letter that an earlier program lost: {short(cell)}"))
-    return odd
+            mistakes.append(
+                (
+                    "characters",
+                    f"{column} holds a letter that another program lost: {shorten(cell)}. Type it again",
+                )
+            )
+    return mistakes
 
 
 def _is_number(text: str) -> bool:
@@ -165,8 +184,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def short(value: Any) -> str:
-    """A value's repr, at most 60 characters of it."""
+def shorten(value: Any) -> str:
+    """Return the repr of a value, at most 60 characters of it."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…'"
 
@@ -174,31 +193,31 @@ def short(value: Any) -> str:
 def _read_yaml(data: bytes) -> tuple[list[Row], list[str], list[Mistake]]:
     import yaml
 
-    wanted = "a list with one '- name: …' and its parameters a student"
+    wanted = "a list with one '- name: …' and its parameters per student"
     try:
-        found = yaml.safe_load(data)
+        entries = yaml.safe_load(data)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return [], [], [Mistake(None, "file", f"this cannot be read as YAML: {' '.join(str(error).split())}")]
-    if not isinstance(found, list) or not found:
-        return [], [], [Mistake(None, "file", f"there should be {wanted}, not {short(found)}")]
+    if not isinstance(entries, list) or not entries:
+        return [], [], [Mistake(None, "file", f"there should be {wanted}, not {shorten(entries)}")]
     rows, mistakes = [], []
-    for number, entry in enumerate(found, 1):
+    for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict):
-            mistakes.append(Mistake(number, "file", f"there should be {wanted}, not {short(entry)}"))
+            mistakes.append(Mistake(number, "file", f"there should be {wanted}, not {shorten(entry)}"))
             continue
         cells = {}
         for column, value in entry.items():
             if not isinstance(column, str):
-                mistakes.append(Mistake(number, "column", f"a parameter's name must be text, not {short(column)}"))
+                mistakes.append(Mistake(number, "column", f"a parameter's name must be text, not {shorten(column)}"))
             elif isinstance(value, list | dict) or not isinstance(value, str | int | float | bool | None):
-                text = f"{column} must be one number or text, not {short(value)}. Quotation marks make it text"
+                text = f"{column} must be one number or text, not {shorten(value)}. Quotation marks make it text"
                 mistakes.append(Mistake(number, "value", text))
             elif value is not None and value != "":
                 cells[column] = value
         mistakes += [
             Mistake(number, kind, text)
-            for kind, text in _odd_cells({column: cell for column, cell in cells.items() if isinstance(cell, str)})
-            if kind != "formula"  # no spreadsheet reads it
+            for kind, text in _check_cells({column: cell for column, cell in cells.items() if isinstance(cell, str)})
+            if kind != "formula"  # no spreadsheet opens it
         ]
         rows.append(Row(number, cells))
     columns = list(dict.fromkeys(column for row in rows for column in row.cells))

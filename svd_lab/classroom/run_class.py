@@ -10,15 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from svd_lab.classroom.dask_runs import check_address, load_distributed, run_tasks
+from svd_lab.classroom import worker
+from svd_lab.classroom.dask_runs import Record, Task, check_address, load_distributed, run_tasks
 from svd_lab.classroom.page import write_summary
 from svd_lab.classroom.plan import Plan, make_plan
-from svd_lab.classroom.progress_line import Progress
-from svd_lab.classroom.store import Store, held, open_store, prepare, put_inputs, read_finished
-from svd_lab.classroom.worker import carry_out
+from svd_lab.classroom.progress import Progress
+from svd_lab.classroom.store import Store, locked, open_store, prepare, put_inputs, read_finished
 from svd_lab.version import __version__
 
-_PAGE_EVERY = 60  # seconds between two writings of the page while the class runs
+_PAGE_INTERVAL = 60  # seconds between two versions of the page while the class runs
 
 
 def run_class(
@@ -33,17 +33,28 @@ def run_class(
     workers: int | None = None,
     threads: int | None = None,
     timeout: int = 3600,
-    work: Callable[[dict[str, Any]], dict[str, Any]] = carry_out,
+    run_task: Callable[[Task], Record] = worker.run_task,
 ) -> Counter[str]:
-    """Run every lesson for every student of a roster; what becomes of it lies in `out`, with index.html to look at.
+    """Run every lesson for every student of a roster; all results are in `out`, with index.html as the overview.
 
-    roster, lessons, language, parameters: as for make_plan. out: a folder that all workers see, or an address that fsspec knows.
-    resume: go on in a folder that holds results: only what is missing, failed or changed is run. scheduler, workers, threads: as
-    for run_tasks. timeout: seconds that a notebook may take. work: what a worker does for a run.
+    Progress goes to standard error.
 
-    Returns how many runs are "done" and "failed"; progress and what is worth a sentence go to standard error. Raises ValueError
-    with all mistakes of the roster, FileExistsError for a folder in use, before anything runs; KeyboardInterrupt when it is
-    stopped, after the page was written; OSError, after all runs, for a page that could not be written.
+    Args:
+        roster, lessons, language, parameters: As for `make_plan`.
+        out: A folder that all workers see, or an address that fsspec knows.
+        resume: Continue in a folder that holds results: run only what is missing, failed or changed.
+        scheduler, workers, threads: As for `run_tasks`.
+        timeout: Seconds that a notebook may take.
+        run_task: What a worker does for a run.
+
+    Returns:
+        How many runs are "done" and "failed".
+
+    Raises:
+        ValueError: Before anything runs: all mistakes of the roster, or a wrong argument.
+        FileExistsError: Before anything runs: the folder is in use.
+        OSError: After all runs: the page could not be written.
+        KeyboardInterrupt: Ctrl-C, after the page was written.
     """
     if timeout < 1:
         raise ValueError(f"timeout must be at least 1 second, not {timeout}")
@@ -57,68 +68,63 @@ def run_class(
     plan = make_plan(roster, lessons, language=language, parameters=parameters)
     store = open_store(out)
     prepare(store, resume)
-    with held(store):
-        title = roster.stem, language
-        return _run(plan, store, title, resume, timeout, work, scheduler=scheduler, workers=workers, threads=threads)
+    with locked(store):
+        dask_options = {"scheduler": scheduler, "workers": workers, "threads": threads, "run_task": run_task}
+        return _run_plan(plan, store, (roster.stem, language), resume, timeout, dask_options)
 
 
-def _run(
-    plan: Plan,
-    store: Store,
-    title: tuple[str, str],
-    resume: bool,
-    timeout: int,
-    work: Callable[[dict[str, Any]], dict[str, Any]],
-    **engine: Any,
+def _run_plan(
+    plan: Plan, store: Store, title: tuple[str, str], resume: bool, timeout: int, dask_options: dict[str, Any]
 ) -> Counter[str]:
-    """run_class in its folder. title: the roster's name and the language, for the page; engine: where it runs, for run_tasks."""
-    there = read_finished(store, [run.folder for run in plan.runs]) if resume else {}
+    """Run a plan in its folder. title: the roster's name and the page's language; dask_options: keywords of `run_tasks`."""
+    finished = read_finished(store, [run.folder for run in plan.runs]) if resume else {}
     records = {
         run.folder: record
         for run in plan.runs
-        if (record := there.get(run.folder)) and record["key"] == run.key and record["status"] == "done"
+        if (record := finished.get(run.folder)) and record["key"] == run.key and record["status"] == "done"
     }
     missing = [run for run in plan.runs if run.folder not in records]
     progress = Progress(Counter(run.lesson for run in missing), len(records))
     common = {"out": store.address, "timeout": timeout, "version": __version__, "threads": None, "gpus": None}
-    common["attempt"] = uuid.uuid4().hex  # what fails in this one is not tried again before the next one
+    common["attempt"] = uuid.uuid4().hex  # what fails in this attempt is repeated only in the next one
     tasks = [asdict(run) | common for run in missing]
-    written = time.monotonic()
+    page_time = time.monotonic()
     slots = 0
 
-    def on_record(task: dict[str, Any], record: dict[str, Any]) -> None:
+    def on_record(task: Task, record: Record) -> None:
         records[task["folder"]] = record
         progress.count(record)
         if record["status"] != "done":
-            where = f", {record['cell']}" if record["cell"] else ""
-            progress.say(f"failed: {record['student']}, {record['lesson']}{where}: {_first_line(record['message'])}")
+            cell = f", {record['cell']}" if record["cell"] else ""
+            reason = _first_line(record["message"])
+            progress.message(f"failed: {record['student']}, {record['lesson']}{cell}: {reason}")
 
-    def on_tick(now: int) -> None:
-        nonlocal written, slots
-        slots = now
+    def on_poll(current_slots: int) -> None:
+        nonlocal page_time, slots
+        slots = current_slots
         progress.show(slots)
-        if time.monotonic() - written > _PAGE_EVERY:
+        if time.monotonic() - page_time > _PAGE_INTERVAL:
             write_page()
-            written = time.monotonic()
+            page_time = time.monotonic()
 
     def write_page() -> OSError | None:
-        """A disk that is full must not end a class whose other runs may still find room, nor hide why it ended."""
+        """A full disk must not end a class whose other runs may still find room, nor hide why the class ended."""
         try:
             write_summary(store, plan.runs, records, *title)
         except OSError as error:
-            progress.say(f"the page could not be written: {error}")
+            progress.message(f"the page could not be written: {error}")
             return error
         return None
 
     try:
         if tasks:
             put_inputs(store, plan.inputs)
-            run_tasks(tasks, on_record, on_tick, progress.say, carry_out=work, **engine)
+            run_tasks(tasks, on_record, on_poll, progress.message, **dask_options)
     finally:
-        progress.show(slots, last=True)
+        progress.finish(slots)
         problem = write_page()
     if problem:
-        raise OSError(f"the page could not be written; make room, then --resume writes it: {problem}") from problem
+        raise OSError(f"the page could not be written. Make room; --resume then writes it: {problem}") from problem
     return Counter(record["status"] for record in records.values())
 
 

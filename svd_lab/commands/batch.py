@@ -1,4 +1,4 @@
-"""The command `svd-lab batch`."""
+"""`svd-lab batch`: a video of each picture of a folder, or of each prompt of a text file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from svd_lab.commands.options import add_settings
+from svd_lab.commands.options import IMAGE_MODELS, MODELS, add_settings
 from svd_lab.settings_table import SETTINGS
 
 
@@ -17,23 +17,25 @@ def add_batch(commands: Any, *parents: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "batch",
         parents=list(parents),
-        help="a video of each picture of a folder, or of each line of a text, on all GPUs; resumes",
-        description="Make a video of each picture of a folder, or of each prompt of a text file, one process a GPU. What is done "
-        "already is kept, so that the same command goes on after a kill. Exit status: 0 all done, 1 some failed.",
+        help="make a video of each picture of a folder, or of each line of a text file, on all GPUs",
+        description="Make a video of each picture of a folder, or of each prompt of a text file, with one process per GPU. "
+        "Finished videos are kept: give the same command again to continue. Exit status: 0 all done, 1 some failed.",
     )
-    command.add_argument("source", metavar="PICTURES", help="a folder of pictures, or a .txt with a prompt a line")
-    command.add_argument("out", metavar="OUT", help="folder for the videos, named for the pictures")
-    command.add_argument("--model", default="auto", help="as in generate (auto)")
-    command.add_argument("--image-model", default="auto", help="for prompts, as in generate (auto)")
-    command.add_argument("--seed", type=int, default=42, help="of every video (42)")
-    command.add_argument("--processes", type=int, metavar="N", help="(one a GPU, else one)")
+    command.add_argument(
+        "source", metavar="PICTURES", help="a folder of pictures, or a .txt file with one prompt per line"
+    )
+    command.add_argument("out", metavar="OUT", help="folder for the videos, which are named after the pictures")
+    command.add_argument("--model", default="auto", help=f"{MODELS} (auto)")
+    command.add_argument("--image-model", default="auto", help=f"for prompts: {IMAGE_MODELS} (auto)")
+    command.add_argument("--seed", type=int, default=42, help="seed of every video, 0 to 4294967295 (42)")
+    command.add_argument("--processes", type=int, metavar="N", help="how many processes (one per GPU, else one)")
     names = [name for name in SETTINGS if name not in ("prompt", "seed")]
     add_settings(command, names)
     command.set_defaults(run=run, names=names)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make what is missing, and list at the end what failed."""
+    """Make the missing videos, and list at the end what failed."""
     from svd_lab.batch.generate import generate_batch
 
     source: dict[str, Any] = {"pictures": options.source}
@@ -55,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         **source,
         **settings,
     )
-    pace = f" ({statistics.median(result.item_seconds.values()):.2f} s a video)" if result.made else ""
+    pace = f" ({statistics.median(result.item_seconds.values()):.2f} s per video)" if result.made else ""
     counts = f"{len(result.made)} made{pace}, {len(result.kept)} done before, {len(result.failed)} failed"
     print(f"{counts}, in {result.seconds:.0f} s")
     for name, reason in result.failed.items():

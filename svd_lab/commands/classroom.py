@@ -1,4 +1,4 @@
-"""`svd-lab class`: what it takes, and how it ends. Dask and papermill are imported when a class is run."""
+"""`svd-lab class`: lessons for every student of a roster."""
 
 from __future__ import annotations
 
@@ -6,39 +6,51 @@ import argparse
 import sys
 from typing import Any
 
+from svd_lab.commands.options import add_parameters
 
-def add_class(commands: Any, debug: argparse.ArgumentParser) -> None:
-    """Add the command to argparse's `commands`; debug: the parser of the options that all commands share."""
+
+def add_class(commands: Any, *parents: argparse.ArgumentParser) -> None:
+    """Add the command to argparse's `commands`."""
     parser = commands.add_parser(
         "class",
-        parents=[debug],
-        help="run lessons for every student of a roster, and make a page of what came of it",
-        description="Run lessons for every student of a roster. Exit status: 0 all done, 1 some failed, 130 stopped by Ctrl-C.",
+        parents=list(parents),
+        help="run lessons for every student of a roster, and make a page of the results",
+        description="Run lessons for every student of a roster, on this machine or on a Dask cluster, and make a page of the "
+        "results. Exit status: 0 all done, 1 some failed, 130 stopped by Ctrl-C.",
     )
-    parser.add_argument("roster", metavar="ROSTER", help="CSV or YAML: name, and any parameter of the notebooks")
-    parser.add_argument("--lessons", required=True, metavar="02,03", help="how their names start, or paths to .ipynb")
     parser.add_argument(
-        "--out", required=True, metavar="DIR", help="a folder that all machines share, or s3://… and the like"
+        "roster", metavar="ROSTER", help="CSV or YAML file: a name per student, and any parameters of the notebooks"
+    )
+    parser.add_argument(
+        "--lessons", required=True, metavar="02,03", help="the lessons: how their names start, or paths to .ipynb files"
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="for the results: a folder that all machines share, or an address such as s3://…",
     )
     parser.add_argument("--resume", action="store_true", help="run only what is missing, failed or changed in DIR")
-    parser.add_argument("--language", choices=["ko", "en"], default="ko", help="of the lessons and the page (ko)")
+    add_parameters(parser, "set a parameter for the whole class; a student's own takes precedence; can be repeated")
     parser.add_argument(
-        "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"),
-        help="set a parameter for the whole class; a student's own comes first; can be given again",
-    )  # fmt: skip
-    parser.add_argument("--timeout", type=int, default=3600, metavar="SECONDS", help="a notebook may take (3600)")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask scheduler that runs, as tcp://host:8786")
-    parser.add_argument("--workers", type=int, metavar="N", help="notebooks at a time here (one a GPU, else by memory)")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of a notebook (the cores shared out)")
+        "--timeout", type=int, default=3600, metavar="SECONDS", help="the most that a notebook may take (3600)"
+    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler, such as tcp://host:8786")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="notebooks at a time on this machine (one per GPU, else by memory)"
+    )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="CPU threads per notebook (an equal share of the cores)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the class, and say where to look."""
+    """Run the class, and print where its page is."""
     from svd_lab.classroom.run_class import run_class
 
     if options.scheduler and options.workers:
-        raise ValueError("--workers is for this machine alone: a scheduler has the workers that it has")
+        raise ValueError("--workers is for this machine: with --scheduler, start workers with dask worker ADDRESS")
     try:
         counts = run_class(
             options.roster,
@@ -53,8 +65,8 @@ def run(options: argparse.Namespace) -> int:
             timeout=options.timeout,
         )
     except KeyboardInterrupt:
-        print(f"\nsvd-lab: stopped. What was finished is in {options.out}; --resume runs the rest", file=sys.stderr)
+        print(f"\nsvd-lab: stopped. Finished runs are in {options.out}; --resume runs the rest", file=sys.stderr)
         return 130
     page = f"{options.out.rstrip('/')}/index.html"
-    print(f"{counts['done']} done, {counts['failed']} failed. Look at {page}")
+    print(f"{counts['done']} done, {counts['failed']} failed. The results: {page}")
     return 1 if counts["failed"] else 0

@@ -1,4 +1,4 @@
-"""`svd-lab demo`: a video of each bundled picture, and one sheet of all frames."""
+"""`svd-lab demo`: a video of each bundled picture, and a contact sheet of all frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import svd_lab
 from svd_lab.bundled import PICTURE_FOLDER
-from svd_lab.commands.options import load_video
+from svd_lab.commands.options import MODELS, load_video
 from svd_lab.commands.terminal import progress
 
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -17,18 +17,34 @@ _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 def add_demo(commands: Any, *parents: argparse.ArgumentParser) -> None:
     """Add the command to argparse's `commands`."""
-    parser = commands.add_parser("demo", parents=list(parents), help="make videos from the bundled pictures")
-    parser.add_argument("--out", type=Path, default=Path("svd-lab-demo"), help="folder for the results (svd-lab-demo)")
-    parser.add_argument("--pictures", type=Path, default=PICTURE_FOLDER, help="a folder of pictures of your own")
-    parser.add_argument("--model", default="mini", help="as in generate (mini)")
-    parser.add_argument("--seed", type=int, default=42, help="as in generate (42)")
+    parser = commands.add_parser(
+        "demo",
+        parents=list(parents),
+        help="make videos from the bundled pictures",
+        description="Make a video of each bundled picture with the miniature, and a contact sheet of all frames.",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("svd-lab-demo"), metavar="DIR", help="folder for the results (svd-lab-demo)"
+    )
+    parser.add_argument(
+        "--pictures", type=Path, default=PICTURE_FOLDER, metavar="DIR", help="a folder of your own pictures"
+    )
+    parser.add_argument("--model", default="mini", help=f"{MODELS} (mini)")
+    parser.add_argument("--seed", type=int, default=42, help="seed of every video; -1 draws one for each (42)")
     parser.set_defaults(run=lambda given: make_demo(given.pictures, given.out, given.seed, lambda: load_video(given)))
 
 
 def make_demo(folder: Path, out: Path, seed: int, load: Callable[[], Any]) -> None:
-    """Every picture of `folder` becomes a video in `out`, made by the pipeline that load() gives; contact-sheet.png shows all.
+    """Make a video of every picture of a folder, and contact-sheet.png of them all.
 
-    Raises FileNotFoundError for a folder without pictures, before the pipeline is loaded.
+    Args:
+        folder: The pictures.
+        out: Folder for the results.
+        seed: Of every video.
+        load: Loads the video pipeline.
+
+    Raises:
+        FileNotFoundError: The folder has no pictures; raised before the pipeline is loaded.
     """
     from PIL import Image
 
@@ -48,11 +64,11 @@ def make_demo(folder: Path, out: Path, seed: int, load: Callable[[], Any]) -> No
         sheets.append(clip.contact_sheet(columns=5))
     gap = 16
     height = sum(sheet.height + gap for sheet in sheets) - gap
-    whole = Image.new("RGB", (max(sheet.width for sheet in sheets), height), "white")
+    combined = Image.new("RGB", (max(sheet.width for sheet in sheets), height), "white")
     top = 0
     for sheet in sheets:
-        whole.paste(sheet, (0, top))
+        combined.paste(sheet, (0, top))
         top += sheet.height + gap
     sheet_file = out / "contact-sheet.png"
-    whole.save(sheet_file)
-    print(f"All frames on one sheet: {sheet_file}\nLook into {out.resolve()}")
+    combined.save(sheet_file)
+    print(f"All frames on one sheet: {sheet_file}\nEverything is in {out.resolve()}")

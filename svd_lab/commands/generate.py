@@ -9,44 +9,43 @@ from typing import Any
 import svd_lab
 from svd_lab.commands.options import IMAGE_MODELS, MODELS, add_settings, load_image, load_video
 from svd_lab.commands.terminal import plain_warnings, progress
-from svd_lab.settings_table import default_of, settings_of
+from svd_lab.settings_table import SETTINGS, settings_of
 
 
 def add_generate(commands: Any, *parents: argparse.ArgumentParser, prompted: bool) -> None:
-    """Add the command to argparse's `commands`. prompted: it takes a prompt and no PICTURE."""
+    """Add the command to argparse's `commands`. prompted: whether it takes a prompt instead of PICTURE."""
     call = "generate_text2video" if prompted else "generate_video"
     parser = commands.add_parser(
         "generate",
         parents=list(parents),
-        help="make one video from a picture, or from a text",
+        help="make one video from a picture, or from a prompt",
+        description="Make one video from a picture, or from a prompt, of which an image model first draws the picture.",
         usage="svd-lab generate (PICTURE | --prompt TEXT) OUT.mp4 [options]",
     )
     if prompted:
         parser.add_argument("--image-model", default="auto", help=f"{IMAGE_MODELS} (auto)")
     else:
-        parser.add_argument("picture", metavar="PICTURE", help="a file or an http(s) address")
-    parser.add_argument("video", metavar="OUT.mp4", help="the file to write; missing folders are made")
-    more = "" if prompted else "; generate --prompt TEXT --help shows its settings"
-    parser.add_argument("--prompt", metavar="TEXT", help=f"an image model draws the picture{more}")
+        parser.add_argument("picture", metavar="PICTURE", help="a file, or an http(s) address")
+    parser.add_argument("video", metavar="OUT.mp4", help="the file to write; missing folders are created")
+    hint = "" if prompted else "; generate --prompt TEXT --help shows its settings"
+    parser.add_argument("--prompt", metavar="TEXT", help=f"{SETTINGS['prompt'].help[1]}{hint}")
     parser.add_argument("--model", default="auto", help=f"{MODELS} (auto)")
-    seed = default_of("seed", call)
-    parser.add_argument("--seed", type=int, default=seed, help=f"0 to 4294967295; -1 draws one ({seed})")
     names = [name for name in settings_of(call) if name not in ("prompt", "seed")]
-    add_settings(parser, names, call)
-    parser.set_defaults(run=run_text if prompted else run_picture, names=names)
+    add_settings(parser, ["seed", *names], call)
+    parser.set_defaults(run=run_prompt if prompted else run_picture, names=names)
 
 
 def run_picture(options: argparse.Namespace) -> None:
-    """One picture, one video."""
+    """Make a video of a picture."""
     from svd_lab.clip import check_video_path
     from svd_lab.images import open_image
     from svd_lab.settings import check_settings
 
     keywords = {name: getattr(options, name) for name in options.names}
-    # A slip is refused before the seconds that importing torch takes; generate_video, which decides, checks again.
+    # generate_video checks again; here a mistake is found before the seconds that importing torch takes.
     check_settings("generate_video", keywords | {"seed": options.seed})
     check_video_path(options.video)
-    if "://" not in options.picture:  # a download is not worth doing twice
+    if "://" not in options.picture:  # not worth downloading twice
         open_image(options.picture)
     pipe = load_video(options)
     with progress(Path(options.video).name) as on_step:
@@ -56,15 +55,13 @@ def run_picture(options: argparse.Namespace) -> None:
     _report(options, clip)
 
 
-def run_text(options: argparse.Namespace) -> None:
-    """One prompt, one image, one video."""
+def run_prompt(options: argparse.Namespace) -> None:
+    """Draw a picture for a prompt, and make a video of it."""
     from svd_lab.clip import check_video_path
     from svd_lab.settings import check_settings
 
     keywords = {name: getattr(options, name) for name in options.names}
-    check_settings(
-        "generate_text2video", keywords | {"prompt": options.prompt, "seed": options.seed}
-    )  # as in run_picture
+    check_settings("generate_text2video", keywords | {"prompt": options.prompt, "seed": options.seed})
     check_video_path(options.video)
     image_pipe, pipe = load_image(options), load_video(options)
     with progress(Path(options.video).name) as on_step, plain_warnings():

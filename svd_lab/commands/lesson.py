@@ -1,4 +1,4 @@
-"""svd-lab lesson: run one notebook with parameters."""
+"""`svd-lab lesson`: one notebook with parameters."""
 
 from __future__ import annotations
 
@@ -6,27 +6,31 @@ import argparse
 import sys
 from typing import Any
 
+from svd_lab.commands.options import add_parameters
+
 
 def add_lesson(commands: Any, *parents: argparse.ArgumentParser) -> None:
     """Add the command to argparse's `commands`."""
     parser = commands.add_parser(
-        "lesson", parents=list(parents), help="run a lesson's notebook with parameters, as a class does"
+        "lesson",
+        parents=list(parents),
+        help="run a lesson's notebook with parameters",
+        description="Run a lesson's notebook with parameters, without a browser; all results go to one folder. "
+        "Exit status: 0 done, 1 a cell failed, 138 the kernel died.",
     )
-    parser.add_argument("name", metavar="NAME", help="how the lesson's name starts, as 02, or a path to an .ipynb")
-    parser.add_argument("--language", choices=["ko", "en"], default="ko", help="(ko)")
     parser.add_argument(
-        "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"),
-        help="set one of the notebook's parameters; can be given again",
-    )  # fmt: skip
+        "name", metavar="NAME", help="how the lesson's name starts, such as 02, or a path to an .ipynb file"
+    )
+    add_parameters(parser, "set a parameter of the notebook; can be repeated")
     parser.add_argument(
         "--out", metavar="DIR", help="folder for the executed notebook, videos and result.json (out/NAME)"
     )
-    parser.add_argument("--cell-timeout", type=int, metavar="SECONDS", help="how long one cell may take (no limit)")
+    parser.add_argument("--cell-timeout", type=int, metavar="SECONDS", help="the most that a cell may take (no limit)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run one notebook; all its output is in one folder."""
+    """Run the notebook, and print where its results are."""
     from svd_lab.lesson.run import load_papermill, run_lesson
 
     load_papermill()

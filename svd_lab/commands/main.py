@@ -1,7 +1,7 @@
 """The `svd-lab` command: parse, run, and turn an error into one readable line; `svd-lab --help` is the manual.
 
-Exit status: 0 done, 1 the run failed (one line; the traceback with --debug), 2 wrong usage, 130 stopped by Ctrl-C, 138 the kernel
-of a lesson died (papermill's number for it).
+Exit status: 0 done, 1 failed (one line; with --debug the traceback), 2 wrong usage, 130 stopped by Ctrl-C, 138 the kernel of a
+lesson died (papermill's status for it).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from svd_lab.version import __version__
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (None: sys.argv) and return its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
-    if list(words[:1]) == ["check"]:  # before the parser: that imports what `check` is there to find broken
+    if list(words[:1]) == ["check"]:  # before the parser, which imports what `check` may find broken
         from svd_lab.commands.check import main as check
 
         return check(words[1:])
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options) or 0
     except KeyboardInterrupt:
-        print("\nsvd-lab: stopped; no unfinished file was left", file=sys.stderr)
+        print("\nsvd-lab: stopped; no incomplete file was left", file=sys.stderr)
         return 130
     except Exception as error:
         if options.debug:
@@ -44,9 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
-    """The command line. prompted: `generate` takes a prompt and no PICTURE."""
+    """Return the parser of all commands. prompted: whether `generate` takes a prompt instead of PICTURE."""
     parser = argparse.ArgumentParser(
-        prog="svd-lab", description="Make short videos from pictures with Stable Video Diffusion."
+        prog="svd-lab",
+        description="Make short videos from pictures and prompts with Stable Video Diffusion.",
+        epilog="svd-lab COMMAND --help describes a command.",
     )
     parser.add_argument("--version", action="version", version=f"svd-lab {__version__}")
     debug, device, speed = debug_options(), device_options(), speed_options()
@@ -55,7 +57,7 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
     add_demo(commands, debug, device, speed)
     add_models(commands, debug)
     commands.add_parser(
-        "check", help="say what works on this machine, in lines to paste to an instructor", add_help=False
+        "check", help="check what works on this machine, and print a report for the instructor", add_help=False
     )
     add_recipe(commands, debug)
     add_lesson(commands, debug)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the pipelines that they ask for."""
+"""Options that several commands share, and the pipelines that they select."""
 
 from __future__ import annotations
 
@@ -7,58 +7,88 @@ from collections.abc import Iterable
 from typing import Any
 
 import svd_lab
-from svd_lab.settings_table import SETTINGS, default_of
+from svd_lab.settings_table import FITS, SETTINGS, default_of
 
 MODELS = "auto, mini, mini-turbo, svd, svd-xt, a folder, or a Hub id"
 IMAGE_MODELS = "auto, mini, sd21, a folder, or a Hub id"
+LANGUAGES = ("ko", "en")
 _TYPES = {"whole": int, "side": int, "real": float}
+_METAVARS = {"whole": "N", "side": "PIXELS", "real": "X", "prompt": "TEXT", "fit": f"{{{','.join(FITS)}}}"}
 
 
 def debug_options() -> argparse.ArgumentParser:
-    """--debug, for every command."""
+    """A parent parser with --debug, for every command."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--debug", action="store_true", help="show the traceback when a run fails")
     return parser
 
 
 def device_options() -> argparse.ArgumentParser:
-    """--device and --dtype."""
+    """A parent parser with --device and --dtype."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--device", help="cuda, cuda:1, mps or cpu (CUDA where there is one)")
-    parser.add_argument("--dtype", choices=["float16", "bfloat16", "float32"], help="(float16 on CUDA, else float32)")
+    parser.add_argument("--device", help="where to run: cuda, cuda:1, mps or cpu (cuda if available)")
+    parser.add_argument(
+        "--dtype",
+        choices=["float16", "bfloat16", "float32"],
+        help="number format of the weights (float16 on CUDA, else float32)",
+    )
     return parser
 
 
 def speed_options() -> argparse.ArgumentParser:
-    """--speed and --memory."""
+    """A parent parser with --speed and --memory."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument(
-        "--speed", choices=["auto", "off", "exact", "fused"], default="auto", help="(auto: the fastest)"
+        "--speed",
+        choices=["auto", "off", "exact", "fused"],
+        default="auto",
+        help="how the pipeline computes; off is plain diffusers (auto: the fastest)",
     )
     parser.add_argument(
-        "--memory", default="auto", metavar="PLACEMENT", help="on a GPU: whole, pieces, … (auto: what fits)"
+        "--memory",
+        default="auto",
+        metavar="PLACEMENT",
+        help="where the model's parts are on a GPU: whole, pieces, … (auto: what fits)",
     )
     return parser
 
 
 def add_settings(parser: argparse.ArgumentParser, names: Iterable[str], call: str | None = None) -> None:
-    """Add an option for each setting. call: whose defaults they have; None: no default, so that an option left out says nothing."""
+    """Add an option for each setting.
+
+    Args:
+        parser: Where to add them.
+        names: Of the settings.
+        call: The call whose defaults the options have; None for no default, so that None means that an option was not given.
+    """
     for name in names:
         row, default = SETTINGS[name], default_of(name, call) if call else None
-        text = row.help[1] + (f" ({default})" if default is not None else "")
-        option, kind = f"--{name.replace('_', '-')}", _TYPES.get(row.kind, str)
-        parser.add_argument(option, type=kind, default=default, metavar="X", help=text)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=_TYPES.get(row.kind, str),
+            default=default,
+            metavar=_METAVARS[row.kind],
+            help=row.help[1] + (f" ({default})" if default is not None else ""),
+        )
+
+
+def add_parameters(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add --language and -p, which commands that run notebooks share. text: the help of -p."""
+    parser.add_argument("--language", choices=LANGUAGES, default="ko", help="language of the notebooks (ko)")
+    parser.add_argument(
+        "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"), help=text
+    )
 
 
 def load_video(options: argparse.Namespace) -> Any:
-    """The video pipeline that --model, --device, --dtype, --speed and --memory ask for."""
+    """Load the video pipeline that --model, --device, --dtype, --speed and --memory select."""
     return svd_lab.load_video_pipeline(
         options.model, device=options.device, dtype=_dtype(options), speed=options.speed, memory=options.memory
     )
 
 
 def load_image(options: argparse.Namespace) -> Any:
-    """The image pipeline that --image-model, --device and --dtype ask for."""
+    """Load the image pipeline that --image-model, --device and --dtype select."""
     return svd_lab.load_image_pipeline(options.image_model, device=options.device, dtype=_dtype(options))
 
 
