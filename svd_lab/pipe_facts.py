@@ -1,4 +1,4 @@
-"""Questions to a loaded pipeline: its native size, the step of sizes, its networks without torch.compile, its device's number."""
+"""Facts about a loaded pipeline (native size, step of sizes, uncompiled networks) and about torch (device number, build)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 def uncompiled(network: Any) -> Any:
-    """The network itself, where torch.compile has wrapped it; else what was given."""
+    """Return the network inside torch.compile's wrapper, or the network itself where there is none."""
     return getattr(network, "_orig_mod", network)
 
 
 def native_size(pipe: StableVideoDiffusionPipeline | StableDiffusionPipeline) -> tuple[int, int]:
-    """(width, height) in pixels that the model was trained at, read from its configs.
+    """Return (width, height) in pixels that the model was trained at, from its configs.
 
-    A UNet of text to image says its own size in latent cells, one number for both sides or (height, width). Stability's video
-    checkpoints carry one number for both (768: the side of a square of as many pixels as 1024x576). In svd_lab's own the VAE's
-    sample_size is the height and the UNet's (in latent cells) the width.
+    A text-to-image UNet gives its size in latent cells, one number for both sides or (height, width). Stability's video checkpoints
+    give one number for both (768: the side of a square with as many pixels as 1024x576). In svd_lab's own, the VAE's sample_size is
+    the height and the UNet's (in latent cells) the width.
     """
     cells = pipe.unet.config.sample_size
     if hasattr(pipe, "text_encoder"):
@@ -34,14 +34,25 @@ def native_size(pipe: StableVideoDiffusionPipeline | StableDiffusionPipeline) ->
 
 
 def size_step(pipe: StableVideoDiffusionPipeline | StableDiffusionPipeline) -> int:
-    """Width and height must be multiples of this: 8 for diffusers, and for a video what the VAE and the UNet halve together
-    (SVD: 64). The UNet of text to image takes odd sizes, too."""
+    """Return the number that width and height must be multiples of.
+
+    8 for diffusers; for a video also the product of all halvings of VAE and UNet (SVD: 64). A text-to-image UNet takes odd sizes.
+    """
     halvings = len(pipe.unet.config.down_block_types) - 1 if not hasattr(pipe, "text_encoder") else 0
     return math.lcm(8, pipe.vae_scale_factor * 2**halvings)
 
 
 def device_number(device: Any) -> int:
-    """The number of a CUDA device: torch.device("cuda") has none, and some of torch's functions want one."""
+    """Return the number of a CUDA device: torch.device("cuda") has none, and some of torch's functions need one."""
     import torch
 
     return torch.cuda.current_device() if device.index is None else device.index
+
+
+def torch_build() -> str:
+    """Return which torch is installed, and whether it can use CUDA, in words."""
+    import torch
+
+    return f"torch {torch.__version__} is built " + (
+        f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
+    )

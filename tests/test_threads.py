@@ -1,4 +1,4 @@
-"""What is promised about a shared CPU: OpenMP's threads sleep while they wait, no more of them than the container may use."""
+"""On a shared CPU OpenMP's threads sleep while they wait, and there are no more of them than the container may use."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from svd_lab import threads
 
 
 def omp_settings(code: str, **environment: str) -> str:
-    """What OpenMP says of its settings when a new Python runs `code`."""
+    """Return OpenMP's settings in a new Python that runs `code`."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
     run = subprocess.run(
         [sys.executable, "-c", code],
@@ -25,14 +25,14 @@ def omp_settings(code: str, **environment: str) -> str:
     return (run.stdout + run.stderr).replace(" ", "").upper()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems' torch may come without OpenMP")
-def test_openmp_waits_passively_when_svd_lab_is_imported_first_and_the_users_choice_stays():
+@pytest.mark.skipif(sys.platform != "linux", reason="torch may be built without OpenMP elsewhere")
+def test_openmp_waits_passively_unless_the_user_chose_otherwise():
     assert "OMP_WAIT_POLICY='PASSIVE'" in omp_settings("import svd_lab, torch")
     assert "OMP_WAIT_POLICY='ACTIVE'" in omp_settings("import svd_lab, torch", OMP_WAIT_POLICY="active")
 
 
 @pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").is_dir(), reason="this system has no large pages")
-def test_torch_asks_for_large_pages_when_svd_lab_is_imported_first_and_the_users_choice_stays():
+def test_torch_asks_for_large_pages_unless_the_user_chose_otherwise():
     code = """import svd_lab, torch
 from pathlib import Path
 tensor = torch.ones(8 * 2**20)
@@ -66,11 +66,11 @@ def test_the_environment_is_left_alone_once_torch_is_imported(monkeypatch):
         (2.5, None, 6, 2),  # a container with two and a half CPUs on a machine with more
         (0.5, None, 6, 1),
         (8.0, None, 3, 3),  # never more than were set
-        (None, None, 6, 6),  # no container
-        (2.5, "6", 6, 6),  # the user's word
+        (None, None, 6, 6),  # no limit
+        (2.5, "6", 6, 6),  # the user's choice
     ],
 )
-def test_loading_on_a_cpu_keeps_to_the_containers_share(monkeypatch, tiny_folder, quota, variable, before, after):
+def test_loading_on_a_cpu_keeps_to_the_containers_quota(monkeypatch, tiny_folder, quota, variable, before, after):
     monkeypatch.setattr(threads, "cpu_quota", lambda: quota)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if variable:
@@ -82,20 +82,3 @@ def test_loading_on_a_cpu_keeps_to_the_containers_share(monkeypatch, tiny_folder
         assert torch.get_num_threads() == after
     finally:
         torch.set_num_threads(own)
-
-
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-)
-def test_the_containers_share_of_the_cpu_is_read(tmp_path, files, quota):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert threads.cpu_quota(tmp_path) == quota

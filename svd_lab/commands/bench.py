@@ -9,18 +9,18 @@ from typing import Any
 
 
 def add_bench(commands: Any, *parents: argparse.ArgumentParser) -> None:
-    """The command `svd-lab bench`."""
+    """Add the command to argparse's `commands`."""
     command = commands.add_parser(
         "bench",
         parents=list(parents),
-        help="how fast it is here: plain diffusers and ours in one run, and whether they are the same",
+        help="measure speed on this machine: plain diffusers and ours in one run, and how far they differ",
     )
     command.add_argument("--model", default="auto", help="as in generate (auto)")
     command.add_argument(
         "--speed",
         nargs="+",
         metavar="LEVEL",
-        help="beside plain diffusers: exact, fused, or rewrites as a+b (all that run here)",
+        help="besides plain diffusers: exact, fused, or rewrites as a+b (all that run here)",
     )
     command.add_argument("--num-frames", type=int, metavar="X", help="(10)")
     command.add_argument("--num-inference-steps", type=int, metavar="X", help="(10)")
@@ -31,15 +31,16 @@ def add_bench(commands: Any, *parents: argparse.ArgumentParser) -> None:
         "--repeats", type=int, default=3, metavar="X", help="calls that are timed after a first one (3)"
     )
     command.add_argument(
-        "--reference", action="store_true", help="also the distance of plain float16 from float32; slow"
+        "--reference", action="store_true", help="also measure how far plain float16 is from float32; slow"
     )
     command.add_argument(
-        "--json", metavar="FILE", help="write what was measured there, as JSON; - prints it in place of the table"
+        "--json", metavar="FILE", help="write the result to FILE as JSON; - prints it instead of the table"
     )
     command.set_defaults(run=run_bench)
 
 
 def run_bench(options: argparse.Namespace) -> None:
+    """Load the model, measure it and print the table."""
     import torch
 
     import svd_lab
@@ -73,7 +74,7 @@ def _report(options: argparse.Namespace, result: Any, text: str) -> None:
 
 
 def table(result: dict[str, Any]) -> str:
-    """The result of `bench` for people."""
+    """Return the result of `bench` as a table of text."""
     asked = result["settings"]
     lines = [
         f"{result['model']}: {asked['num_frames']} frames of {asked['width']}x{asked['height']}, {asked['num_inference_steps']} "
@@ -86,27 +87,20 @@ def table(result: dict[str, Any]) -> str:
     rows = [(*head, "step error", "frames differ")]
     for level, row in result["levels"].items():
         times = [f"{row[name]:.3f}" for name in ("first", "call")] + [f"{row['ratio']:.2f}"]
-        times += [
-            f"{row['step']:.3f}",
-            f"{row['step_share']:.0%}",
-            f"{row['decode']:.3f}",
-            f"{row['decode_share']:.0%}",
-        ]
+        times += [f"{row['step']:.3f}", f"{row['step_share']:.0%}"]
+        times += [f"{row['decode']:.3f}", f"{row['decode_share']:.0%}"]
         times += [f"{row['clip'] + row['encode']:.3f}", f"{row['frames']:.3f}", f"{row['rest']:.3f}"]
         differ = f"mean {row['frames_mean']:.4f}, max {row['frames_max']:.0f} of 255"
         rows.append((level, *times, f"{row['peak_bytes'] / 2**30:.2f}", f"{row['step_error']:.1e}", differ))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        lines.append(
-            "  ".join(
-                [row[0].ljust(widths[0]), *(text.rjust(wide) for text, wide in zip(row[1:], widths[1:], strict=True))]
-            )
-        )
-    lines.append("\nSeconds; errors against the first row, which is diffusers alone.")
+    for first, *others in rows:
+        cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]))
+    lines.append("\nTimes in seconds; errors relative to the first row, which is diffusers alone.")
     if "float32" in result:
         far = result["float32"]
         lines.append(
-            f"The first row itself is from float32: step {far['step_error']:.1e}, frames mean {far['frames_mean']:.4f}, "
+            f"The first row's distance from float32: step {far['step_error']:.1e}, frames mean {far['frames_mean']:.4f}, "
             f"max {far['frames_max']:.0f} of 255."
         )
     return "\n".join(lines)

@@ -1,8 +1,8 @@
-"""`svd-lab check`: what works on this machine, in lines that a student can paste to an instructor.
+"""`svd-lab check`: what works on this machine, in lines that a student can send to an instructor.
 
 Ten checks, each [OK], [WARN] (works, with a drawback) or [FAIL] (does not work); the exit status is 1 when one fails, else 0. A
-check that raises has failed, so this runs on broken installations, too: it imports what it tests inside each check. Nothing is
-downloaded, asked or sent. `clean` keeps tokens, the user's name, the home folder and the machine's name out of every text.
+check that raises has failed, and imports what it tests itself, so this also runs on broken installations. Nothing is downloaded
+or sent. `clean` removes tokens, the user's name, the home folder and the machine's name from every text.
 
 --json prints one object: {"schema": 1, "version": svd-lab's, "ok": no check failed, "checks": [{"name": as in the line, "status":
 "ok", "warn" or "fail", "says": the rest of the line, "data": what was measured, in bytes and seconds, {} where a check raised}]}.
@@ -42,7 +42,7 @@ FRAMES, STEPS = 6, 3  #: of the generation: about 5 s on two cores
 
 
 def check_weights(model: str = "mini") -> Result:
-    """Which models are whole; without `model` nothing works, the others are only told about."""
+    """Check which models are whole: FAIL where `model` is not, WARN where another one on this machine is not."""
     from svd_lab.models.checkpoints import check_location, locate
     from svd_lab.models.table import FAMILIES, VIDEO
 
@@ -68,7 +68,7 @@ def check_weights(model: str = "mini") -> Result:
 
 
 def check_ffmpeg(video: Path) -> Result:
-    """Write three frames, one of each colour, as every video is written."""
+    """Check that ffmpeg writes three frames, red, green and blue, as every video is written."""
     import imageio_ffmpeg
     from PIL import Image
 
@@ -80,17 +80,12 @@ def check_ffmpeg(video: Path) -> Result:
 
 
 def check_browser_video(video: Path) -> Result:
-    """What browsers play: H.264 with yuv420p, the index before the pictures; and the three colours come back."""
+    """Check that browsers play the video: H.264 in yuv420p, the index first, and the three colours unchanged."""
     import imageio_ffmpeg
     import numpy as np
 
-    command = [
-        imageio_ffmpeg.get_ffmpeg_exe(),
-        "-hide_banner",
-        "-i",
-        str(video),
-        *"-f rawvideo -pix_fmt rgb24 pipe:1".split(),
-    ]
+    options = "-f rawvideo -pix_fmt rgb24 pipe:1".split()
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", str(video), *options]
     read = subprocess.run(command, capture_output=True, timeout=60)
     stream = re.search(r"Video: (\w+)[^,]*, (\w+)", read.stderr.decode(errors="replace"))
     pixels = np.frombuffer(read.stdout, np.uint8).astype(int)
@@ -100,22 +95,16 @@ def check_browser_video(video: Path) -> Result:
         "pixels": stream and stream[2],
         "index_first": _index_first(video.read_bytes()),
     }
-    says = (
-        f"{data['codec']}, {data['pixels']}, "
-        + ("" if data["index_first"] else "not ")
-        + "ready to play while it loads"
-    )
+    ready = "ready" if data["index_first"] else "not ready"
+    says = f"{data['codec']}, {data['pixels']}, {ready} to play while it loads"
     if list(data.values()) == ["h264", "yuv420p", True] and colours == [0, 1, 2]:
         return "ok", says, data
-    return (
-        "fail",
-        says + ("" if colours == [0, 1, 2] else "; the frames do not come back") + ": browsers may show nothing",
-        data,
-    )
+    wrong = "" if colours == [0, 1, 2] else "; the frames do not come back"
+    return "fail", f"{says}{wrong}: browsers may show nothing", data
 
 
 def check_generation(folder: Path, model: str = "mini") -> Result:
-    """A short video of `model`, on the device that would be taken by itself."""
+    """Check that `model` makes a short video on the default device, and estimate the time of a default video."""
     import numpy as np
 
     from svd_lab.bundled import PICTURES
@@ -129,18 +118,18 @@ def check_generation(folder: Path, model: str = "mini") -> Result:
     )  # fmt: skip
     end = time.perf_counter()
     frames = np.stack([np.asarray(frame, dtype=float) for frame in clip.frames])
-    # A default video has 10 frames and 10 steps; both cost in proportion. The first step also warms up, once in a session.
+    # A default video has 10 frames and 10 steps; time is proportional to both. The first step includes a session's warm-up.
     default = ((steps[-1] - steps[0]) / (STEPS - 1) * 10 + end - steps[-1]) * 10 / FRAMES
     data = {"device": str(pipe.device), "load": loaded - start, "seconds": end - loaded, "default_video": default}
     if len(frames) != FRAMES or frames.std() < 5:
-        return "fail", f"{len(frames)} frames came, and they are all of one colour", data
+        return "fail", f"{len(frames)} of {FRAMES} frames came, of almost one colour", data
     says = f"{FRAMES} frames in {STEPS} steps took {end - loaded:.1f} s on {pipe.device} (loading {loaded - start:.1f} s); "
     says += f"a video with the default settings takes about {default:.0f} s"
     return ("warn", says + ": slow, is this machine busy?", data) if default > 180 else ("ok", says, data)
 
 
 def clean(text: str) -> str:
-    """`text` without tokens and passwords, and with ~ and … for the home folder, the user's name and the machine's name."""
+    """Return `text` without tokens and passwords, and with ~ and … for the home folder, the user's and the machine's names."""
     with contextlib.suppress(Exception):  # huggingface_hub may be what is broken
         from svd_lab.models.hub import public
 
@@ -150,7 +139,7 @@ def clean(text: str) -> str:
     for home in sorted(homes, key=len, reverse=True):
         text = text.replace(home, "~")
     names = {Path.home().name, socket.gethostname(), socket.gethostname().split(".")[0]} - {"", "root", "localhost"}
-    with contextlib.suppress(Exception):  # a container's user may have no name
+    with contextlib.suppress(Exception):  # a user in a container may have no name
         names |= {getpass.getuser()} - {"root"}
     for name in sorted(names, key=len, reverse=True):
         text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", "…", text)
@@ -158,7 +147,7 @@ def clean(text: str) -> str:
 
 
 def run_checks(quick: bool = False, model: str = "mini") -> Iterator[dict[str, Any]]:
-    """One row of the JSON for each check, as soon as it is done; quick leaves out the generation, which `model` does."""
+    """Yield one row of the JSON for each check, as soon as it is done; `quick` leaves out the generation with `model`."""
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder, "three.mp4")
         checks = {
@@ -185,9 +174,9 @@ def run_checks(quick: bool = False, model: str = "mini") -> Iterator[dict[str, A
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: print a line for each check, or the JSON; 0 when none failed, else 1."""
+    """Print a line for each check, or the JSON; return 0 when none failed, else 1."""
     parser = argparse.ArgumentParser(
-        prog="svd-lab check", description="Say what works on this machine, and what does not."
+        prog="svd-lab check", description="Report what works on this machine, and what does not."
     )
     parser.add_argument("--quick", action="store_true", help="without the short generation (a few seconds)")
     parser.add_argument("--model", default="mini", choices=["mini", "svd", "svd-xt"], help="which makes it (mini)")
@@ -197,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     rows = []
     if not options.json:
-        print(f"svd-lab {__version__}: no token, no name and no address of yours is in these lines")
+        print(f"svd-lab {__version__}: these lines contain no token, name or address of yours")
     try:
         for row in run_checks(options.quick, options.model):
             rows.append(row)
@@ -220,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _index_first(data: bytes) -> bool:
-    """Whether an mp4's index ("moov") lies before its pictures ("mdat") [ISO/IEC 14496-12, boxes: 4 bytes of length, 4 of name]."""
+    """Whether an mp4's index ("moov") precedes its frames ("mdat") [ISO/IEC 14496-12, boxes: 4 bytes of length, 4 of name]."""
     place, names = 0, []
     while place + 8 <= len(data):
         names.append(data[place + 4 : place + 8])

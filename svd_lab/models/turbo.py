@@ -1,4 +1,4 @@
-"""Turbo: a small file that turns the video miniature into one that needs 4 steps without guidance instead of 10 with it.
+"""Turbo: a small file that distils the video miniature to 4 steps without guidance, instead of 10 with it.
 
     from svd_lab import generate_video, load_video_pipeline
     from svd_lab.models import turbo
@@ -8,9 +8,9 @@
     pipe = StableVideoDiffusionPipeline.from_pretrained(folder, **turbo.parts(folder, file))
     pipe(picture, num_inference_steps=4, min_guidance_scale=1, max_guidance_scale=1, ...)
 
-The file holds a difference for the UNet: of every matrix (a convolution's weight counts as out x (in * kernel)) one of low rank,
-B^T A [LoRA, arXiv 2106.09685], of every vector a full one; all as int8 with one scale a row. `parts` adds it to the UNet's
-weights; beside that only the scheduler's last noise level changes. svd_lab.training.stages.turbo trains it.
+The file holds a delta for the UNet: for every matrix (a convolution's weight counts as out x (in * kernel)) a low-rank one, B^T A
+[LoRA, arXiv 2106.09685], for every vector a full one; all as int8 with one scale a row. `parts` adds it to the UNet's weights;
+beyond that only the scheduler's last noise level changes. svd_lab.training.stages.turbo trains it.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     import torch
 
 STEPS = 4
-#: What generate_video is to be told with it; as with diffusers' other turbo models no default changes by itself.
+#: The arguments that generate_video needs with it; as with diffusers' turbo models, no default changes by itself.
 SETTINGS = dict(num_inference_steps=STEPS, min_guidance_scale=1.0, max_guidance_scale=1.0)
-FILE = TURBO  #: of the miniature in this package
+FILE = TURBO  #: for the miniature in this package
 FORMAT = "svd-lab turbo 1"
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where the difference of one parameter lies in the flat vector: B [rank, out] after A [rank, inner], or (rank 0) itself."""
+    """The layout of one parameter's delta in the flat vector: A [rank, inner] then B [rank, out], or (rank 0) the delta itself."""
 
     name: str
     shape: tuple[int, ...]
@@ -44,16 +44,16 @@ class Slot:
 
     @property
     def rows(self) -> list[int]:
-        """Lengths of its rows, each of which gets a scale of its own."""
+        """Lengths of its rows, each of which has its own scale."""
         if not self.rank:
             return [math.prod(self.shape)]
         return [math.prod(self.shape[1:])] * self.rank + [self.shape[0]] * self.rank
 
 
 def slots(unet: Any, rank: int) -> list[Slot]:
-    """One for each parameter of a UNetSpatioTemporalConditionModel that can matter, in the order of its parameters.
+    """Return a Slot for each parameter of a UNetSpatioTemporalConditionModel that has an effect, in the order of its parameters.
 
-    Cross-attention looks at one image token: softmax over one key is 1, so its queries, keys and their norm do nothing.
+    Cross-attention sees one image token: softmax over one key is 1, so its queries, keys and their norm have no effect.
     """
     if rank < 1:
         raise ValueError(f"rank must be at least 1, not {rank}")
@@ -66,8 +66,8 @@ def slots(unet: Any, rank: int) -> list[Slot]:
     return out
 
 
-def differences(flat: torch.Tensor, where: Iterable[Slot]) -> dict[str, torch.Tensor]:
-    """Flat vector -> what is to be added to each parameter, by name, in its shape. Differentiable."""
+def deltas(flat: torch.Tensor, where: Iterable[Slot]) -> dict[str, torch.Tensor]:
+    """Return the delta of each parameter, by name, in its shape. Differentiable."""
     out, at = {}, 0
     for slot in where:
         part = flat[at : at + sum(slot.rows)]
@@ -79,8 +79,8 @@ def differences(flat: torch.Tensor, where: Iterable[Slot]) -> dict[str, torch.Te
     return out
 
 
-def restored(numbers: torch.Tensor, scales: torch.Tensor, where: Iterable[Slot]) -> torch.Tensor:
-    """The flat vector in float64 of what `quantised` gave."""
+def dequantised(numbers: torch.Tensor, scales: torch.Tensor, where: Iterable[Slot]) -> torch.Tensor:
+    """Return the flat vector in float64 of int8 numbers and their scales."""
     import torch
 
     rows = torch.tensor([n for slot in where for n in slot.rows])
@@ -88,7 +88,7 @@ def restored(numbers: torch.Tensor, scales: torch.Tensor, where: Iterable[Slot])
 
 
 def fingerprint(unet: Any) -> str:
-    """SHA-256 of a UNet's weights as float16, in which they are stored: which weights a difference belongs to."""
+    """Return the SHA-256 of a UNet's weights as stored, in float16: it identifies the weights that a delta belongs to."""
     import torch
 
     digest = hashlib.sha256()
@@ -99,58 +99,69 @@ def fingerprint(unet: Any) -> str:
 
 
 def read(unet: Any, path: str | Path) -> tuple[dict[str, str], torch.Tensor]:
-    """What the turbo file `path` says of itself, and its flat vector in float64 (of `slots(unet, rank)`).
+    """Read a turbo file.
 
-    `unet` holds the weights that the file was trained for, in float32 or float16, which hold the stored ones exactly. Raises
-    FileNotFoundError, or ValueError for a file that is no turbo file or was trained for other weights.
+    Args:
+        unet: The UNet that the file was trained for, in float32 or float16, which represent the stored weights exactly.
+        path: The file.
+
+    Returns:
+        The file's metadata, and its flat vector in float64 (for `slots(unet, rank)`).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not a turbo file, or was trained for other weights.
     """
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no turbo file {path}: python -m svd_lab.training.stages.turbo makes one (docs/mini.md)"
-        )
+        raise FileNotFoundError(f"there is no turbo file {path}: python -m svd_lab.training.stages.turbo makes one")
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
             numbers, scales = (file.get_tensor(k) if k in file.keys() else None for k in ("numbers", "scales"))
     except SafetensorError as error:
-        raise ValueError(f"{path} is no turbo file, or a broken one: {error}") from error
+        raise ValueError(f"{path} is not a turbo file, or a broken one: {error}") from error
     if about.get("format") != FORMAT or numbers is None or scales is None:
-        raise ValueError(f"{path} is no turbo file: its format is {about.get('format')!r}, not {FORMAT!r}")
+        raise ValueError(f"{path} is not a turbo file: its format is {about.get('format')!r}, not {FORMAT!r}")
     if about["unet"] != fingerprint(unet):
         raise ValueError(
-            f"{path} was trained for a UNet with other weights than this one; load that one (in float32 or float16), "
-            "or train turbo for this one: python -m svd_lab.training.stages.turbo"
+            f"{path} was trained for a UNet with other weights; load that UNet (in float32 or float16), or train turbo for "
+            "this one: python -m svd_lab.training.stages.turbo"
         )
     where = slots(unet, int(about["rank"]))
     if len(numbers) != sum(sum(slot.rows) for slot in where) or len(scales) != sum(len(slot.rows) for slot in where):
         raise ValueError(
             f"{path} is broken: it holds {len(numbers)} numbers and {len(scales)} scales, too many or too few"
         )
-    return about, restored(numbers, scales, where)
+    return about, dequantised(numbers, scales, where)
 
 
 def merge(unet: Any, path: str | Path) -> dict[str, str]:
-    """Add the difference in the file `path` to `unet`'s weights in place; returns what the file says of itself.
+    """Add the delta in a file to a UNet's weights in place, and return the file's metadata.
 
-    The sum is made in float64 and rounded once, to the UNet's own precision. Raises as `read`; the UNet is untouched then.
+    The sum is taken in float64 and rounded once, to the UNet's precision. Raises as `read` does, before the UNet changes.
     """
     import torch
 
     about, flat = read(unet, path)
     parameters = dict(unet.named_parameters())
     with torch.no_grad():
-        for name, difference in differences(flat, slots(unet, int(about["rank"]))).items():
+        for name, delta in deltas(flat, slots(unet, int(about["rank"]))).items():
             p = parameters[name]
-            p.copy_(p.detach().cpu().double().add_(difference))
+            p.copy_(p.detach().cpu().double().add_(delta))
     return about
 
 
 def parts(folder: str | Path, path: str | Path, dtype: torch.dtype | None = None) -> dict[str, Any]:
-    """{"unet", "scheduler"} for `StableVideoDiffusionPipeline.from_pretrained(folder, ...)`: those of the mini in `folder` with the
-    turbo file `path`. dtype: of the UNet (None: float32), rounded once, after merging. Raises as `merge`."""
+    """Return the {"unet", "scheduler"} that `StableVideoDiffusionPipeline.from_pretrained(folder, ...)` needs for turbo.
+
+    Args:
+        folder: The folder of the mini.
+        path: The turbo file. Raises as `merge` does.
+        dtype: Of the UNet, rounded once, after merging; None: float32.
+    """
     import torch
     from diffusers import EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
 

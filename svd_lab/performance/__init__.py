@@ -1,1 +1,1 @@
-"""The same video sooner and in less memory: speed levels, memory placement, counting, estimates, benchmarks. Knows no models by name."""
+"""The same video faster and in less memory: speed levels, placements, counting, estimates, benchmarks. Knows no model by name."""

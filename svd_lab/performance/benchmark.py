@@ -1,9 +1,8 @@
-"""How fast is it, and is it the same? The class's recipe on plain diffusers against ours, in one run, on any machine.
+"""How fast is it, and is it the same? The class's call on plain diffusers compared with ours, in one run, on any machine.
 
-`svd-lab bench` loads a model once, runs the class's bare recipe with every level of `speed`, and says for each: seconds of the
-first call (with what it compiles), of a later one and of its parts; what share of the machine's own matrix rate a step
-reaches; memory; and how far one step and the frames are from plain diffusers. With a reference, also how far plain float16 is from
-float32.
+`svd-lab bench` loads a model once, makes the class's call at every level of `speed`, and reports for each: seconds of the first
+call (compilation included), of a later one and of its parts; the share of the machine's matrix rate that a step reaches; memory;
+and how far one step and the frames are from plain diffusers. With a reference, also how far plain float16 is from float32.
 """
 
 from __future__ import annotations
@@ -16,13 +15,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from svd_lab.performance import flops, speed
+from svd_lab.performance.peak_memory import peak_memory
 from svd_lab.pipe_facts import uncompiled
 
 if TYPE_CHECKING:
     from PIL import Image
 
 SEED = 42
-#: Parts of a call, and what of the pipeline works in them.
+#: Parts of a call: image encoder, VAE encoder, UNet, VAE decoder, frames to pictures.
 PARTS = ("clip", "encode", "step", "decode", "frames")
 
 
@@ -38,13 +38,24 @@ def bench(
     repeats: int = 3,
     reference: bool = False,
 ) -> dict[str, Any]:
-    """Measure a StableVideoDiffusionPipeline plain and at `levels` (or rewrites by name, joined by +); what is
-    measured, as plain JSON values.
+    """Measure a StableVideoDiffusionPipeline, plain and at `levels`; its level is restored unless a call fails.
 
-    picture: what every call starts from, already at the video's size. model: facts about the model that the result should name, such
-    as those of `recipe.video_model`. num_frames ... decode_chunk_size: of the class's recipe. repeats: calls that are timed after a
-    first one; their median counts. reference: also in float32, which is slow and takes twice the memory; afterwards the
-    pipeline's weights are float32. The pipeline's level is what it was before, unless a call failed.
+    Args:
+        pipe: The pipeline.
+        picture: What every call starts from, already at the video's size.
+        levels: Levels of `speed`, or rewrites by name, joined by +.
+        model: Facts about the model for the result, such as those of `recipe.video_model`.
+        num_frames: Of the call.
+        num_inference_steps: Of the call.
+        decode_chunk_size: Of the call.
+        repeats: Calls that are timed after a first one; their median counts.
+        reference: Also measure in float32, which is slow and takes twice the memory; the weights are float32 afterwards.
+
+    Returns:
+        What was measured, as plain JSON values.
+
+    Raises:
+        ValueError: A level or rewrite is unknown or unavailable.
     """
     chosen = {
         level: speed.choose(pipe, level if level in speed.LEVELS else level.split("+")) for level in ("off", *levels)
@@ -85,7 +96,7 @@ def bench(
 
 
 def matrix_rate(device: Any, dtype: Any, seconds: float = 0.3) -> float:
-    """GFLOP/s of a large matrix product of random numbers in this precision: what this machine can do. The best of three."""
+    """Return the GFLOP/s of a large product of random matrices in this precision, the best of three: this machine's peak."""
     import torch
 
     side = 8192 if device.type == "cuda" else 1024
@@ -105,10 +116,8 @@ def matrix_rate(device: Any, dtype: Any, seconds: float = 0.3) -> float:
 
 
 def _measure(pipe: Any, call: dict[str, Any], repeats: int) -> tuple[dict[str, Any], Any, Any]:
-    """(seconds and bytes, the output of one step, the frames as uint8)."""
+    """Return (seconds and bytes, the output of one step, the frames as uint8)."""
     import torch
-
-    from svd_lab.performance.peak_memory import peak_memory
 
     device = pipe._execution_device
     gc.collect()
@@ -123,17 +132,17 @@ def _measure(pipe: Any, call: dict[str, Any], repeats: int) -> tuple[dict[str, A
     row |= {part: sum(clocks[part]) for part in PARTS}
     row["rest"] = watched - sum(map(sum, clocks.values()))
     row["step"] = statistics.median(clocks["step"])
-    # On a CPU what the process grew by; on a GPU all that torch had allocated, weights and all.
+    # On a CPU the growth of the process; on a GPU all that torch had allocated, weights included.
     row["peak_bytes"] = int(peak["bytes"] if device.type == "cpu" else allocated)
     return row, _one_step(pipe, call), frames
 
 
 def _timed(pipe: Any, call: dict[str, Any]) -> tuple[float, Any]:
-    """Seconds of the class's bare recipe, and its frames, [frames, height, width, 3] of uint8."""
+    """Return the seconds of the class's call, and its frames, [frames, height, width, 3] of uint8."""
     import numpy as np
     import torch
 
-    # The same noise in every precision: torch draws other numbers in float16 than in float32.
+    # The same noise in every precision: torch draws different numbers in float16 and in float32.
     latents = _noise(pipe, call, pipe.unet.config.out_channels)
     _wait(pipe._execution_device)
     start = time.perf_counter()
@@ -144,7 +153,7 @@ def _timed(pipe: Any, call: dict[str, Any]) -> tuple[float, Any]:
 
 @contextmanager
 def _clocks(pipe: Any) -> Iterator[dict[str, list[float]]]:
-    """Seconds of each part's calls while the pipeline runs inside; the device is waited for, which costs the whole a little."""
+    """Yield the seconds of each part's calls, by part, while the pipeline runs in the block; synchronizing costs a little time."""
     device = pipe._execution_device
     seconds: dict[str, list[float]] = {part: [] for part in PARTS}
     starts: dict[str, float] = {}
@@ -184,7 +193,7 @@ def _clocks(pipe: Any) -> Iterator[dict[str, list[float]]]:
 
 
 def _one_step(pipe: Any, call: dict[str, Any]) -> Any:
-    """The UNet's answer to fixed random numbers, in float32 on the CPU."""
+    """Return the UNet's prediction for fixed random numbers, in float32 on the CPU."""
     import torch
 
     place = {"device": pipe._execution_device, "dtype": pipe.unet.dtype}
@@ -199,7 +208,7 @@ def _one_step(pipe: Any, call: dict[str, Any]) -> Any:
 
 
 def _noise(pipe: Any, call: dict[str, Any], channels: int, seed: int = SEED) -> Any:
-    """[1, frames, channels, cells, cells] in the pipeline's precision, of numbers that float16 holds."""
+    """Return noise [1, frames, channels, h, w] in the pipeline's precision, of numbers that float16 represents."""
     import torch
 
     scale = pipe.vae_scale_factor
@@ -209,7 +218,7 @@ def _noise(pipe: Any, call: dict[str, Any], channels: int, seed: int = SEED) -> 
 
 
 def _distance(plain: tuple[Any, Any], ours: tuple[Any, Any]) -> dict[str, float]:
-    """How far one step is, relative to its size, and the frames, of 255."""
+    """Return how far one step differs, relative to its size, and the frames, of 255."""
     difference = abs(ours[1].astype("float32") - plain[1].astype("float32"))
     return {
         "step_error": float((ours[0] - plain[0]).norm() / plain[0].norm()),
@@ -219,7 +228,7 @@ def _distance(plain: tuple[Any, Any], ours: tuple[Any, Any]) -> dict[str, float]
 
 
 def _reference(pipe: Any, call: dict[str, Any], plain: tuple[Any, Any]) -> dict[str, float]:
-    """How far plain diffusers in this pipeline's precision is from float32, without TF32."""
+    """Return how far plain diffusers in this pipeline's precision is from float32, without TF32."""
     import torch
 
     speed.apply(pipe, "off")

@@ -1,8 +1,8 @@
-"""How long will a run take, and how much memory: counted, calibrated on this machine, corrected by the runs that were made.
+"""How long will a run take, and how much memory: counted, calibrated on this machine, corrected by finished runs.
 
-Seconds are FLOP (`counting`) over a rate, and for each call of the UNet what Python takes beside them. The rates of the UNet and of
-the VAE differ (a CPU does convolutions over time badly), so each has its own: from `calibrate`, a second with the genuine networks,
-until runs have shown better ones. Memory is what `counting` finds alive at the peak, and what the libraries take beside it.
+Seconds are FLOP (`flops`) over a rate, plus Python's overhead for each call of the UNet. The rates of UNet and VAE differ (a CPU is
+slow at convolutions over time), so each has its own: from `calibrate`, a second with the genuine networks, until runs give better
+ones. Memory is what `flops` finds live at the peak, plus what the libraries take.
 """
 
 from __future__ import annotations
@@ -14,20 +14,27 @@ from typing import Any
 
 from svd_lab.performance import flops
 from svd_lab.performance.flops import count, gflop
+from svd_lab.pipe_facts import native_size, size_step
 
-RECENT = 3  # runs that a rate is learnt from: the median forgives one that something else slowed down
-FILE = 0.1  # seconds for what no network does: ffmpeg starts, the recipe is written; measured with tiny videos
-# A CPU's convolutions reorder what they work on, and torch fetches memory of its own in its first run. Fitted to peaks of the mini,
-# each in a new process (docs/studio.md), which differ by a fifth between runs. CUDA's allocator counts exactly.
+RECENT = 3  # runs that a rate is learned from: the median tolerates one that something else slowed down
+FILE = 0.1  # seconds outside the networks: starting ffmpeg, writing the recipe; measured with tiny videos
+# A CPU's convolutions reorder their inputs, and torch allocates memory of its own in the first run. Fitted to peaks of the mini,
+# each in a new process (docs/studio.md), which vary by a fifth between runs. CUDA's allocator counts exactly.
 CPU_FIRST, CPU_LIVE = 90 * 2**20, 1.6
-_SHORT = {"cpu": 25.0}  # GFLOP that a call of the calibration may have; elsewhere:
+_SHORT = {"cpu": 25.0}  # at most so many GFLOP for a call of the calibration; elsewhere:
 _LONG = 15e3
 
 
 @dataclass(frozen=True)
 class Rates:
-    """step, decode: seconds for each GFLOP of the UNet, and of the VAE with all that belongs to it. call: seconds that each step
-    takes beside its FLOP. memory: by what factor a GPU's memory was off."""
+    """How fast a machine runs a pipeline.
+
+    Attributes:
+        step: Seconds for each GFLOP of the UNet.
+        decode: Seconds for each GFLOP of the VAE and everything around it.
+        call: Seconds that each step takes beyond its FLOP.
+        memory: Measured over estimated memory of a GPU.
+    """
 
     step: float
     decode: float
@@ -37,7 +44,13 @@ class Rates:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run should take: seconds in all, seconds of one denoising step, bytes beyond those of the loaded models."""
+    """What a run should take.
+
+    Attributes:
+        seconds: In all.
+        step: Seconds of one denoising step.
+        bytes: Beyond those of the loaded models.
+    """
 
     seconds: float
     step: float
@@ -45,9 +58,12 @@ class Estimate:
 
 
 def estimate(pipe: Any, settings: dict[str, Any], rates: Rates) -> Estimate:
-    """What these checked settings (num_frames, num_inference_steps, decode_chunk_size, height, width) take at these rates.
+    """Estimate a run with these settings at these rates.
 
-    For a StableDiffusionPipeline num_frames and decode_chunk_size are 1.
+    Args:
+        pipe: A StableVideoDiffusionPipeline or a StableDiffusionPipeline.
+        settings: Checked num_inference_steps, height and width, and for a video num_frames and decode_chunk_size.
+        rates: From `calibrate` or `learn`.
     """
     counts = count(pipe)
     frames, pixels = settings.get("num_frames", 1), settings["height"] * settings["width"]
@@ -65,11 +81,16 @@ def estimate(pipe: Any, settings: dict[str, Any], rates: Rates) -> Estimate:
 
 
 def learn(pipe: Any, runs: list[dict[str, Any]], before: Rates | None) -> Rates | None:
-    """The rates that the latest of `runs` had: {"settings", "step_seconds", "rest_seconds", "peak_bytes"}; `before` without any.
+    """Return the rates of the latest runs.
 
-    step_seconds: median of a step. rest_seconds: all but the steps. peak_bytes: beyond the loaded models, None where unknown. A
-    CPU's are not learnt from: what a process has freed stays with it, so that later runs seem to take nothing. Until there are
-    RECENT runs, `before` counts as one of them: a first run on a GPU also compiles kernels, and took twice its time on an H100.
+    Until there are RECENT runs, `before` counts as one of them: a first run on a GPU also compiles kernels, and took twice as long
+    on an H100. A CPU's peaks are ignored: a process keeps what it has freed, so that later runs seem to take nothing.
+
+    Args:
+        pipe: The pipeline that ran.
+        runs: For each run its "settings", "step_seconds" (median of a step), "rest_seconds" (all but the steps) and "peak_bytes"
+            (beyond the loaded models, None where unknown).
+        before: The rates so far, returned where there are no runs.
     """
     if not runs:
         return before
@@ -92,9 +113,11 @@ def learn(pipe: Any, runs: list[dict[str, Any]], before: Rates | None) -> Rates 
 
 
 def calibrate(pipe: Any) -> Rates:
-    """Time the networks themselves on little work, and on four times as much: the difference is the rate, free of what each call
-    costs beside. The pipeline is not run; call it while nothing else runs it (`running.borrow`). About a tenth of a default
-    video's time. Random numbers are neither used nor drawn."""
+    """Measure the rates by timing the networks on little work and on four times as much: the difference is free of overhead.
+
+    Takes about a tenth of a default video's time. The pipeline is not run, and no random numbers are drawn; call it while nothing
+    else runs the pipeline (`runner.borrow`).
+    """
     import torch
 
     device, dtype = pipe._execution_device, pipe.unet.dtype
@@ -106,26 +129,26 @@ def calibrate(pipe: Any) -> Rates:
             torch.cuda.synchronize(device)
         return time.perf_counter() - start
 
-    counts, rates, beside = count(pipe), [], 0.0
+    counts, rates, overhead = count(pipe), [], 0.0
     with torch.no_grad():
         for call, cost in ((flops.step, counts.step), (flops.decode, counts.decode)):
             frames = 1 if hasattr(pipe, "text_encoder") or call is flops.decode else 2
             large = _size(pipe, cost, frames, _SHORT.get(device.type, _LONG))
             small = _halved(pipe, large)
             for size in (small, large) if device.type == "cuda" else (small,):
-                seconds(call, frames, size)  # memory is fetched and kernels are chosen
+                seconds(call, frames, size)  # warm-up: memory is allocated and kernels are chosen
             times = [min(seconds(call, frames, size) for _ in range(2)) for size in (small, large)]
             work = [gflop(cost, frames, height * width) for height, width in (small, large)]
             slope = (times[1] - times[0]) / max(work[1] - work[0], 1e-9)
-            whole = times[1] / work[1]  # with all that a call costs beside, so the rate cannot be above it
+            whole = times[1] / work[1]  # overhead included: an upper bound of the rate
             rates.append(min(max(slope, whole / 2), whole))
             if call is flops.step and device.type == "cpu":  # elsewhere Python runs ahead of the device
-                beside = max(0.0, times[1] - rates[0] * work[1])
-    return Rates(*rates, beside)
+                overhead = max(0.0, times[1] - rates[0] * work[1])
+    return Rates(*rates, overhead)
 
 
 def _rest_gflop(pipe: Any, settings: dict[str, Any]) -> float:
-    """What the VAE does in a run: the picture once, the frames chunk by chunk."""
+    """GFLOP of the VAE in a run: the picture once, the frames chunk by chunk."""
     counts, pixels = count(pipe), settings["height"] * settings["width"]
     frames, chunk = settings.get("num_frames", 1), settings.get("decode_chunk_size", 1)
     whole, rest = divmod(frames, min(chunk, frames))
@@ -134,9 +157,7 @@ def _rest_gflop(pipe: Any, settings: dict[str, Any]) -> float:
 
 
 def _size(pipe: Any, cost: flops.Cost, frames: int, most: float) -> tuple[int, int]:
-    """(height, width): as trained, halved until a call has no more GFLOP than `most`."""
-    from svd_lab.pipe_facts import native_size
-
+    """(height, width): as trained, halved until a call has at most `most` GFLOP."""
     size = native_size(pipe)[::-1]
     while gflop(cost, frames, size[0] * size[1]) > most and (less := _halved(pipe, size)) != size:
         size = less
@@ -144,7 +165,5 @@ def _size(pipe: Any, cost: flops.Cost, frames: int, most: float) -> tuple[int, i
 
 
 def _halved(pipe: Any, size: tuple[int, int]) -> tuple[int, int]:
-    from svd_lab.pipe_facts import size_step
-
     unit = size_step(pipe)
     return tuple(max(unit, side // 2 // unit * unit) for side in size)

@@ -1,8 +1,8 @@
-"""What a pipeline's networks cost, counted and not timed: FLOP, and the bytes that live at the peak.
+"""What a pipeline's networks cost, counted and not timed: FLOP, and the bytes live at the peak.
 
-The networks are built anew on "meta" tensors, which have shapes and no numbers, and called once there. Convolutions and linear
-layers cost in proportion to frames x pixels, attention over space to frames x pixels**2, attention over time to frames**2 x
-pixels; the three are counted apart, so that one call tells of all sizes.
+The networks are rebuilt on "meta" tensors, which have shapes but no data, and called once there. Convolutions and linear layers
+cost in proportion to frames x pixels, attention over space to frames x pixels**2, attention over time to frames**2 x pixels; the
+three are counted separately, so that one call covers all sizes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from svd_lab.pipe_facts import uncompiled
+from svd_lab.performance import speed
+from svd_lab.pipe_facts import native_size, uncompiled
 
 _COUNTS: weakref.WeakKeyDictionary[Any, dict[bool, Counts]] = weakref.WeakKeyDictionary()
 _COUNTING = threading.Lock()
@@ -23,9 +24,16 @@ Cost = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Counts:
-    """What the networks of a pipeline cost. step, decode, encode: GFLOP as (a, b, c) of frames * pixels * (a + b * pixels + c *
-    frames), of one denoising step with guidance, of decoding, and of encoding the picture (0 where none is given);
-    step_bytes, decode_bytes, encode_bytes: live at the peak, for each pixel of each frame that is worked on at once."""
+    """What the networks of a pipeline cost.
+
+    Attributes:
+        step: GFLOP of one denoising step with guidance, as (a, b, c) of frames * pixels * (a + b * pixels + c * frames).
+        decode: The same for decoding.
+        encode: The same for encoding the picture, 0 where there is none.
+        step_bytes: Bytes live at the peak of a step, for each pixel of each frame computed at once.
+        decode_bytes: The same for decoding.
+        encode_bytes: The same for encoding.
+    """
 
     step: Cost
     decode: Cost
@@ -36,10 +44,10 @@ class Counts:
 
 
 def count(pipe: Any) -> Counts:
-    """The Counts of a StableVideoDiffusionPipeline or a StableDiffusionPipeline; a second at most, once for each pipeline and
-    again where speed's fused blocks, which hold less, are put in or taken out."""
-    from svd_lab.performance import speed
+    """Return the Counts of a StableVideoDiffusionPipeline or a StableDiffusionPipeline.
 
+    Takes a second at most, once for each pipeline, and again when speed's fused blocks, which hold less, are put on or taken off.
+    """
     fused = speed.has_blocks(pipe)
     with _COUNTING:
         kept = _COUNTS.setdefault(pipe, {})
@@ -49,13 +57,13 @@ def count(pipe: Any) -> Counts:
 
 
 def gflop(cost: Cost, frames: int, pixels: float) -> float:
-    """What `cost` comes to for so many frames of so many pixels."""
+    """Return the GFLOP of `cost` for so many frames of so many pixels."""
     a, b, c = cost
     return frames * pixels * (a + b * pixels + c * frames)
 
 
 def step(pipe: Any, frames: int, height: int, width: int, device: Any, dtype: Any) -> None:
-    """One call of the UNet, as guidance makes it: twice the batch."""
+    """Call the UNet once, as guidance does: with twice the batch."""
     import torch
 
     config, scale = pipe.unet.config, pipe.vae_scale_factor
@@ -70,7 +78,7 @@ def step(pipe: Any, frames: int, height: int, width: int, device: Any, dtype: An
 
 
 def decode(pipe: Any, frames: int, height: int, width: int, device: Any, dtype: Any) -> None:
-    """One call of the VAE's decoder."""
+    """Call the VAE's decoder once."""
     import torch
 
     scale = pipe.vae_scale_factor
@@ -86,17 +94,14 @@ def _encode(pipe: Any, frames: int, height: int, width: int, device: Any, dtype:
 
 
 def _count(pipe: Any, fused: bool) -> Counts:
-    """FLOP are those of diffusers' own networks, whatever computes them; bytes are of what is there."""
+    """Count FLOP of diffusers' own networks, whatever computes them, and bytes of the networks as they are."""
     import torch
-
-    from svd_lab.performance import speed
-    from svd_lab.pipe_facts import native_size
 
     with torch.device("meta"):
         unet, vae = (
             type(part).from_config(part.config).eval().to("meta") for part in map(uncompiled, (pipe.unet, pipe.vae))
         )
-    draws = hasattr(pipe, "text_encoder")  # a picture from a text: one frame, nothing is encoded
+    draws = hasattr(pipe, "text_encoder")  # text to image: one frame, nothing is encoded
     empty = _Shell(unet, vae, pipe.vae_scale_factor, draws)
     width, height = native_size(pipe)
     pixels, item = width * height, pipe.unet.dtype.itemsize
@@ -119,7 +124,7 @@ def _count(pipe: Any, fused: bool) -> Counts:
 
 
 class _Shell:
-    """What `step`, `decode` and `_encode` ask of a pipeline, around networks of shapes only."""
+    """The part of a pipeline that `step`, `decode` and `_encode` need, around networks on "meta"."""
 
     def __init__(self, unet: Any, vae: Any, scale: int, image: bool) -> None:
         self.unet, self.vae, self.vae_scale_factor = unet, vae, scale
@@ -129,11 +134,16 @@ class _Shell:
 
 @contextmanager
 def meter(frames: int = 0) -> Iterator[Any]:
-    """Counts what runs inside on meta tensors: FLOP (a multiplication and an addition are two), .plain, and .over_space and
-    .over_time of attention; and the .peak of bytes that live, without those alive before.
+    """Count what the block computes on meta tensors.
 
-    frames: how long attention over time is, to tell it from that over space. A storage counts once, whatever views it has;
-    attention never makes its matrix of all pairs, as torch's own does not.
+    A storage counts once, whatever views it has; attention never builds its matrix of all pairs, as torch's own does not.
+
+    Args:
+        frames: The length of attention over time, to distinguish it from attention over space.
+
+    Yields:
+        An object with the FLOP (a multiplication and an addition are two) of attention, .over_space and .over_time, and of all
+        else, .plain; and .peak, the largest number of live bytes beyond those live before.
     """
     import torch
     from torch.overrides import TorchFunctionMode
@@ -171,7 +181,7 @@ def meter(frames: int = 0) -> Iterator[Any]:
                 return call(*args, **(keywords or {}))
             query, key = args[:2]
             flop = 4 * query.numel() * key.shape[-2]
-            if key.shape[-2] != query.shape[-2]:  # the picture's one token, or a text's 77
+            if key.shape[-2] != query.shape[-2]:  # cross-attention: a picture's one token, a text's 77
                 counted.plain += flop
             elif key.shape[-2] == frames:
                 counted.over_time += flop

@@ -1,17 +1,17 @@
-"""The blocks of SVD's UNet and decoder written anew: the same function of the same weights, in fewer passes over memory.
+"""The blocks of SVD's UNet and decoder rewritten: the same function of the same weights, in fewer passes over memory.
 
-Each function here takes the place of a diffusers block's `forward`; weights, names and files stay what they are. Against
+Each function here replaces a diffusers block's `forward`; weights, names and files stay as they are. Compared with
 [diffusers SpatioTemporalResBlock, TransformerSpatioTemporalModel]:
 
-1. Channels last throughout. A picture's rows of channels are what attention, linear layers and convolutions over time want, so
-   that nothing is transposed or copied between them.
+1. Channels last throughout: attention, linear layers and convolutions over time all read rows of channels, so nothing is
+   transposed or copied between them.
 2. A convolution over time, kernel (3, 1, 1), runs as a two-dimensional one, (3, 1), over [batch, C, frames, H * W].
-3. Bias, time embedding, residual and the blend of space and time go into the norm or the sum that follows (`kernels`).
-4. Queries, keys and values in one product; attention over time where the tokens lie (`fused_ops.time_attention`).
+3. Bias, time embedding, residual and the blend of space and time move into the norm or the sum that follows (`fused_ops`).
+4. Queries, keys and values in one product; attention over time without moving the tokens (`fused_ops.time_attention`).
 5. One image token: softmax over one key is 1, so cross-attention is to_out(to_v(token)) whatever the query is.
 
-They hold for a video, image_only_indicator all zero, as AutoencoderKLTemporalDecoder and the pipeline always pass, and without
-autograd; `fits` says for which modules.
+They are valid for a video (image_only_indicator all zero, as AutoencoderKLTemporalDecoder and the pipeline always pass) without
+autograd, and for modules that pass `fits`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from svd_lab.performance.fused_ops import add_norm, combine, geglu, norm_act, ti
 
 
 def token(attention: Any, context: Tensor) -> Tensor:
-    """Cross-attention to one token: context [N, C'] -> [N, C]."""
+    """Return cross-attention to one token: context [N, C'] -> [N, C]."""
     return attention.to_out[0](attention.to_v(context))
 
 
 def resnet(self: Any, x: Tensor, temb: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
-    """ResnetBlock2D.forward. x: map of N; temb: [N, C'] or None."""
+    """Compute ResnetBlock2D.forward; x: map of N, temb: [N, C'] or None."""
     h, v = _conv(norm_act(x, self.norm1), self.conv1.weight, self.conv1.bias, padding=1)
     h, bias = _conv(norm_act(h, self.norm2, _with_time(self, v, temb)), self.conv2.weight, self.conv2.bias, padding=1)
     if self.conv_shortcut is not None:
@@ -44,7 +44,7 @@ def resnet(self: Any, x: Tensor, temb: Tensor | None = None, *_: Any, **__: Any)
 def video_resnet(
     self: Any, hidden_states: Tensor, temb: Tensor | None = None, image_only_indicator: Tensor | None = None
 ) -> Tensor:
-    """SpatioTemporalResBlock.forward. hidden_states: map of batch * frames; image_only_indicator: [batch, frames], zeros."""
+    """Compute SpatioTemporalResBlock.forward; hidden_states: map of batch * frames, image_only_indicator: zeros [batch, frames]."""
     frames = image_only_indicator.shape[-1]
     s = resnet(self.spatial_res_block, hidden_states, temb)
     block = self.temporal_res_block
@@ -61,7 +61,7 @@ def video_transformer(
     image_only_indicator: Tensor | None = None,
     return_dict: bool = True,
 ) -> Any:
-    """TransformerSpatioTemporalModel.forward. hidden_states: map of N; encoder_hidden_states: one token each, [N, 1, C']."""
+    """Compute TransformerSpatioTemporalModel.forward; hidden_states: map of N, encoder_hidden_states: [N, 1, C']."""
     n, channels, height, width = hidden_states.shape
     frames, places = image_only_indicator.shape[-1], height * width
     context = encoder_hidden_states[:, 0]
@@ -87,17 +87,17 @@ def video_transformer(
 
 
 def last_norm(self: nn.GroupNorm, x: Tensor) -> Tensor:
-    """conv_norm_out with the SiLU of conv_act, which becomes `nothing`."""
+    """Compute conv_norm_out with the SiLU of conv_act, which becomes `identity`."""
     return norm_act(x, self)
 
 
-def nothing(self: nn.Module, x: Tensor) -> Tensor:
-    """conv_act after `last_norm`."""
+def identity(self: nn.Module, x: Tensor) -> Tensor:
+    """Replace conv_act after `last_norm`."""
     return x
 
 
 def fits(module: nn.Module) -> bool:
-    """Whether a SpatioTemporalResBlock or TransformerSpatioTemporalModel is made as SVD's are, so that the functions here hold."""
+    """Return whether a SpatioTemporalResBlock or TransformerSpatioTemporalModel is built as SVD's are, as this module assumes."""
     mixer = getattr(module, "time_mixer", None)
     if mixer is None or mixer.merge_strategy == "fixed":
         return False
@@ -106,7 +106,7 @@ def fits(module: nn.Module) -> bool:
         return False
     kinds = [part for part in module.modules() if not list(part.children())]
     if any(type(part).__module__.startswith("peft") for part in module.modules()):
-        return False  # an adapter's own forward would be passed over
+        return False  # an adapter's own forward would be skipped
     if hasattr(module, "spatial_res_block"):
         block, later = module.spatial_res_block, module.temporal_res_block
         plain = block.upsample is None and block.downsample is None and block.time_embedding_norm == "default"
@@ -131,19 +131,19 @@ def fits(module: nn.Module) -> bool:
 
 
 def _rows(x: Tensor) -> Tensor:
-    """Map -> rows; a view, as it lies channels last."""
+    """Map -> rows; a view, since the map is channels last."""
     return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any = 0) -> tuple[Tensor, Tensor | None]:
-    """Convolution of a map -> it, and what of its bias is still to be added, [1, C] or None: the kernel that follows adds it for
-    nothing, and without kernels, on a CPU, the convolution itself does."""
+    """Convolve a map; return the result and the bias still to be added, [1, C] or None: the next kernel adds it at no cost. Without
+    kernels, on a CPU, the convolution adds it."""
     later = bias is not None and fused_ops.fused(x)
     return F.conv2d(x, weight, None if later else bias, padding=padding), bias[None] if later else None
 
 
 def _over_time(x: Tensor, conv: Any, frames: int) -> tuple[Tensor, Tensor | None]:
-    """Convolution (3, 1, 1) over the frames of each batch, as `_conv`. x: map of batch * frames."""
+    """Convolve with (3, 1, 1) over the frames of each batch, as `_conv` does. x: map of batch * frames."""
     n, _, height, width = x.shape
     x = _rows(x).unflatten(0, (-1, frames)).permute(0, 3, 1, 2)  # [batch, C, frames, H * W]
     y, bias = _conv(x, conv.weight[..., 0], conv.bias, padding=(1, 0))
@@ -151,7 +151,7 @@ def _over_time(x: Tensor, conv: Any, frames: int) -> tuple[Tensor, Tensor | None
 
 
 def _with_time(block: Any, v: Tensor | None, temb: Tensor | None) -> Tensor | None:
-    """v + what a block makes of the time embedding [N, C'], if it takes any."""
+    """Add a block's projection of the time embedding [N, C'] to v, if it has one."""
     if temb is None or block.time_emb_proj is None:
         return v
     return _sum(block.time_emb_proj(F.silu(temb)), v)
@@ -162,13 +162,13 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
 
 
 def _projected(attention: Any, x: Tensor) -> Tensor:
-    """Rows -> [..., 3C]: queries, keys, values. The weights are laid together anew each time: 20 MB at most, a few microseconds,
-    against weights that no longer move and save as the model's own."""
+    """Rows -> [..., 3C]: queries, keys, values. The weights are concatenated each time (20 MB at most, a few microseconds), so that
+    they still move and save as the model's own."""
     return F.linear(x, torch.cat([attention.to_q.weight, attention.to_k.weight, attention.to_v.weight]))
 
 
 def _attention(attention: Any, x: Tensor) -> Tensor:
-    """Self-attention over the places of each frame; x: rows."""
+    """Self-attention over the positions of each frame; x: rows."""
     n, places, channels = x.shape
     qkv = _projected(attention, x).view(n, places, 3, attention.heads, channels // attention.heads)
     q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))
@@ -177,7 +177,7 @@ def _attention(attention: Any, x: Tensor) -> Tensor:
 
 
 def _feed_forward(block: Any, layers: Any, x: Tensor) -> Tensor:
-    """Linear, GEGLU, linear; in pieces where enable_forward_chunking asked for them, as many as diffusers would make."""
+    """Linear, GEGLU, linear; in as many pieces as diffusers would use after enable_forward_chunking."""
     if block._chunk_size is None:
         return layers.net[2](geglu(layers.net[0].proj(x)))
     pieces = x.split(max(1, block._chunk_size), dim=0)

@@ -1,14 +1,14 @@
-"""Kernels that make the real model faster on a CUDA GPU: norms, GEGLU and sums in one pass each, attention over time in place.
+"""Operations that make the real model faster on a CUDA GPU: norms, GEGLU and sums in one pass each, attention over time in place.
 
-Inference only. Half of SVD's time on an H100 went into element-wise, norm and copy kernels. Here each such chain is one Triton
-kernel, which reads and writes channels-last memory once; sums are taken in float32, so the results differ from PyTorch's by the
-rounding of the storage alone. Every function has a plain PyTorch form below it, which runs where `fused` is false: without CUDA or
-Triton, under autograd, and inside torch.compile, whose own fusion then does the work.
+Inference only. Half of SVD's time on an H100 was spent in element-wise, norm and copy kernels. Here each such chain is one Triton
+kernel, which reads and writes channels-last memory once; sums are taken in float32, so the results differ from PyTorch's only by
+the rounding of the stored values. Every function also has a plain PyTorch form, which runs where `fused` is false: without CUDA or
+Triton, under autograd, and inside torch.compile, which fuses by itself.
 
-Shapes: a "map" is [N, C, H, W] in channels-last memory, N = batches x frames, frames of a batch beside each other; "rows" are
-[N, S, C]. A "vector" v is [N, C], or [1, C] for all; it is added as if it had been broadcast.
+Shapes: a "map" is [N, C, H, W] in channels-last memory, N = batches x frames, the frames of a batch adjacent; "rows" are [N, S, C].
+A "vector" v is [N, C], or [1, C] for all N; it is broadcast and added.
 
-`TRITON_INTERPRET=1` runs the same kernels on a CPU; tests/performance/test_speed.py proves them equal to PyTorch so.
+`TRITON_INTERPRET=1` runs the same kernels on a CPU; tests/performance/test_speed.py compares them with PyTorch that way.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ try:
 except ImportError:  # Triton comes with CUDA builds of torch on Linux
     kernels = None
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # runs the kernels' code on a CPU, to test it
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # the kernels' code runs on a CPU, for tests
 OLDEST = (8, 0)  #: compute capability: bfloat16, asynchronous copies
-LONGEST = 64  #: frames that attention over time takes at once; the plain form takes any number
+LONGEST = 64  #: frames that the kernel of attention over time takes; the plain form takes any number
 
 
 def fused(x: Tensor) -> bool:
-    """Whether the kernels serve this tensor, here and now."""
+    """Return whether the kernels can compute on this tensor now."""
     if torch.is_grad_enabled() or not (x.is_meta or (kernels is not None and (x.is_cuda or INTERPRETED))):
         return False
     return not torch.compiler.is_compiling()
@@ -41,27 +41,39 @@ def fused(x: Tensor) -> bool:
 
 @cache
 def trouble(device: int) -> str | None:
-    """Why the kernels cannot run on this CUDA device, None where they do: one is tried, since Triton also wants a C compiler and
-    Python's headers. A second the first time on a machine."""
+    """Return why the kernels cannot run on the CUDA device of this number, or None where they can.
+
+    One kernel is tried, since Triton also needs a C compiler and Python's headers: a second, the first time on a machine.
+    """
     if kernels is None:
-        return "Triton is not installed; it comes with torch on Linux"
-    capability = torch.cuda.get_device_capability(device)
-    if capability < OLDEST:
-        return f"the GPU's compute capability is {capability[0]}.{capability[1]}, and they want {OLDEST[0]}.{OLDEST[1]} or later"
+        return "Triton is not installed; it comes with torch's CUDA builds on Linux"
     try:
-        with torch.no_grad():
-            x = torch.ones(16, 1, 64, device=f"cuda:{device}", dtype=torch.float16)
-            if not torch.allclose(geglu(x).float(), F.gelu(torch.ones(())).to(x.device), atol=1e-2):
-                return "a first kernel computed something else"
-    except Exception as error:  # whatever compiling and loading raise: there is a way without
+        capability = torch.cuda.get_device_capability(device)
+        if capability < OLDEST:
+            return "the GPU's compute capability is {}.{}, and the kernels need {}.{}".format(*capability, *OLDEST)
+        return None if first_kernel(f"cuda:{device}") else "a first kernel computed wrong numbers"
+    except Exception as error:  # whatever compiling and loading raise: plain PyTorch still works
         last = [type(error).__name__, *str(error).strip().splitlines()][-1]
         return f"Triton cannot make a kernel here ({last[:200]})"
-    return None
+
+
+def first_kernel(device: str) -> bool:
+    """Compile and run the GEGLU kernel on a device; returns whether its result is right."""
+    with torch.no_grad():
+        x = torch.ones(16, 1, 64, device=device, dtype=torch.float16)
+        return torch.allclose(geglu(x).float(), F.gelu(torch.ones((), device=device)), atol=1e-2)
 
 
 def norm_act(x: Tensor, norm: nn.GroupNorm, v: Tensor | None = None, per: int = 1, act: bool = True) -> Tensor:
-    """GroupNorm of the map x + v, over `per` maps together (all frames of a batch, in the blocks over time), then SiLU if act.
-    With v, x is used up."""
+    """Return GroupNorm of the map x + v, then SiLU if `act`. With v, x is overwritten.
+
+    Args:
+        x: Map.
+        norm: The GroupNorm.
+        v: Vector.
+        per: Maps that are normalized together: all frames of a batch, in the blocks over time.
+        act: Whether SiLU follows.
+    """
     n, channels, height, width = x.shape
     groups = norm.num_groups
     if not fused(x) or channels % 32:
@@ -72,7 +84,7 @@ def norm_act(x: Tensor, norm: nn.GroupNorm, v: Tensor | None = None, per: int = 
         return z.permute(0, 2, 3, 1).reshape(n, height, width, channels).permute(0, 3, 1, 2)
     x = x.contiguous(memory_format=torch.channels_last)
     pixels, block = height * width, math.gcd(channels, 64)
-    rows = max(256, _power(pixels // 512))  # of a chunk: enough programs for the GPU, few enough to gather
+    rows = max(256, _power(pixels // 512))  # of a chunk: enough programs for the GPU, few enough to reduce
     chunks = -(-pixels // rows)
     moments = x.new_empty(n, chunks, 2, channels, dtype=torch.float32)
     scale, offset = x.new_empty(2, n, channels, dtype=torch.float32)
@@ -90,8 +102,16 @@ def norm_act(x: Tensor, norm: nn.GroupNorm, v: Tensor | None = None, per: int = 
 def add_norm(
     norm: nn.LayerNorm, x: Tensor, r: Tensor | None = None, v: Tensor | None = None, per: int = 1, keep_v: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """(sum, LayerNorm(x + r + v)) of rows; the sum is x + r + v, or x + r without keep_v. Row i takes v[i // per]. With r, x is
-    used up."""
+    """Return (sum, LayerNorm(x + r + v)) of rows. With r, x is overwritten.
+
+    Args:
+        norm: The LayerNorm.
+        x: Rows.
+        r: Rows.
+        v: Vector; row i takes v[i // per].
+        per: Rows for each vector.
+        keep_v: Whether the sum is x + r + v, else x + r.
+    """
     if not fused(x):
         rows = x.flatten(0, 1)
         s = rows if r is None else _add(rows, r.flatten(0, 1))
@@ -128,7 +148,7 @@ def add_norm(
 
 
 def geglu(x: Tensor) -> Tensor:
-    """[..., 2C] -> [..., C]: the first half times the GELU of the second [arXiv 2002.05202]."""
+    """Return the first half times the GELU of the second: [..., 2C] -> [..., C] [arXiv 2002.05202]."""
     channels = x.shape[-1] // 2
     block = math.gcd(channels, 256)
     if not fused(x) or block < 16:
@@ -150,8 +170,11 @@ def combine(
     mix: Tensor | None = None,
     switch: bool = False,
 ) -> Tensor:
-    """h + r + v, for maps or rows alike; with s, what diffusers' AlphaBlender makes of it: a * s + (1 - a) * (h + r + v), where
-    a = sigmoid(mix), or 1 - sigmoid(mix) with `switch` (as in the decoder). h is used up."""
+    """Return h + r + v, of maps or of rows; h is overwritten.
+
+    With s, blend as diffusers' AlphaBlender: a * s + (1 - a) * (h + r + v), where a = sigmoid(mix), or 1 - sigmoid(mix) with
+    `switch` (as in the decoder).
+    """
     channels = h.shape[1] if h.dim() == 4 else h.shape[-1]
     if not fused(h) or channels % 32:
         same = s is not None and r is s  # a * s + (1 - a) * (h + s + v) is s + (1 - a) * (h + v), in fewer passes
@@ -173,7 +196,7 @@ def combine(
 
 
 def time_attention(qkv: Tensor, frames: int, heads: int) -> Tensor:
-    """Self-attention of each place over the frames; qkv: rows [batch * frames, S, 3C], queries, keys, values -> rows [..., C]."""
+    """Return self-attention of each position over the frames; qkv: rows [batch * frames, S, 3C] of queries, keys, values."""
     total, places, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
     size = channels // heads
     if not fused(qkv) or frames > LONGEST or size not in (16, 32, 64, 128):
@@ -190,18 +213,18 @@ def time_attention(qkv: Tensor, frames: int, heads: int) -> Tensor:
 
 
 def _add(x: Tensor, y: Tensor) -> Tensor:
-    """x + y, in place where that is allowed: on a CPU new memory costs more than the sum."""
+    """x + y, in place without autograd: on a CPU new memory costs more than the sum."""
     return x + y if torch.is_grad_enabled() else x.add_(y)
 
 
 def _launch(name: str, grid: tuple[int, ...], *arguments: Any, **options: int) -> None:
-    """Start a kernel, on "meta" tensors nothing: there only what would lie in memory is counted (`memory`)."""
+    """Start a kernel, except on "meta" tensors, where only memory is counted (`memory`)."""
     first = arguments[0]
     if first.is_meta:
         return
     launch = getattr(kernels, name)[grid]
     if first.is_cuda and first.device.index != torch.cuda.current_device():
-        with torch.cuda.device(first.device):  # Triton launches on the current device, whatever its arguments lie on
+        with torch.cuda.device(first.device):  # Triton launches on the current device, wherever its arguments are
             launch(*arguments, **options)
     else:
         launch(*arguments, **options)

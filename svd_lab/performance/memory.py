@@ -1,22 +1,21 @@
-"""Will it fit? Recipes that run SVD on a GPU of any size, the peak of each before anything is loaded, and what to do when it is too
-little all the same.
+"""Will it fit? Ways to place SVD in the memory of a GPU of any size, and the peak of each, known before anything is loaded.
 
-| recipe | where the weights are | costs |
+| placement | where the weights are | costs |
 |---|---|---|
 | whole | all on the GPU | nothing |
 | pieces | all on the GPU; feed-forward layers one frame at a time | about a fifth more time a step |
-| blocks | the UNet's blocks come one ahead of the work, and pieces | that, and what the bus is slower than the step |
+| blocks | in main memory; the UNet's blocks are prefetched one ahead; also pieces | as above, and transfers slower than a step |
 
 diffusers' other ways lost on an H100: a network at a time (enable_model_cpu_offload) takes 6.6 GiB and 5.0 s where blocks take
 4.6 and 4.7; a layer at a time (enable_sequential_cpu_offload) takes over 8 s a step.
 
-None of them changes a pixel beyond rounding. What would, is left to the caller: fewer frames, a smaller size, a smaller
-decode_chunk_size (`advice` names them). VAE slicing is for batches of images, of which there are none; diffusers' pipeline has
-neither it nor tiling for SVD: decode_chunk_size is its slicing.
+No placement changes a pixel beyond rounding. What does is left to the caller: fewer frames, a smaller size, a smaller
+decode_chunk_size (`out_of_memory.advice` names them). VAE slicing is for batches of images, which do not occur here; diffusers'
+pipeline has neither slicing nor tiling for SVD: decode_chunk_size is its slicing.
 
-The peak is counted, not measured: the networks are called once on "meta" tensors, which have shapes and no numbers, and every
-storage that lives is added up. For the class's recipe on an H100 (10 frames of 1024x576, chunk 2, plain diffusers) it says 7.3 GiB;
-7.4 were measured, and 1.125 GiB for a decoded frame, as counted.
+The peak is counted, not measured: the networks are called once on "meta" tensors, which have shapes but no data, and the sizes of
+all live storages are added up. For the class's recipe on an H100 (10 frames of 1024x576, chunk 2, plain diffusers) the count is
+7.3 GiB; 7.4 were measured, and 1.125 GiB for a decoded frame, as counted.
 """
 
 from __future__ import annotations
@@ -26,14 +25,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from svd_lab.performance import speed
 from svd_lab.performance.flops import meter
 
 GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """One way to run a pipeline. pieces: feed-forward layers frame by frame. blocks: the UNet's blocks wait in main memory."""
+class Placement:
+    """One way to place a pipeline in memory.
+
+    Attributes:
+        name: As `memory=` takes it.
+        about: What it does, for messages.
+        pieces: Whether feed-forward layers run one frame at a time.
+        blocks: Whether the UNet's blocks wait in main memory.
+    """
 
     name: str
     about: str
@@ -41,27 +48,29 @@ class Recipe:
     blocks: bool = False
 
 
-#: From fast to frugal.
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe("whole", "all on the GPU"),
-        Recipe("pieces", "all on the GPU, feed-forward layers one frame at a time", pieces=True),
-        Recipe("blocks", "the blocks of the UNet brought to the GPU one ahead of the work", pieces=True, blocks=True),
+#: From fastest to most frugal.
+PLACEMENTS = {
+    placement.name: placement
+    for placement in (
+        Placement("whole", "all on the GPU"),
+        Placement("pieces", "all on the GPU, feed-forward layers one frame at a time", pieces=True),
+        Placement("blocks", "the UNet's blocks moved to the GPU one ahead of use", pieces=True, blocks=True),
     )
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Constants:
-    """What cannot be counted. Set from measurements: see docs/speed.md, "Memory under a cap".
+    """What cannot be counted, from measurements: see docs/speed.md, "Memory under a cap".
 
-    context: bytes of a card that CUDA, its libraries and their kernels take beside torch's tensors (0.68 to 0.75 GiB on an H100).
-    workspace: bytes that cuDNN and cuBLAS allocate while they work (with it the peak was right to 1%).
-    packing: by how much torch's blocks exceed what is in them (1.03 to 1.06 on an H100; 1.17 where
-    nothing presses; holes are larger when little is free).
-    bus, pinned: bytes a second between main memory and GPU, of plain and of pinned memory.
-    pieces: time of a step in pieces over that of a whole one, with fused blocks on an H100.
+    Attributes:
+        context: Bytes of a card that CUDA, its libraries and kernels take beside torch's tensors (0.68 to 0.75 GiB on an H100).
+        workspace: Bytes that cuDNN and cuBLAS allocate while they work (with it the peak was right to 1%).
+        packing: Ratio of torch's reserved memory to what is allocated in it (1.03 to 1.06 on an H100; 1.17 without pressure;
+            fragmentation grows when little is free).
+        bus: Bytes a second between main memory and GPU, of pageable memory.
+        pinned: The same, of pinned memory.
+        pieces: Time of a step in pieces over that of a whole one, with fused blocks on an H100.
     """
 
     context: float = 0.75 * GIB
@@ -77,10 +86,18 @@ CONSTANTS = Constants()
 
 @dataclass(frozen=True)
 class Load:
-    """What a video asks of the GPU, in bytes. weights: of each network. step, step_pieces, decode, encode: alive at the peak of
-    one denoising step, of that in pieces, of decoding a chunk, of encoding the picture, beside the weights. layer: the largest
-    layer's weights. pair: of the UNet's largest two blocks in succession, and of what is in none. frames: the decoded frames,
-    collected."""
+    """What a video needs of the GPU, in bytes.
+
+    Attributes:
+        weights: Of each network, by name.
+        step: Live at the peak of one denoising step, beside the weights.
+        step_pieces: The same for a step in pieces.
+        decode: The same for decoding a chunk.
+        encode: The same for encoding the picture.
+        layer: Weights of the largest layer.
+        pair: Weights of the UNet's two largest successive blocks, and of all that is in no block.
+        frames: The decoded frames, collected.
+    """
 
     weights: dict[str, int]
     step: int
@@ -91,13 +108,16 @@ class Load:
     pair: int
     frames: int
 
-    def peak(self, recipe: Recipe, constants: Constants = CONSTANTS) -> float:
-        """Bytes that torch has allocated at the peak: torch.cuda.max_memory_allocated. Of "blocks" it is the sum of two peaks, of
-        the weights and of the work: they come on another stream, and torch keeps the memory of streams apart."""
+    def peak(self, placement: Placement, constants: Constants = CONSTANTS) -> float:
+        """Return the bytes that torch has allocated at the peak, as torch.cuda.max_memory_allocated reports them.
+
+        For "blocks" it is the sum of two peaks, of weights and of work: the weights arrive on another stream, and torch keeps the
+        memory of streams apart.
+        """
         unet, vae, clip = (self.weights[name] for name in ("unet", "vae", "image_encoder"))
-        step = self.step_pieces if recipe.pieces else self.step
+        step = self.step_pieces if placement.pieces else self.step
         held = {"encode": unet + clip, "step": unet + clip, "decode": unet + clip}
-        if recipe.blocks:
+        if placement.blocks:
             held = {"encode": self.layer, "step": self.pair, "decode": 0}
         # The VAE stays, and its fp16 weights are fp32 while the picture is encoded.
         return (
@@ -106,19 +126,23 @@ class Load:
             + max(held["encode"] + vae + self.encode, held["step"] + step, held["decode"] + self.decode + self.frames)
         )
 
-    def working(self, recipe: Recipe, constants: Constants = CONSTANTS) -> float:
-        """Bytes of the peak that are there only while the pipeline runs."""
-        stay = self.weights["vae"] if recipe.blocks else sum(self.weights.values())
-        return self.peak(recipe, constants) - stay
+    def working(self, placement: Placement, constants: Constants = CONSTANTS) -> float:
+        """Return the bytes of the peak that are taken only while the pipeline runs."""
+        stay = self.weights["vae"] if placement.blocks else sum(self.weights.values())
+        return self.peak(placement, constants) - stay
 
-    def card(self, recipe: Recipe, constants: Constants = CONSTANTS) -> float:
-        """Bytes that a card must have free."""
-        return self.peak(recipe, constants) * constants.packing + constants.context
+    def card(self, placement: Placement, constants: Constants = CONSTANTS) -> float:
+        """Return the bytes that a card must have free."""
+        return self.peak(placement, constants) * constants.packing + constants.context
 
-    def seconds(self, recipe: Recipe, steps: int, step: float | None = None, constants: Constants = CONSTANTS) -> float:
-        """What the recipe costs beside "whole", for so many steps; `step`: seconds of one, where known."""
-        extra = (constants.pieces - 1) * steps * (step or 0.0) if recipe.pieces else 0.0
-        if recipe.blocks:  # the bus works while the GPU does; step unknown: as long as the bus takes
+    def seconds(
+        self, placement: Placement, steps: int, step: float | None = None, constants: Constants = CONSTANTS
+    ) -> float:
+        """Return the seconds that a video of `steps` steps takes beyond "whole"; `step`: seconds of one step, where known."""
+        extra = (constants.pieces - 1) * steps * (step or 0.0) if placement.pieces else 0.0
+        if (
+            placement.blocks
+        ):  # transfers overlap with computing; where a step's time is unknown, all of the transfer counts
             late = max(0.0, self.weights["unet"] / constants.pinned - (step or 0.0))
             extra += steps * late + self.weights["image_encoder"] / constants.bus
         return extra
@@ -136,14 +160,23 @@ def load(
     width: int,
     fused: bool,
 ) -> Load:
-    """The Load of a video of these settings; about two seconds. unet, vae: the configs of the networks, of which "meta" copies are
-    made; clip_bytes: of the image encoder's weights; fused: with speed's fused blocks."""
+    """Count the Load of a video with these settings; takes about two seconds.
+
+    Args:
+        unet: The UNet's config, from which a copy on "meta" is made.
+        vae: The VAE's config, likewise.
+        clip_bytes: Bytes of the image encoder's weights.
+        dtype: The torch.dtype of the weights.
+        num_frames: Frames of the video.
+        decode_chunk_size: Frames decoded at once.
+        height: Pixels.
+        width: Pixels.
+        fused: Whether speed's fused blocks are on.
+    """
     from types import SimpleNamespace
 
     import torch
     from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
-
-    from svd_lab.performance import speed
 
     with torch.device("meta"):
         unet = UNetSpatioTemporalConditionModel.from_config(unet).eval().to("meta")
@@ -179,38 +212,50 @@ def load(
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
-    """Bytes alive at the peak of `call` on meta tensors, without those alive before (see counting.meter)."""
+    """Return the bytes live at the peak of `call` on meta tensors, beyond those live before (see `flops.meter`)."""
     with meter() as counted:
         call()
     return counted.peak
 
 
-def choose(need: Load, free: float, memory: str = "auto", constants: Constants = CONSTANTS) -> Recipe:
-    """The fastest recipe that fits into `free` bytes, the most frugal one where none does; or the one named."""
+def choose(need: Load, free: float, memory: str = "auto", constants: Constants = CONSTANTS) -> Placement:
+    """Return the placement named by `memory`; for "auto" the fastest that fits into `free` bytes, else the most frugal."""
     check_name(memory)
     if memory != "auto":
-        return RECIPES[memory]
-    fitting = (recipe for recipe in RECIPES.values() if need.card(recipe, constants) <= free)
-    return next(fitting, RECIPES["blocks"])
+        return PLACEMENTS[memory]
+    fitting = (placement for placement in PLACEMENTS.values() if need.card(placement, constants) <= free)
+    return next(fitting, PLACEMENTS["blocks"])
 
 
 def check_name(memory: Any) -> None:
-    """ValueError for what names no recipe."""
-    if memory != "auto" and (not isinstance(memory, str) or memory not in RECIPES):
-        raise ValueError(f"memory must be 'auto' or one of {', '.join(map(repr, RECIPES))}, not {memory!r}")
+    """Raise ValueError unless `memory` is "auto" or names a placement."""
+    if memory != "auto" and (not isinstance(memory, str) or memory not in PLACEMENTS):
+        raise ValueError(f"memory must be 'auto' or one of {', '.join(map(repr, PLACEMENTS))}, not {memory!r}")
 
 
-def sentence(need: Load, recipe: Recipe, free: float, what: str, steps: int = 25, asked: bool = False) -> str:
-    """What is chosen, why, and what it costs, in a line to be shown before loading. what: the video that `need` is of."""
-    peak, cost = need.card(recipe), need.seconds(recipe, steps)
+def sentence(need: Load, placement: Placement, free: float, what: str, steps: int = 25, asked: bool = False) -> str:
+    """Describe the chosen placement in a line, to be shown before loading.
+
+    Args:
+        need: What the video needs.
+        placement: The chosen one.
+        free: Bytes free on the GPU.
+        what: The video in words.
+        steps: Its number of steps.
+        asked: Whether the user named the placement.
+
+    Returns:
+        Which placement, why, and its price in time; also a warning where even this one does not fit.
+    """
+    peak, cost = need.card(placement), need.seconds(placement, steps)
     why = "as asked" if asked else f"{free / GIB:.1f} GiB are free"
-    if not asked and recipe is not RECIPES["whole"]:
-        why += f", all at once needs {need.card(RECIPES['whole']) / GIB:.1f}"
+    if not asked and placement is not PLACEMENTS["whole"]:
+        why += f", all at once needs {need.card(PLACEMENTS['whole']) / GIB:.1f}"
     price = f"; it costs about {cost:.0f} s a video of {steps} steps" if cost >= 1 else ""
-    price = price or ("; it costs about a fifth of the time" if recipe.pieces else "")
+    price = price or ("; it costs about a fifth of the time" if placement.pieces else "")
     short = (
         ""
         if peak <= free
         else f". That is more than the {free / GIB:.1f} GiB free: give fewer frames or a smaller size"
     )
-    return f"memory: {recipe.name} ({recipe.about}), about {peak / GIB:.1f} GiB for {what}; {why}{price}{short}"
+    return f"memory: {placement.name} ({placement.about}), about {peak / GIB:.1f} GiB for {what}; {why}{price}{short}"

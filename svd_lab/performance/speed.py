@@ -1,21 +1,21 @@
-"""The same video in less time: named rewrites of a loaded pipeline, on by default, each of which can be taken off again.
+"""The same video in less time: named rewrites of a loaded pipeline, on by default, each of them reversible.
 
-    pipe = load_video_pipeline("svd")                        # speed="auto"; or "off", "exact", "fused"
-    svd_lab.performance.speed.apply(pipe, "off")                         # a loaded pipeline changes its mind: plain diffusers
-    svd_lab.performance.speed.applied(pipe)                              # the names of what is on
+    pipe = load_video_pipeline("svd")                # speed="auto"; or "off", "exact", "fused"
+    svd_lab.performance.speed.apply(pipe, "off")     # switches a loaded pipeline: plain diffusers
+    svd_lab.performance.speed.applied(pipe)          # the names of the rewrites that are on
 
 | level | what | numbers |
 |---|---|---|
 | off | diffusers as it is | |
 | exact | one_token, device_frames | the same to the bit |
 | fused | exact, and fused_blocks; on a CPU, or on CUDA with Triton | up to rounding |
-| auto | fused on a CUDA GPU in 16 bits where Triton works and layers are not brought one by one, else exact | |
+| auto | fused on a CUDA GPU in 16 bits where Triton works and layers are not offloaded one by one, else exact | |
 
-"Up to rounding" is measured by `svd-lab bench`, beside the distance of plain fp16 from fp32. Nothing approximate is here: no
-cached steps, no fewer steps, no other weights. docs/speed.md has the table, and why torch.compile is not among the levels.
+`svd-lab bench` measures "up to rounding", beside the distance of plain fp16 from fp32. Nothing is approximated: no cached steps,
+no fewer steps, no other weights. docs/speed.md has the numbers, and why torch.compile is not among the levels.
 
-A rewrite takes the place of a module's `forward`: state_dict() is what it was, hooks on the whole network (diffusers' model
-offload) work. Before `save_pretrained`, and before setting attention processors, adapters or your own torch.compile, turn it "off".
+A rewrite replaces a module's `forward`: state_dict() stays as it was, and hooks on the whole network (diffusers' model offload)
+work. Before `save_pretrained`, and before setting attention processors, adapters or your own torch.compile, turn it "off".
 """
 
 from __future__ import annotations
@@ -25,14 +25,20 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
-from svd_lab.pipe_facts import uncompiled
+from svd_lab.pipe_facts import device_number, uncompiled
 
 LEVELS = ("auto", "off", "exact", "fused")
 
 
 @dataclass(frozen=True)
 class Rewrite:
-    """One named rewrite. bitwise: the same to the bit on any device. about: what it does. put: put(pipe) -> how to undo it."""
+    """One named rewrite.
+
+    Attributes:
+        bitwise: Whether results are the same to the bit on any device.
+        about: What it does.
+        put: Puts it on a pipeline and returns a function that takes it off again.
+    """
 
     bitwise: bool
     about: str
@@ -40,10 +46,15 @@ class Rewrite:
 
 
 def apply(pipe: Any, speed: str | Iterable[str] = "auto") -> tuple[str, ...]:
-    """Put a level, or rewrites by name, on a StableVideoDiffusionPipeline, in place of what was on; returns the names now on.
+    """Put a level, or rewrites by name, on a StableVideoDiffusionPipeline, in place of what was on.
 
-    Raises ValueError for a level or name that is not known, and where "fused" cannot run; then nothing changed.
     Call it while nothing runs the pipeline.
+
+    Returns:
+        The names of the rewrites that are now on.
+
+    Raises:
+        ValueError: A level or name is unknown, or "fused" cannot run here; the pipeline is unchanged.
     """
     names = choose(pipe, speed)
     for undo in reversed(getattr(pipe, "_svd_lab_undo", ())):
@@ -56,61 +67,65 @@ def apply(pipe: Any, speed: str | Iterable[str] = "auto") -> tuple[str, ...]:
 
 
 def applied(pipe: Any) -> tuple[str, ...]:
-    """The names of the rewrites that are on, () for a plain pipeline."""
+    """Return the names of the rewrites that are on, () for a plain pipeline."""
     return getattr(pipe, "_svd_lab_speed", ())
 
 
 def level(pipe: Any) -> str:
-    """fused where a rewrite is on that rounds otherwise than diffusers, else exact: what a recipe has to say."""
+    """Return the level for a recipe: "fused" where a rewrite is on that rounds differently from diffusers, else "exact"."""
     return "exact" if all(REWRITES[name].bitwise for name in applied(pipe)) else "fused"
 
 
 def has_blocks(pipe: Any) -> bool:
-    """Whether the fused blocks, which need less memory, are on."""
+    """Return whether the fused blocks, which need less memory, are on."""
     return any(name.endswith("_blocks") for name in applied(pipe))
 
 
 def choose(pipe: Any, speed: str | Iterable[str]) -> tuple[str, ...]:
-    """The names that `speed` stands for on this pipeline and its device; raises as `apply`."""
+    """Return the names of the rewrites that `speed` means for this pipeline on its device; raises as `apply`."""
     if not isinstance(speed, str):
         names = tuple(speed)
         unknown = [name for name in names if name not in REWRITES]
         if unknown:
-            raise ValueError(f"speed cannot have {unknown[0]!r}: the rewrites are {', '.join(REWRITES)}")
+            raise ValueError(f"speed has no rewrite {unknown[0]!r}: give some of {', '.join(REWRITES)}")
         return names
     chosen = resolve(speed, pipe._execution_device, pipe.unet.dtype)
     if chosen == "fused" and streamed(pipe):
         if speed == "fused":
             raise ValueError(
-                "speed='fused' needs a block's weights on the GPU, and diffusers brings each layer's as it works: "
-                "give 'exact', or leave it out"
+                "speed='fused' needs all weights of a block on the GPU, but diffusers moves them there layer by layer: "
+                "give 'exact', or leave speed out"
             )
         chosen = "exact"
     return names_of(chosen)
 
 
 def names_of(level: str) -> tuple[str, ...]:
-    """The names of the rewrites of a level that `resolve` gave."""
+    """Return the names of the rewrites of a level that `resolve` returned."""
     return tuple(name for name, rewrite in REWRITES.items() if level != "off" and (rewrite.bitwise or level == "fused"))
 
 
 def resolve(speed: Any, device: Any, dtype: Any) -> str:
-    """What a level is on a torch.device in a torch.dtype: off, exact or fused. ValueError for one that is none, or cannot be."""
+    """Return what a level means on a torch.device in a torch.dtype: "off", "exact" or "fused".
+
+    Raises:
+        ValueError: There is no such level, or "fused" is unavailable here.
+    """
     if not isinstance(speed, str) or speed not in LEVELS:
         raise ValueError(f"speed must be one of {', '.join(map(repr, LEVELS))}, not {speed!r}")
     if speed in ("off", "exact"):
         return speed
-    # On a CPU the lessons promise the frames of plain diffusers to the bit: there it has to be asked for.
+    # On a CPU the lessons promise the frames of plain diffusers to the bit: "fused" must be asked for.
     if speed == "auto" and (device.type != "cuda" or dtype.itemsize != 2):
         return "exact"
     trouble = _trouble(device)
     if trouble and speed == "fused":
-        raise ValueError(f"speed='fused' cannot be had: {trouble}. Leave speed out, or give 'exact' or 'off'")
+        raise ValueError(f"speed='fused' is unavailable: {trouble}. Leave speed out, or give 'exact' or 'off'")
     return "exact" if trouble else "fused"
 
 
 def fits(level: str, pipe: Any) -> bool:
-    """Whether `apply` would take the level."""
+    """Return whether `apply` would accept the level."""
     try:
         choose(pipe, level)
     except ValueError:
@@ -119,25 +134,24 @@ def fits(level: str, pipe: Any) -> bool:
 
 
 def streamed(pipe: Any) -> bool:
-    """Whether weights are brought layer by layer (sequential offload): then only a layer's own forward finds them."""
+    """Return whether weights move layer by layer (sequential offload), so that only a layer's own forward finds them."""
     hook = getattr(uncompiled(pipe.unet).conv_in, "_hf_hook", None)
     return bool(getattr(hook, "offload", False))
 
 
 def _trouble(device: Any) -> str | None:
-    """Why the fused blocks cannot run on a torch.device, None where they do: on a CPU without kernels, in plain PyTorch."""
+    """Why the fused blocks cannot run on a torch.device, or None; on a CPU they run without kernels, in plain PyTorch."""
     if device.type == "cpu":
         return None
     if device.type != "cuda":
-        return f"it is for CUDA GPUs and CPUs, and this is {device}"
+        return f"it is for CUDA GPUs and CPUs, and the device is {device}"
     from svd_lab.performance import fused_ops
-    from svd_lab.pipe_facts import device_number
 
     return fused_ops.trouble(device_number(device))
 
 
 def _set(module: Any, name: str, function: Callable[..., Any]) -> Callable[[], None]:
-    """Bind `function` as the module's own `name`; returns what undoes it. An older one of its own comes back."""
+    """Bind `function` as the module's own `name`; the function returned restores what was there."""
     before = vars(module).get(name)
     setattr(module, name, MethodType(function, module))
 
@@ -165,7 +179,7 @@ def _put_one_token(pipe: Any) -> Callable[[], None]:
     ) -> Any:
         if encoder_hidden_states is None or encoder_hidden_states.shape[1] != 1 or attention_mask is not None or more:
             return type(self).forward(self, hidden_states, encoder_hidden_states, attention_mask, **more)
-        # The same row at every place, and still a product of all rows: of one row a CPU adds up in another order.
+        # The same row everywhere, and still a product of all rows: for a single row a CPU sums in another order.
         values = self.to_v(encoder_hidden_states).expand(-1, hidden_states.shape[1], -1)
         return self.to_out[0](values)
 
@@ -187,7 +201,7 @@ def _put_device_frames(pipe: Any) -> Callable[[], None]:
         videos = []
         for one in video:  # [C, frames, H, W], float32
             pixels = self.postprocess(one.permute(1, 0, 2, 3), "pt").permute(0, 2, 3, 1)
-            # diffusers multiplies by 255 and rounds half to even in NumPy: the same here, and a quarter of the bytes travel.
+            # As diffusers in NumPy: times 255, half to even; done here, a quarter of the bytes leave the device.
             pixels = (pixels.float() * 255).round().byte().contiguous().cpu().numpy()
             videos.append([Image.fromarray(frame) for frame in pixels])
         return videos
@@ -196,7 +210,7 @@ def _put_device_frames(pipe: Any) -> Callable[[], None]:
 
 
 def put_blocks(pipe: Any) -> Callable[[], None]:
-    """The blocks of `fused` on pipe.unet and pipe.vae.decoder."""
+    """Put the fused blocks on pipe.unet and pipe.vae.decoder; return a function that takes them off again."""
     import torch
     from diffusers.models.resnet import SpatioTemporalResBlock
     from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
@@ -218,14 +232,14 @@ def put_blocks(pipe: Any) -> Callable[[], None]:
         if isinstance(network.conv_act, torch.nn.SiLU):
             undos += [
                 _set(network.conv_norm_out, "forward", fused_blocks.last_norm),
-                _set(network.conv_act, "forward", fused_blocks.nothing),
+                _set(network.conv_act, "forward", fused_blocks.identity),
             ]
         undos.append(_lay_out(network))
     return _all(undos)
 
 
 def _lay_out(network: Any) -> Callable[[], None]:
-    """Convolutions' weights channels last, in place; channels_last alone, for all of a network, fails on those over time."""
+    """Lay convolutions' weights out channels last, in place; channels_last for a whole network fails on those over time."""
     import torch
 
     layouts = {torch.nn.Conv2d: torch.channels_last, torch.nn.Conv3d: torch.channels_last_3d}
@@ -240,13 +254,13 @@ def _lay_out(network: Any) -> Callable[[], None]:
     return lambda: lay(plain=True)
 
 
-#: In the order in which they are put on.
+#: In the order of application.
 REWRITES: dict[str, Rewrite] = {
     "one_token": Rewrite(
-        True, "cross-attention to the picture's one token without queries and keys: softmax over one is 1", _put_one_token
+        True, "cross-attention to the picture's one token without queries and keys: softmax over one key is 1", _put_one_token
     ),
     "device_frames": Rewrite(True, "frames become bytes on the device, before they leave it", _put_device_frames),
     "fused_blocks": Rewrite(
-        False, "blocks of UNet and decoder channels last, norms and sums in Triton kernels (fused_blocks.py, fused_ops.py)", put_blocks
+        False, "blocks of UNet and decoder channels last, norms and sums in Triton kernels (fused_blocks, fused_ops)", put_blocks
     ),
 }  # fmt: skip

@@ -1,16 +1,16 @@
-"""The Triton kernels of `kernels`, which says what they are for; imported only where Triton is.
+"""The Triton kernels of `fused_ops`, which explains them; imported only where Triton is installed.
 
-N maps of HW rows of C channels, channels last. What is a multiple of 32 is cut into blocks of CB channels, a power of two.
+N maps of HW rows of C channels, channels last. C is a multiple of 32, cut into blocks of CB channels, a power of two.
 """
 
 import triton
 import triton.language as tl
 
 
-# Counts that differ from layer to layer are not specialized: each kind of 1, multiple of 16 and other number would compile anew.
+# Counts that differ between layers are not specialized: 1, multiples of 16 and other numbers would each compile again.
 @triton.jit(do_not_specialize=["HW", "CHUNKS"])
 def k_moments(X, P, HW, C, CHUNKS, ROWS: tl.constexpr, CB: tl.constexpr, BLK: tl.constexpr):
-    """Mean, and sum of squares about it, of each channel over each chunk of rows; about a shift, so nothing cancels."""
+    """Compute mean, and sum of squares about it, of each channel over each chunk of rows; shifted, so that nothing cancels."""
     n, k = tl.program_id(0).to(tl.int64), tl.program_id(1)
     c = tl.program_id(2) * CB + tl.arange(0, CB)
     first = k * ROWS
@@ -34,15 +34,15 @@ def k_moments(X, P, HW, C, CHUNKS, ROWS: tl.constexpr, CB: tl.constexpr, BLK: tl
 
 @triton.jit(do_not_specialize=["HW", "ROWS", "CHUNKS", "PER", "VSTRIDE", "CG"])
 def k_finish(P, V, W, Z, A, B, HW, ROWS, C, CHUNKS, PER, VSTRIDE, eps, CG, BLK: tl.constexpr, HAS_V: tl.constexpr):
-    """The moments of one group over PER maps -> scale A and offset B of each channel of each map, `v` counted in.
+    """Combine the moments of one group over PER maps, `v` included, into scale A and offset B of each channel of each map.
 
-    The group's numbers, PER x CHUNKS x CG, are gone through in one row, so that no count is a shape of the program."""
+    The group's PER x CHUNKS x CG numbers are read in one flat loop, so that no count is a shape of the program."""
     u, g = tl.program_id(0).to(tl.int64), tl.program_id(1)
     numbers = PER * CHUNKS * CG
     total = 1.0 * PER * HW * CG
     mean = 0.0
     i = 0
-    while i < numbers:  # Triton's interpreter knows no range of a product
+    while i < numbers:  # Triton's interpreter does not support range() of a product
         e = i + tl.arange(0, BLK)
         m = e < numbers
         pair, c = e // CG, g * CG + e % CG
@@ -85,6 +85,7 @@ def k_finish(P, V, W, Z, A, B, HW, ROWS, C, CHUNKS, PER, VSTRIDE, eps, CG, BLK: 
 
 @triton.jit(do_not_specialize=["HW"])
 def k_apply(X, Y, A, B, HW, C, CB: tl.constexpr, BLK: tl.constexpr, ACT: tl.constexpr):
+    """Compute x * A + B, then SiLU if ACT."""
     n = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * BLK + tl.arange(0, BLK)
     c = tl.program_id(2) * CB + tl.arange(0, CB)
@@ -101,7 +102,7 @@ def k_norm(
     X, R, V, S, Y, W, Z, M, C, PER, VSTRIDE, eps, CP: tl.constexpr, BLK: tl.constexpr, HAS_R: tl.constexpr,
     HAS_V: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
-    """LayerNorm of x + r + v; KEEP 1 also stores x + r, 2 x + r + v."""
+    """Compute LayerNorm of x + r + v; KEEP 1 also stores x + r, KEEP 2 x + r + v."""
     c = tl.arange(0, CP)
     row = tl.program_id(0).to(tl.int64) * BLK + tl.arange(0, BLK)
     m = (row < M)[:, None] & (c < C)[None]
@@ -124,6 +125,7 @@ def k_norm(
 
 @triton.jit(do_not_specialize=["M"])
 def k_geglu(X, Y, M, C, CB: tl.constexpr, BLK: tl.constexpr):
+    """Compute the first half times the GELU of the second."""
     row = tl.program_id(0).to(tl.int64) * BLK + tl.arange(0, BLK)
     c = (tl.program_id(1) * CB + tl.arange(0, CB))[None]
     m = (row < M)[:, None] & (c >= 0)
@@ -138,6 +140,7 @@ def k_combine(
     H, R, V, S, MIX, Y, HW, C, VSTRIDE, CB: tl.constexpr, BLK: tl.constexpr, HAS_R: tl.constexpr, HAS_V: tl.constexpr,
     HAS_S: tl.constexpr, SWITCH: tl.constexpr,
 ):  # fmt: skip
+    """Compute h + r + v, blended with s."""
     n = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * BLK + tl.arange(0, BLK)
     c = tl.program_id(2) * CB + tl.arange(0, CB)
@@ -158,7 +161,7 @@ def k_combine(
 
 @triton.jit(do_not_specialize=["T", "S", "HEADS"])
 def k_attention(Q, Y, scale, T, S, HEADS, D: tl.constexpr, TP: tl.constexpr):
-    """One place, one head, all frames: their tokens lie S apart, and are read and written where they lie."""
+    """Compute attention for one position and head over all frames; their tokens, S apart, are read and written in place."""
     pid = tl.program_id(0).to(tl.int64)
     h, place = pid % HEADS, pid // HEADS
     b, s = place // S, place % S

@@ -1,4 +1,4 @@
-"""`svd-lab check`: every line can say OK and what is wrong; it runs on broken machines, and tells nobody's name or token."""
+"""`svd-lab check`: every line can be OK or name the fault; it runs on broken machines, and reveals no name or token."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import warnings
 from collections import namedtuple
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from svd_lab import limits
 from svd_lab.commands import check, check_machine, main
 from svd_lab.ffmpeg import H264, encode
 from svd_lab.models import checkpoints
@@ -25,7 +27,7 @@ TOKEN = "hf_TheTokenOfMinjiKimThatNobodyReads"
 GB = 1_000_000_000
 
 
-def test_a_healthy_machine_gets_a_line_for_each_check_and_status_0(capsys):
+def test_a_healthy_machine_has_a_line_for_each_check_and_status_0(capsys):
     assert main.main(["check", "--quick"]) == 0
     head, *lines, tail = capsys.readouterr().out.splitlines()
     assert [re.match(r"\[(OK|WARN)\] +([a-z ]+): .+", line)[2] for line in lines] == NAMES[:-1]
@@ -103,29 +105,6 @@ def test_missing_and_old_packages_and_an_old_python_fail(monkeypatch):
     assert status == "fail" and "3.9.1 is not >=3.11" in says
 
 
-def write_group(folder, limit, used, inactive, v1=False):
-    folder.mkdir(parents=True, exist_ok=True)
-    names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if v1 else ("memory.max", "memory.current")
-    for name, value in zip(names, (limit, used), strict=True):
-        (folder / name).write_text(f"{value}\n")
-    (folder / "memory.stat").write_text(f"anon 1\n{'total_' if v1 else ''}inactive_file {inactive}\n")
-
-
-def test_the_narrowest_limit_of_a_container_counts_without_cached_files(tmp_path):
-    own = tmp_path / "own"
-    assert check_machine.memory_limit(tmp_path, own) is None
-    own.write_text("0::/class/minji\n")
-    assert check_machine.memory_limit(tmp_path, own) is None
-    write_group(tmp_path / "class", 4 * GB, 3 * GB, 1 * GB)
-    write_group(tmp_path / "class" / "minji", "max", 1 * GB, 0)
-    assert check_machine.memory_limit(tmp_path, own) == (4 * GB, 2 * GB)
-    write_group(tmp_path / "class" / "minji", 2 * GB, 1 * GB, 0)
-    assert check_machine.memory_limit(tmp_path, own) == (2 * GB, 1 * GB)
-    own.write_text("5:cpu,cpuacct:/x\n3:memory:/docker/abc\n")  # v1, as seen in a container that does not see that path
-    write_group(tmp_path / "memory", 3 * GB, 2 * GB, 1 * GB, v1=True)
-    assert check_machine.memory_limit(tmp_path, own) == (3 * GB, 1 * GB)
-
-
 @pytest.mark.parametrize(
     ("limit", "status", "words"),
     [
@@ -138,7 +117,7 @@ def test_the_narrowest_limit_of_a_container_counts_without_cached_files(tmp_path
 def test_memory_is_what_this_container_may_use(monkeypatch, limit, status, words):
     memory = namedtuple("memory", "total available")(16 * GB, 14 * GB)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
-    monkeypatch.setattr(check_machine, "memory_limit", lambda: limit)
+    monkeypatch.setattr(limits, "memory_limit", lambda: limit)
     found, says, data = check_machine.check_memory()
     assert (found, words in says) == (status, True) and data["machine"] == 16 * GB
 
@@ -153,14 +132,30 @@ def test_little_disk_is_a_warning_and_none_a_failure(monkeypatch, free, writable
     assert found == status and ("cannot be written" in says) == (not writable)
 
 
+@pytest.fixture(params=["13.0", None], ids=["a CUDA build", "a CPU build"])
+def build(request, monkeypatch):
+    """torch's build, of either kind, in words."""
+    monkeypatch.setattr(torch.version, "cuda", request.param)
+    return f"torch {torch.__version__} is built " + (f"for CUDA {request.param}" if request.param else "without CUDA")
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
 @pytest.fixture
 def card(monkeypatch):
-    """A GPU of which check_gpu asks; its matrices lie on the CPU. card(free bytes)."""
+    """A GPU as torch reports it to check_gpu: card(free bytes, what a matrix product on it comes to)."""
 
-    ones = torch.ones
+    def card(free, product=64.0):
+        def first_product(index):
+            if isinstance(product, Exception):
+                raise product
+            return product
 
-    def card(free):
-        monkeypatch.setattr(torch, "ones", lambda *size, device, dtype: ones(*size, dtype=dtype))
+        monkeypatch.setattr(check_machine, "_product_on", first_product)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 16 * GB))
@@ -169,46 +164,55 @@ def card(monkeypatch):
     return card
 
 
-def test_a_gpu_is_named_with_its_memory_and_one_too_small_or_broken_is_told(card, monkeypatch, capsys):
+def test_a_gpu_is_named_with_its_memory_and_its_fault(card, build, monkeypatch, capsys):
     card(15 * GB)
     trouble = []
     monkeypatch.setattr("svd_lab.performance.fused_ops.trouble", lambda index: trouble[index] if trouble else None)
-    says = f"Test GPU (15.0 of 16.0 GB free); torch {torch.__version__} is built without CUDA"
+    says = f"Test GPU (15.0 of 16.0 GB free); {build}"
     assert check_machine.check_gpu()[:2] == ("ok", f"{says}; speed: fused")
     trouble.append("no C compiler")
     assert check_machine.check_gpu()[:2] == ("warn", f"{says}; videos take twice as long as they could: no C compiler")
     card(4 * GB)
     status, says, _ = check_machine.check_gpu()
-    assert status == "warn" and "svd wants 6 GB" in says
-
-    def no_kernel(*_, **__):
-        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
-
-    monkeypatch.setattr(torch, "ones", no_kernel)
+    assert status == "warn" and "svd needs 6 GB" in says
+    card(15 * GB, 63.0)
+    assert check_machine.check_gpu()[:2] == ("fail", "GPU 0 computes wrong numbers")
+    card(15 * GB, RuntimeError("CUDA error: no kernel image is available for execution on the device"))
     assert check.main(["--quick"]) == 1
     assert "[FAIL] gpu: RuntimeError: CUDA error: no kernel image" in capsys.readouterr().out
 
 
-def test_a_driver_that_torch_cannot_use_is_a_warning(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+def test_no_gpu_and_no_driver_is_fine_with_either_build_of_torch(no_gpu, build, monkeypatch):
     monkeypatch.setattr(check_machine, "_driver", lambda: None)
-    assert check_machine.check_gpu()[0] == "ok" and check_machine.check_driver()[1].startswith("none")
-    monkeypatch.undo()
+    assert check_machine.check_gpu()[:2] == ("ok", f"none: the miniature runs on the CPU ({build})")
+    assert check_machine.check_driver()[1].startswith("none")
+
+
+def test_a_driver_that_torch_cannot_use_is_a_warning(no_gpu, build, tmp_path, monkeypatch):
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 550.54.15\necho 550.54.15\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert check_machine.check_driver() == ("ok", "NVIDIA 550.54.15", {"version": "550.54.15"})
     status, says, _ = check_machine.check_gpu()
-    assert status == "warn" and "there is an NVIDIA driver, but torch sees no GPU" in says
+    assert status == "warn" and f"there is an NVIDIA driver, but torch sees no GPU ({build})" in says
 
 
-def test_weights_that_are_not_whole_are_told_and_the_miniatures_fail(
-    tiny_folder, tiny_image_folder, tmp_path, monkeypatch
-):
+def test_a_warning_of_cuda_is_shown(no_gpu, monkeypatch):
+    """As torch gives it for a driver that is too old; whether the machine has a driver does not matter."""
+
+    def is_available():
+        warnings.warn(
+            "CUDA initialization: The NVIDIA driver on your system is too old\n(found version 9000).", stacklevel=1
+        )
+        return False
+
+    monkeypatch.setattr(torch.cuda, "is_available", is_available)
+    status, says, _ = check_machine.check_gpu()
+    assert status == "warn" and says.endswith("): CUDA initialization: The NVIDIA driver on your system is too old")
+
+
+def test_incomplete_weights_are_reported_and_the_miniatures_fail(tiny_folder, tiny_image_folder, tmp_path, monkeypatch):
     broken = tmp_path / "svd"
     shutil.copytree(tiny_folder, broken)
     monkeypatch.setattr(checkpoints, "cached_folder", lambda _: None)
@@ -248,7 +252,7 @@ def test_without_ffmpeg_the_line_says_how_to_get_it(monkeypatch, capsys):
     assert re.search(r"\[FAIL\] ffmpeg: OSError: .*unset IMAGEIO_FFMPEG_EXE", capsys.readouterr().out)
 
 
-def test_texts_lose_names_and_tokens_wherever_they_stand(monkeypatch):
+def test_texts_lose_names_and_tokens_wherever_they_are(monkeypatch):
     monkeypatch.setenv("HOME", "/home/minji")
     monkeypatch.setenv("USER", "minji")
     monkeypatch.setenv("LOGNAME", "minji")

@@ -16,7 +16,7 @@ import svd_lab
 from svd_lab.bundled import PICTURE_FOLDER
 from svd_lab import generate_video
 from svd_lab.commands import main
-from svd_lab.models.checkpoints import MODELS
+from svd_lab.models.table import VIDEO
 
 FAST = ["--num-frames", "2", "--num-inference-steps", "2"]
 
@@ -184,10 +184,10 @@ def test_models_says_what_is_here_where_and_what_is_missing(tiny_folder, tmp_pat
     monkeypatch.setenv("SVD_LAB_MODELS", os.pathsep.join([str(tmp_path / "models"), str(tmp_path / "gone")]))
     assert main.main(["models"]) == 0
     text = capsys.readouterr().out
-    assert all(key in text for key in MODELS)
+    assert all(key in text for key in VIDEO.models)
     assert str(tmp_path / "models" / "mini") in text and re.search(r"SVD_LAB_MODELS, \d+ MB", text)
     assert "vae/config.json is missing" in text
-    assert f"not here; the Hub has it as {MODELS['svd-xt'].hub_id}" in text
+    assert f"not here; the Hub has it as {VIDEO.models['svd-xt'].hub_id}" in text
     assert f"{tmp_path / 'gone'}, which is not a folder" in text
 
 

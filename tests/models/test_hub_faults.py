@@ -23,18 +23,18 @@ FAULTS = [
     ("gated", "PermissionError", "is gated: accept its licence on https://huggingface.co/me/tiny"),
     ("wrong token", "PermissionError", "it does not accept this machine's token"),
     ("token too weak", "PermissionError", "it says that this machine's token may not read it"),
-    ("down", "ConnectionError", "the Hub, or a proxy before it, answered 503"),
+    ("down", "ConnectionError", "the Hub, or a proxy in front of it, answered 503"),
     ("silent", "TimeoutError", "the Hub is too slow to answer for"),
     ("stalls", "TimeoutError", "the Hub is too slow to answer for"),
     ("always reset", "ConnectionError", "the connection broke again and again"),
-    ("cut off", "ConnectionError", "came cut off, or another came in its place"),
-    ("web page", "ConnectionError", "came cut off, or another came in its place"),
-    ("corrupt", "OSError", "came with other content than the Hub has (the sha256 differs)"),
-    ("page 200", "ConnectionError", "what answers in the Hub's place is a web page"),
-    ("page 403", "ConnectionError", "what answers in the Hub's place is a web page"),
-    ("files page", "ConnectionError", "what answers in the Hub's place is a web page"),
-    ("page 502", "ConnectionError", "the Hub, or a proxy before it, answered 502"),
-    ("page 407", "ConnectionError", "the proxy wants a log-in"),
+    ("cut off", "ConnectionError", "arrived truncated, or was replaced on the way"),
+    ("web page", "ConnectionError", "arrived truncated, or was replaced on the way"),
+    ("corrupt", "OSError", "arrived with different content than on the Hub (the sha256 differs)"),
+    ("page 200", "ConnectionError", "a web page answered instead of the Hub"),
+    ("page 403", "ConnectionError", "a web page answered instead of the Hub"),
+    ("files page", "ConnectionError", "a web page answered instead of the Hub"),
+    ("page 502", "ConnectionError", "the Hub, or a proxy in front of it, answered 502"),
+    ("page 407", "ConnectionError", "the proxy requires a login"),
 ]
 
 
@@ -189,7 +189,7 @@ def test_no_network_and_a_switched_off_hub_are_told_apart(clients):
 @pytest.mark.parametrize("token", [f"\x1b[200~{TOKEN}", f"{TOKEN} {TOKEN}", f"{TOKEN}토큰"])
 def test_a_token_that_was_pasted_badly_is_refused_and_not_shown(standin, clients, token):
     client = clients.run(HF_TOKEN=token)
-    check_told(client, "PermissionError", "holds a space, a control code or another character that no token has")
+    check_told(client, "PermissionError", "contains a space, a control code or another character that no token has")
     assert not standin.seen
 
 
@@ -240,7 +240,7 @@ def test_what_a_killed_download_leaves_is_not_taken_for_a_model(standin, clients
     left = list(tmp_path.rglob("*.incomplete"))
     assert left
     standin.set("down")
-    check_told(clients.run(cache=tmp_path), "ConnectionError", "the Hub, or a proxy before it, answered 503")
+    check_told(clients.run(cache=tmp_path), "ConnectionError", "the Hub, or a proxy in front of it, answered 503")
     standin.set()
     for path in left:
         path.unlink()  # huggingface_hub gives each try a name of its own and never reads another's
@@ -253,7 +253,7 @@ def test_weights_that_nobody_has_checked_are_not_taken_for_a_model(standin, clie
     assert list(tmp_path.rglob(UNCHECKED)) and list(tmp_path.rglob(f"snapshots/*/{WEIGHTS}"))
     offline = clients.run(cache=tmp_path, before="switched_off")
     check_told(offline, "ConnectionError", "the Hub is switched off by HF_HUB_OFFLINE")
-    check_told(clients.run(cache=tmp_path), "OSError", "came with other content than the Hub has (the sha256 differs)")
+    check_told(clients.run(cache=tmp_path), "OSError", "arrived with different content than on the Hub (the sha256 differs)")
     standin.set()
     check_loads(clients.run(cache=tmp_path))
 

@@ -1,4 +1,4 @@
-"""speed: every rewrite computes what diffusers computes, can be taken off again, and refuses where it cannot run."""
+"""Speed: every rewrite computes what diffusers computes, is reversible, and is refused where it cannot run."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from conftest import TINY_SIZE, make_picture
 
 from svd_lab import load_video_pipeline
 from svd_lab.commands.bench import table
-from svd_lab.performance import speed
+from svd_lab.performance import fused_ops, speed
 from svd_lab.performance.benchmark import bench
 from svd_lab.recipe import video_model
 
@@ -33,15 +33,37 @@ def plain_again(pipe):
     speed.apply(pipe, "off")
 
 
+GPU = torch.device("cuda", 0)
+
+
+@pytest.fixture
+def fresh_trouble():
+    """Nothing is remembered of a GPU from before, nor afterwards of the test's."""
+    fused_ops.trouble.cache_clear()
+    yield
+    fused_ops.trouble.cache_clear()
+
+
+@pytest.fixture
+def fused_gpu(monkeypatch, fresh_trouble):
+    """A GPU that runs the kernels; `.capability`, and `.first`: what trying the first kernel returns or raises."""
+    card = SimpleNamespace(capability=(9, 0), first=True)
+
+    def first_kernel(device):
+        if isinstance(card.first, Exception):
+            raise card.first
+        return card.first
+
+    monkeypatch.setattr(fused_ops, "kernels", object())
+    monkeypatch.setattr(fused_ops, "first_kernel", first_kernel)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: card.capability)
+    return card
+
+
 def video(pipe, size=TINY_SIZE, frames=FRAMES, steps=2):
     width, height = size
-    call = {
-        "num_frames": frames,
-        "num_inference_steps": steps,
-        "decode_chunk_size": 2,
-        "height": height,
-        "width": width,
-    }
+    call = {"num_frames": frames, "num_inference_steps": steps, "decode_chunk_size": 2}
+    call |= {"height": height, "width": width}
     result = pipe(make_picture(size), generator=torch.manual_seed(3), **call).frames[0]
     return np.stack([np.asarray(frame) for frame in result]).astype(int)
 
@@ -64,7 +86,7 @@ def relative(ours, plain):
     return float((ours - plain).norm() / plain.norm())
 
 
-def test_a_pipeline_is_loaded_with_what_is_exact_and_its_frames_are_those_of_plain_diffusers(tiny_folder, pipe):
+def test_a_loaded_pipeline_is_exact_with_the_frames_of_plain_diffusers(tiny_folder, pipe):
     ours = load_video_pipeline(tiny_folder, device="cpu")
     assert speed.applied(ours) == ("one_token", "device_frames")
     assert speed.applied(pipe) == ()
@@ -82,7 +104,7 @@ def test_the_miniature_has_the_same_frames_to_the_bit():
 
 
 def test_one_token_is_the_same_to_the_bit_whatever_the_size(pipe):
-    """A product of few rows is added up in another order than one of many: the rewrite must not change how many there are."""
+    """A product of few rows is summed in another order than one of many, so the rewrite must keep their number."""
     sizes = [((2, 2), 2), ((2, 4), 3), ((4, 2), 5), ((6, 10), 2), ((8, 8), 14)]
     plain = [one_step(pipe, cells=cells, frames=frames) for cells, frames in sizes]
     speed.apply(pipe, ["one_token"])
@@ -105,7 +127,7 @@ def test_each_rewrite_computes_the_same_and_leaves_no_trace(pipe, names):
     assert torch.equal(one_step(pipe), step)
 
 
-def test_fused_blocks_hold_for_every_block_of_unet_and_decoder(pipe):
+def test_fused_blocks_replace_every_block_of_unet_and_decoder(pipe):
     speed.apply(pipe, ["fused_blocks"])
     blocks = [type(part).__name__ for part in own_forwards(pipe)]
     wanted = [
@@ -118,8 +140,8 @@ def test_fused_blocks_hold_for_every_block_of_unet_and_decoder(pipe):
     assert sorted(name for name in blocks if name not in ("GroupNorm", "SiLU")) == sorted(wanted)
 
 
-def test_fused_blocks_leave_what_they_are_given_as_it_was(pipe):
-    """On a CPU they add in place, but only to what they have made themselves: diffusers keeps a block's input for a later one."""
+def test_fused_blocks_do_not_change_their_inputs(pipe):
+    """On a CPU they add in place, but only to their own tensors: diffusers keeps a block's input for a later one."""
     speed.apply(pipe, ["fused_blocks"])
     given = []
 
@@ -175,7 +197,7 @@ def test_a_block_with_another_attention_processor_is_left_to_diffusers(pipe):
         pipe.unet.set_attn_processor(AttnProcessor2_0())
 
 
-def test_one_token_goes_diffusers_way_for_several_tokens(pipe):
+def test_one_token_leaves_several_tokens_to_diffusers(pipe):
     attention = next(part for name, part in pipe.unet.named_modules() if name.endswith("attn2"))
     x, context = torch.randn(4, 6, 32), torch.randn(4, 3, 32)
     with torch.no_grad():
@@ -185,7 +207,7 @@ def test_one_token_goes_diffusers_way_for_several_tokens(pipe):
 
 
 def test_device_frames_round_as_diffusers_does(pipe):
-    exact = torch.arange(-3, 259).float() / 255 * 2 - 1  # every byte, its halves, and beyond both ends
+    exact = torch.arange(-3, 259).float() / 255 * 2 - 1  # every byte and half byte, and beyond both ends
     values = torch.cat([exact, exact + 1 / 255, torch.tensor([-9.0, 9.0])])
     clip = values[: len(values) // 12 * 12].view(1, 3, 2, 2, -1)
     plain = pipe.video_processor.postprocess_video(clip, output_type="pil")
@@ -200,19 +222,18 @@ def test_device_frames_round_as_diffusers_does(pipe):
     )
 
 
-def test_weights_that_come_layer_by_layer_keep_only_what_calls_the_layers(tiny_folder, pipe, monkeypatch):
+def test_weights_offloaded_by_layer_allow_only_rewrites_that_call_layers(tiny_folder, pipe, fused_gpu):
     from accelerate import cpu_offload
 
     ours = load_video_pipeline(tiny_folder, device="cpu", speed="off")
     ours.set_progress_bar_config(disable=True)
     cpu_offload(ours.unet, execution_device=torch.device("cpu"))
     assert speed.streamed(ours) and not speed.streamed(pipe)
-    names = speed.choose(SimpleNamespace(unet=ours.unet, _execution_device=torch.device("cuda")), "exact")
+    names = speed.choose(SimpleNamespace(unet=ours.unet, _execution_device=GPU), "exact")
     assert names == ("one_token", "device_frames")
-    monkeypatch.setattr(speed, "_trouble", lambda device: None)
-    half = SimpleNamespace(unet=ours.unet.half(), _execution_device=torch.device("cuda"))
+    half = SimpleNamespace(unet=ours.unet.half(), _execution_device=GPU)
     assert speed.choose(half, "auto") == names
-    with pytest.raises(ValueError, match="as it works"):
+    with pytest.raises(ValueError, match="layer by layer"):
         speed.choose(half, "fused")
     ours.unet.float()
     speed.apply(ours)
@@ -227,54 +248,54 @@ def test_weights_that_come_layer_by_layer_keep_only_what_calls_the_layers(tiny_f
         (["one_token", "magic"], "magic"),
     ],
 )
-def test_what_cannot_be_is_refused_and_nothing_changes(pipe, given, says):
+def test_an_unknown_level_or_rewrite_is_refused_and_nothing_changes(pipe, given, says):
     speed.apply(pipe, ["one_token"])
     with pytest.raises((ValueError, TypeError), match=says):
         speed.apply(pipe, given) if given is not None else load_video_pipeline("mini", device="cpu", speed=3)
     assert speed.applied(pipe) == ("one_token",)
 
 
-def test_what_is_fastest_is_taken_where_it_can_be_had(monkeypatch):
-    gpu, cpu = torch.device("cuda"), torch.device("cpu")
-    monkeypatch.setattr("svd_lab.performance.fused_ops.trouble", lambda index: "no compiler" if index else None)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    assert speed.resolve("auto", gpu, torch.float16) == speed.resolve("auto", gpu, torch.bfloat16) == "fused"
+def test_the_fastest_level_that_is_available_is_taken(fused_gpu):
+    cpu, half = torch.device("cpu"), torch.float16
+    assert speed.resolve("auto", GPU, half) == speed.resolve("auto", GPU, torch.bfloat16) == "fused"
     assert speed.resolve("fused", cpu, torch.float32) == "fused"
     assert not speed.fits(
-        "fused", SimpleNamespace(_execution_device=torch.device("mps"), unet=SimpleNamespace(dtype=torch.float16))
+        "fused", SimpleNamespace(_execution_device=torch.device("mps"), unet=SimpleNamespace(dtype=half))
     )
-    assert speed.resolve("auto", gpu, torch.float32) == speed.resolve("auto", cpu, torch.float16) == "exact"
-    assert speed.resolve("fused", gpu, torch.float32) == "fused"
-    assert speed.resolve("auto", torch.device("cuda", 1), torch.float16) == "exact"
-    with pytest.raises(ValueError, match="no compiler"):
-        speed.resolve("fused", torch.device("cuda", 1), torch.float16)
+    assert speed.resolve("auto", GPU, torch.float32) == speed.resolve("auto", cpu, half) == "exact"
+    assert speed.resolve("fused", GPU, torch.float32) == "fused"
 
 
 @pytest.mark.parametrize(
-    ("capability", "error", "says"),
+    ("capability", "first", "says"),
     [
-        ((7, 5), None, "capability is 7.5, and they want 8.0"),
+        ((7, 5), True, "capability is 7.5, and the kernels need 8.0"),
         ((9, 0), RuntimeError("traceback\nFailed to find C compiler."), "Failed to find C compiler"),
         ((9, 0), KeyError(), "KeyError"),
+        ((9, 0), False, "wrong numbers"),
     ],
 )
-def test_where_kernels_cannot_run_it_is_said_why(monkeypatch, capability, error, says):
-    """Without CUDA a first kernel cannot start: each way in which a GPU machine fails comes from here."""
-    from svd_lab.performance import fused_ops
-
-    def broken(x):
-        raise error
-
-    monkeypatch.setattr(fused_ops, "kernels", object())
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capability)
-    monkeypatch.setattr(torch, "ones", lambda *_, **__: torch.zeros(16, 1, 64))
-    monkeypatch.setattr(fused_ops, "geglu", broken)
-    assert says in fused_ops.trouble.__wrapped__(0)
-    monkeypatch.setattr(fused_ops, "kernels", None)
-    assert "Triton is not installed" in fused_ops.trouble.__wrapped__(0)
+def test_a_gpu_that_cannot_run_the_kernels_is_exact_and_fused_says_why(fused_gpu, capability, first, says):
+    """Each way in which a GPU machine fails: an old card, no compiler, a broken Triton."""
+    fused_gpu.capability, fused_gpu.first = capability, first
+    assert speed.resolve("auto", GPU, torch.float16) == "exact"
+    with pytest.raises(ValueError, match=says):
+        speed.resolve("fused", GPU, torch.float16)
 
 
-def test_a_recipe_says_whether_sums_were_rounded_as_diffusers_does(pipe, tmp_path):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("installed", [True, False], ids=["with Triton", "without Triton"])
+def test_without_a_gpu_fused_on_cuda_is_refused_with_a_reason(monkeypatch, fresh_trouble, installed):
+    """With torch as it is here, whatever its build."""
+    monkeypatch.setattr(fused_ops, "kernels", object() if installed else None)
+    assert speed.resolve("auto", GPU, torch.float16) == "exact"
+    with pytest.raises(
+        ValueError, match="Triton cannot make a kernel here" if installed else "Triton is not installed"
+    ):
+        speed.resolve("fused", GPU, torch.float16)
+
+
+def test_a_recipe_says_whether_rounding_is_that_of_diffusers(pipe, tmp_path):
     from svd_lab import generate_video, recipe_file, replay
 
     picture = make_picture(TINY_SIZE)
@@ -289,7 +310,7 @@ def test_a_recipe_says_whether_sums_were_rounded_as_diffusers_does(pipe, tmp_pat
         replay(exact.path, tmp_path / "again.mp4", pipe=pipe)
 
 
-def test_a_file_from_before_there_was_a_choice_was_exact(pipe, tmp_path):
+def test_a_recipe_without_a_speed_was_exact(pipe, tmp_path):
     from svd_lab import generate_video, recipe_file
 
     clip = generate_video(
@@ -304,14 +325,14 @@ def test_a_file_from_before_there_was_a_choice_was_exact(pipe, tmp_path):
 
 KERNELS = """
 import torch
-from svd_lab import kernels
 from torch import nn
+from svd_lab.performance import fused_ops
 
-assert fused_ops.INTERPRETED
+assert fused_ops.INTERPRETED and fused_ops.first_kernel("cpu")
 torch.manual_seed(0)
 
 def both(name, call):
-    # in float64, so that what differs is the kernel's float32
+    # in float64, so that the difference is the kernel's float32
     ours = call(torch.float32)
     fused_ops.INTERPRETED = False
     plain = call(torch.float64)
@@ -354,7 +375,7 @@ with torch.no_grad():
 
 
 def test_the_kernels_compute_what_pytorch_computes():
-    """In Triton's interpreter, on this CPU. That they compile and are fast a GPU must show: docs/speed.md."""
+    """In Triton's interpreter, on this CPU. Compilation and speed need a GPU: docs/speed.md."""
     pytest.importorskip("triton")
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     done = subprocess.run([sys.executable, "-c", KERNELS], env=environment, capture_output=True, text=True)
@@ -362,7 +383,7 @@ def test_the_kernels_compute_what_pytorch_computes():
     assert done.stdout.count("\n") == 17
 
 
-def test_bench_measures_the_class_recipe_and_finds_nothing_different(pipe):
+def test_bench_measures_the_class_call_and_finds_no_difference(pipe):
     speed.apply(pipe, ["one_token"])
     result = bench(
         pipe,
@@ -389,7 +410,7 @@ def test_bench_measures_the_class_recipe_and_finds_nothing_different(pipe):
     assert not [part for part in pipe.unet.modules() if part._forward_hooks or part._forward_pre_hooks]
 
 
-def test_bench_knows_its_levels_before_it_measures(pipe, monkeypatch):
+def test_bench_refuses_an_unknown_rewrite_before_it_measures(pipe, monkeypatch):
     monkeypatch.setattr("svd_lab.performance.benchmark.matrix_rate", lambda *_: pytest.fail("it went on"))
     with pytest.raises(ValueError, match="magic"):
         bench(pipe, make_picture(size=TINY_SIZE), ["exact", "one_token+magic"])
