@@ -1,35 +1,62 @@
-"""The things of the world: what they are called, how they move, and their pictures (`things/`, built by build_things.py)."""
+"""The things of the world: what they are called, how they move, and their pictures, which are in the folder `things`."""
 
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 THINGS = Path(__file__).parent / "things"
-CELL, COLUMNS = 112, 32  # pixels a thing in the atlas, 4 of them margin on each side
+CELL, COLUMNS = 112, 32  # of an atlas: pixels of a cell, 4 of them margin on each side, and cells in a row
+ATLAS_3D, ATLAS_FLAT = (
+    "things.webp",
+    "flat.webp",
+)  # Fluent's 3D style; its flat style, which is not part of an installed package
 
 
 @cache
-def catalogue() -> list[dict]:
-    """All things: code, kind, en, ko (names), held_out (kept out of training)."""
+def catalogue() -> list[dict[str, Any]]:
+    """All things, in the order of their cells.
+
+    Returns:
+        For each thing: code (its Unicode code points), kind (of motion, a key of `svd_lab.world.motion.KINDS`), en and ko (its
+        names), held_out (whether the miniatures were trained without it).
+    """
     return json.loads((THINGS / "things.json").read_text(encoding="utf-8"))
 
 
 @cache
-def _atlas(file: str) -> np.ndarray:
-    """A whole atlas, RGBA uint8; 0.3 s to decode."""
-    with Image.open(THINGS / file) as atlas:
-        return np.asarray(atlas.convert("RGBA"))
+def _atlas(file: str | Path) -> np.ndarray:
+    """A whole atlas, RGBA uint8 [rows * 112, 32 * 112, 4]; takes 0.3 s to decode."""
+    try:
+        with Image.open(THINGS / file) as atlas:
+            return np.asarray(atlas.convert("RGBA"))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"There is no {file} in {THINGS}. An installed package has {ATLAS_3D} only; {ATLAS_FLAT} is needed for training alone, "
+            "and is in the repository: install from there with `pip install -e .`"
+        ) from error
 
 
-def cell_of(index: int, file: str = "things.webp") -> np.ndarray:
-    """One thing, uint8 [112,112,4]."""
+def cell_of(index: int, file: str | Path = ATLAS_3D) -> np.ndarray:
+    """The picture of one thing.
+
+    Args:
+        index: Its place in `catalogue()`.
+        file: ATLAS_3D, ATLAS_FLAT (in the repository only), or the absolute path of another atlas.
+
+    Returns:
+        RGBA, uint8 [112,112,4].
+
+    Raises:
+        FileNotFoundError: There is no such atlas.
+    """
     y, x = index // COLUMNS * CELL, index % COLUMNS * CELL
     return _atlas(file)[y : y + CELL, x : x + CELL]
 
 
-def cutout(index: int, file: str = "things.webp") -> Image.Image:
-    """One thing as an RGBA picture, 112 x 112 pixels; file: "flat.webp" for Fluent's flat style."""
+def cutout(index: int, file: str | Path = ATLAS_3D) -> Image.Image:
+    """The picture of one thing as RGBA, 112 x 112 pixels; see `cell_of`."""
     return Image.fromarray(cell_of(index, file))

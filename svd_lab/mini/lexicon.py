@@ -1,4 +1,4 @@
-"""The words that the text miniature knows, from the list that its tokenizer's export wrote; imports no torch."""
+"""The words that the text miniature knows, read from the list that is written with its tokenizer. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 WORDS = Path(__file__).parent / "text" / "words.json"
-#: Korean particles and counters, which follow a noun without a blank: 로켓이, 토끼와, 공 두 개.
+#: Korean particles and counters, which follow a noun without a space: 로켓이, 토끼와, 고양이 두 마리.
 PARTICLES = "은 는 이 가 을 를 과 와 의 에 에서 에는 위 들 도 로 으로 하고 이랑 랑 마리 위에 위의 옆 옆에".split()
 
 
@@ -26,17 +26,24 @@ def _known() -> frozenset[str]:
 
 @cache
 def style_words() -> frozenset[str]:
-    """Single words of style and mood that training mixed into captions, and that change nothing."""
+    """Words of style and mood that training mixed into captions, so that they do not change the picture."""
     return frozenset(_words()["style"])
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text in lower case, Hangul composed (NFC); every digit is a word."""
+    """Split a text into words in lower case, Hangul composed (NFC); every digit is a word."""
     return re.findall(r"[^\W\d_]+|\d", unicodedata.normalize("NFC", text).lower())
 
 
 def unknown_words(prompt: str) -> list[str]:
-    """The words of a prompt that the text miniature cannot draw, in their order, each once. Style words count as unknown."""
+    """Find the words of a prompt that the text miniature cannot draw.
+
+    Args:
+        prompt: English or Korean text, or both.
+
+    Returns:
+        The words in order of appearance, each once. Words of style count as unknown (see `style_words`).
+    """
     known, unknown = _known(), []
     for word in split_words(prompt):
         korean = "가" <= word[0] <= "힣"
@@ -47,5 +54,15 @@ def unknown_words(prompt: str) -> list[str]:
 
 
 def names(language: str) -> dict[str, list[str]]:
-    """{"things", "colours", "places"}: the first name of each in "en" or "ko"."""
+    """List what the text miniature can draw.
+
+    Args:
+        language: "en" or "ko".
+
+    Returns:
+        The names of "things", "colours" and "places", the first name of each.
+
+    Raises:
+        KeyError: There are no names in this language.
+    """
     return {kind: list(listed) for kind, listed in _words()["names"][language].items()}

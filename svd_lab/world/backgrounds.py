@@ -1,4 +1,4 @@
-"""Backgrounds of the world: very varied still pictures, vectorised over a batch, with names for captions.
+"""Backgrounds of the world: still pictures of many kinds, vectorised over a batch, with names for captions.
 
 All functions draw from a `Draw` (one seeded torch generator on one device) and return float tensors in 0..1.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-HEIGHT, WIDTH = 128, 224
+HEIGHT, WIDTH = 128, 224  # pixels of every clip and picture of the world
 
 # English, Korean, then sky top, sky bottom, ground top, ground bottom (RGB, 0..255).
 PALETTES = [
@@ -37,37 +37,60 @@ ABSTRACT = ("abstract colours", "추상 무늬")
 
 
 def hsv(h: torch.Tensor, s: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Hue, saturation, value in 0..1, any shape -> RGB in 0..1 with a last axis of 3."""
+    """Convert hue, saturation and value in 0..1, of any shape, to RGB in 0..1 with a last axis of 3."""
     k = torch.stack([h * 6 + 5, h * 6 + 3, h * 6 + 1], -1) % 6
     return v[..., None] - (v * s)[..., None] * torch.minimum(k, 4 - k).clamp(0, 1)
 
 
 class Draw:
-    """Everything random in the world comes from here: one generator, one device."""
+    """The source of everything random in the world: one generator on one device.
 
-    def __init__(self, device: str, seed: int):
+    The generators of a CPU and of a GPU differ, so a seed means the same only on the same kind of device.
+    """
+
+    def __init__(self, device: torch.device | str, seed: int):
         self.device, self.generator = torch.device(device), torch.Generator(device).manual_seed(seed)
 
     def uniform(self, *shape: int, lo: float = 0.0, hi: float = 1.0) -> torch.Tensor:
+        """Floats of lo..hi."""
         return torch.rand(*shape, device=self.device, generator=self.generator) * (hi - lo) + lo
 
     def normal(self, *shape: int) -> torch.Tensor:
+        """Floats of a standard normal distribution."""
         return torch.randn(*shape, device=self.device, generator=self.generator)
 
-    def choice(self, n: int, weights) -> torch.Tensor:
+    def choice(self, n: int, weights: Sequence[float] | torch.Tensor) -> torch.Tensor:
+        """n indices into `weights`, each as often as its weight says."""
         weights = torch.as_tensor(weights, dtype=torch.float, device=self.device)
         return torch.multinomial(weights, n, replacement=True, generator=self.generator)
 
     def integers(self, n: int, lo: int, hi: int) -> torch.Tensor:
+        """n integers of lo..hi - 1."""
         return torch.randint(lo, hi, (n,), device=self.device, generator=self.generator)
 
     def colours(self, *shape: int) -> torch.Tensor:
+        """RGB colours [*shape, 3] in 0..1, bright ones more often than dark ones."""
         return hsv(self.uniform(*shape), self.uniform(*shape) ** 1.3, self.uniform(*shape) ** 0.7 * 0.95 + 0.05)
 
     def noise(
-        self, n: int, channels: int, h: int, w: int, octaves=(3, 6, 12, 24, 48), roll: float | None = 0.55
+        self,
+        n: int,
+        channels: int,
+        h: int,
+        w: int,
+        octaves: Sequence[int] = (3, 6, 12, 24, 48),
+        roll: float | None = 0.55,
     ) -> torch.Tensor:
-        """Value noise of unit standard deviation; `roll` is the fall from octave to octave (None: another for each)."""
+        """Value noise.
+
+        Args:
+            n, channels, h, w: The shape of the result.
+            octaves: Numbers of lumps across.
+            roll: Amplitude of an octave relative to the one before; None draws another for each of the n.
+
+        Returns:
+            [n,channels,h,w], standard deviation 1.
+        """
         total, amplitude = 0.0, 1.0
         roll = self.uniform(n, 1, 1, 1, lo=0.3, hi=0.8) if roll is None else roll
         for o in octaves:
@@ -78,7 +101,7 @@ class Draw:
 
 
 def one_of(index: torch.Tensor, *pictures: torch.Tensor) -> torch.Tensor:
-    """Clip by clip, the picture that `index` [n] names."""
+    """For each of n clips the picture [n,3,H,W] at its `index` [n]."""
     out = pictures[0]
     for i, picture in enumerate(pictures[1:], 1):
         out = torch.where(index[:, None, None, None] == i, picture, out)
@@ -86,7 +109,7 @@ def one_of(index: torch.Tensor, *pictures: torch.Tensor) -> torch.Tensor:
 
 
 def fills(draw: Draw, n: int, h: int = HEIGHT, w: int = WIDTH) -> torch.Tensor:
-    """Textures [n,3,h,w]: gradients, value noise, 1/f colour fields, stripes, flat colours."""
+    """Draw textures [n,3,h,w]: gradients, value noise, 1/f colour fields, stripes, flat colours; not clipped to 0..1."""
     d = draw.device
     yy, xx = torch.meshgrid(torch.linspace(-1, 1, h, device=d), torch.linspace(-1, 1, w, device=d), indexing="ij")
     first, second = draw.colours(n)[..., None, None], draw.colours(n)[..., None, None]
@@ -111,8 +134,10 @@ def fills(draw: Draw, n: int, h: int = HEIGHT, w: int = WIDTH) -> torch.Tensor:
     return torch.where(kind[:, None, None, None] == 2, pink, first + (second - first) * between)
 
 
-def _skyline(draw: Draw, n: int, yy, xx, horizon, ground):
-    """A row of houses with lit windows: (picture [n,3,H,W], where it is [n,1,H,W])."""
+def _skyline(
+    draw: Draw, n: int, yy: torch.Tensor, xx: torch.Tensor, horizon: torch.Tensor, ground: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw a row of houses with lit windows: the picture [n,3,H,W] and its mask [n,1,H,W]."""
     width = draw.uniform(n, 1, 1, lo=10, hi=34)
     house = (xx / width + draw.uniform(n, 1, 1, hi=9)).long().clamp(0, 39).expand(n, HEIGHT, WIDTH)[:, 0]
     tall = draw.uniform(n, 40, hi=55).gather(1, house).unsqueeze(1)
@@ -125,8 +150,10 @@ def _skyline(draw: Draw, n: int, yy, xx, horizon, ground):
     return ground * shade * (1 - lit) + lit * glow, (yy - horizon + tall).clamp(0, 1)[:, None]
 
 
-def _collage(draw: Draw, n: int, yy, xx, picture, texture):
-    """Seven ellipses and boxes, plain or textured, over the picture."""
+def _collage(
+    draw: Draw, n: int, yy: torch.Tensor, xx: torch.Tensor, picture: torch.Tensor, texture: torch.Tensor
+) -> torch.Tensor:
+    """Draw seven ellipses and boxes, plain or textured, over the picture [n,3,H,W]."""
     colours = draw.colours(n, 7)
     for i in range(7):
         cx, cy = draw.uniform(n, 1, 1, hi=WIDTH), draw.uniform(n, 1, 1, hi=HEIGHT)
@@ -148,7 +175,11 @@ def _collage(draw: Draw, n: int, yy, xx, picture, texture):
 
 
 def backgrounds(draw: Draw, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """-> pictures [n,3,128,224] and labels [n,2]: palette index (-1: abstract) and shape index (see `name`)."""
+    """Draw still pictures: sky and ground of a palette or a texture, with hills, houses or shapes, at times stars or a sun.
+
+    Returns:
+        Pictures [n,3,128,224] in 0..1, and labels [n,2]: index into PALETTES (-1: abstract) and into SHAPES (see `name`).
+    """
     d = draw.device
     yy = torch.arange(HEIGHT, device=d, dtype=torch.float)[:, None] + 0.5
     xx = torch.arange(WIDTH, device=d, dtype=torch.float)[None] + 0.5
@@ -198,9 +229,12 @@ def backgrounds(draw: Draw, n: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def name(palette: int, shape: int, painted: Sequence[tuple[str, str]] = ()) -> tuple[str, str]:
-    """The English and Korean name of a background, for captions.
+    """Name a background in English and Korean, for captions.
 
-    palette: an index into PALETTES, then into `painted`, the names of the places that a training world paints; -1: abstract.
+    Args:
+        palette: Index into PALETTES; beyond these, into `painted`; -1: abstract.
+        shape: Index into SHAPES.
+        painted: Names of the places that a training world paints.
     """
     if palette >= len(PALETTES):
         return painted[palette - len(PALETTES)]

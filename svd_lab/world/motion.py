@@ -1,20 +1,30 @@
-"""The kinds of motion in the world: how often each is shown, and where it takes a thing, by amplitude and phase."""
+"""The kinds of motion in the world: how often each is shown, and where it takes a thing."""
 
 import torch
 
-# How often each kind of motion is shown; the things of a kind share it evenly.
+#: {kind of motion: how often it is shown}; the things of a kind share it evenly.
 KINDS = dict(
     slant=3, comet=0.5, drive=4, run=5, hop=3, swim=3, fly=2.5, up=2, boat=2.5, ball=3, spin=2, pulse=2, fall=2, sway=2, hang=0.8,
     flicker=1.2, planet=1.5, cloud=1.2, hover=2, rock=2.5, still=1.5,
 )  # fmt: skip
+#: {kind of motion: its place in KINDS}, which is what `Clips.kind` holds.
 INDEX = {kind: i for i, kind in enumerate(KINDS)}
 DIRECTIONAL = ("slant", "comet", "drive", "run", "hop", "swim", "fly", "boat")  # mirrored, they move the other way
-TALL = ("slant", "up", "fall", "ball", "hop")  # they need room above or below, so they are drawn smaller
+TALL = ("slant", "up", "fall", "ball", "hop")  # drawn smaller, because they need room above or below
 
 
 def motion(kind: torch.Tensor, a: torch.Tensor, p: torch.Tensor) -> dict[str, torch.Tensor]:
-    """kind [n,1], amplitude a [n,1], phase p [n,T] -> dx, dy (in heights of the thing), rot (radians), sx, sy, shear, pivot
-    (-1 top .. 1 bottom), zoom (of the camera), each [n,T]."""
+    """Where things are and how they are deformed at each phase, relative to their start.
+
+    Args:
+        kind: Index into KINDS, [n,1].
+        a: Amplitude, motion_bucket_id / 127, [n,1].
+        p: Phase, frame number * 7 / fps, [n,T].
+
+    Returns:
+        dx, dy (in heights of the thing, to the right and down), rot (radians), sx, sy (scale), shear, pivot (about which
+        height it turns and scales: -1 its top, 0 its middle, 1 its bottom) and zoom (of the camera), each [n,T].
+    """
     sin, zero, d = torch.sin, torch.zeros_like(a * p), a * p
     one, hop = torch.ones_like(zero), lambda w: torch.sin(w * p).abs()
     table = {

@@ -1,4 +1,4 @@
-"""What the shipped image miniature promises: it follows simple words in both languages, and says which it cannot draw."""
+"""The shipped image miniature: it follows simple prompts in both languages, and warns of words that it cannot draw."""
 
 import warnings
 from pathlib import Path
@@ -21,7 +21,7 @@ def mini():
 
 
 def draw(pipe, prompt, seed=0):
-    """The picture as floats [128,224,3] in 0..1; 20 steps, which is enough to see what it is of."""
+    """The picture as floats [128,224,3] in 0..1; 20 steps are enough to recognise it."""
     generator = torch.Generator().manual_seed(seed)
     image = pipe(prompt, width=224, height=128, num_inference_steps=20, generator=generator).images[0]
     return np.asarray(image, dtype=float) / 255
@@ -33,7 +33,7 @@ def redness(picture):
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-def test_it_draws_the_colour_and_the_place_that_were_asked_for(mini, language):
+def test_it_draws_the_colour_and_the_place_of_the_prompt(mini, language):
     on_white = {"en": "a {} balloon on a white background", "ko": "하얀 배경의 {} 풍선"}[language]
     red, blue = {"en": ("red", "blue"), "ko": ("빨간", "파란")}[language]
     asked, other = draw(mini, on_white.format(red)), draw(mini, on_white.format(blue))
@@ -45,7 +45,7 @@ def test_it_draws_the_colour_and_the_place_that_were_asked_for(mini, language):
     assert day[-20:, :, 1].mean() > day[-20:, :, 2].mean() + 0.15, "grass below"
 
 
-def test_its_pictures_are_of_the_video_minis_size_and_no_noise_whatever_the_prompt(mini):
+def test_any_prompt_gives_a_smooth_picture_of_the_video_minis_size(mini):
     assert native_size(mini) == native_size(load_video_pipeline("mini", device="cpu")) == (224, 128)
     for prompt in ("quantum entanglement", "👾", "나의 할머니의 비밀 요리법"):
         picture = draw(mini, prompt)
@@ -53,12 +53,12 @@ def test_its_pictures_are_of_the_video_minis_size_and_no_noise_whatever_the_prom
         assert 0.02 < picture.std() and rough < 0.05, (prompt, picture.std(), rough)
 
 
-def test_it_says_which_words_it_has_no_picture_for(mini, tiny_pipe, tmp_path):
+def test_it_warns_of_words_that_it_cannot_draw(mini, tiny_pipe, tmp_path):
     assert len(mini.tokenizer) == tokenizer.SIZE == prompts._MINI_VOCABULARY
     small = dict(image_pipe=mini, pipe=tiny_pipe, image_num_inference_steps=1, num_frames=2, num_inference_steps=1)
-    with pytest.warns(prompts.PromptWarning, match="no picture for 'wombat', 'chess'") as told:
+    with pytest.warns(prompts.PromptWarning, match="cannot draw 'wombat', 'chess'") as caught:
         generate_text2video("a cute wombat at chess in space", tmp_path / "a.mp4", 1, **small)
-    assert told[0].filename == __file__
+    assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error", prompts.PromptWarning)
         for prompt in ("a photograph of an astronaut riding a horse", "말을 탄 우주비행사 사진"):
@@ -67,7 +67,7 @@ def test_it_says_which_words_it_has_no_picture_for(mini, tiny_pipe, tmp_path):
         generate_text2video(city, tmp_path / "a.mp4", 1, **small)
 
 
-def test_the_list_of_what_it_can_draw_is_understood_in_both_languages():
+def test_it_knows_every_word_of_its_own_list_in_both_languages():
     for language in ("en", "ko"):
         words = prompts.miniature_words(language)
         assert [len(words[kind]) for kind in ("things", "colours", "places")] == [242, 10, 36]
@@ -76,7 +76,7 @@ def test_the_list_of_what_it_can_draw_is_understood_in_both_languages():
         prompts.miniature_words("fr")
 
 
-def test_all_miniatures_together_are_below_60_megabytes_and_hold_nothing_but_safetensors():
+def test_the_miniatures_are_below_60_megabytes_and_hold_safetensors_only():
     files = [
         path for folder in (mini_folder(), text_mini_folder()) for path in Path(folder).rglob("*") if path.is_file()
     ]

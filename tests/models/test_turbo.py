@@ -279,12 +279,12 @@ def test_a_stretch_goes_on_from_a_file_alone_and_another_encoder_may_answer(unet
 
 
 def test_held_means_at_most_five_percent_worse():
-    assert compare_turbo.held("first", 36.0, 37.0) and not compare_turbo.held("first", 35.0, 37.0)
-    assert compare_turbo.held("first", 50.0, 37.0), "better is held"
-    assert compare_turbo.held("background_std", 0.3, 1.0) and not compare_turbo.held("background_std", 1.06, 1.0)
-    assert compare_turbo.held("length", 1.04, 1.0) and not compare_turbo.held("length", 1.06, 1.0)
-    assert compare_turbo.held("area", 1.0, 0.9) and not compare_turbo.held("area", 1.2, 0.9), "nearer to 1 is better"
-    assert not compare_turbo.held("cosine", float("nan"), 0.9)
+    assert compare_turbo.acceptable("first", 36.0, 37.0) and not compare_turbo.acceptable("first", 35.0, 37.0)
+    assert compare_turbo.acceptable("first", 50.0, 37.0), "better is held"
+    assert compare_turbo.acceptable("background_std", 0.3, 1.0) and not compare_turbo.acceptable("background_std", 1.06, 1.0)
+    assert compare_turbo.acceptable("length", 1.04, 1.0) and not compare_turbo.acceptable("length", 1.06, 1.0)
+    assert compare_turbo.acceptable("area", 1.0, 0.9) and not compare_turbo.acceptable("area", 1.2, 0.9), "nearer to 1 is better"
+    assert not compare_turbo.acceptable("cosine", float("nan"), 0.9)
     result = {"known": {"10 steps": dict(first=37.0, area=1.0), "turbo": dict(first=36.9, area=0.9)}}
     lines = compare_turbo.table(result).splitlines()
     assert lines[2] == "| first | 37.000 | 36.900 |" and lines[3] == "| area | 1.000 | **0.900** |"
@@ -303,7 +303,7 @@ def test_what_is_surely_different_is_bold_and_what_scatters_is_not():
     ways = {"10 steps": dict(clips=old), "turbo": dict(clips=new)}
     for way in ways.values():
         way |= compare_turbo.summary(way["clips"])
-    lines = compare_turbo.surely({"known": ways}).splitlines()
+    lines = compare_turbo.significance_table({"known": ways}).splitlines()
     assert lines[0] == "| known | turbo - 10 steps | |"
     assert lines[2].startswith("| first | **-1.000 ± 0.000** | -")
     assert any(line.startswith("| detail | ") and "**" not in line for line in lines)

@@ -12,7 +12,7 @@ from svd_lab.mini.catalogue import CELL, COLUMNS, catalogue
 from svd_lab.training.assets import build_designs
 from svd_lab.training.assets.build_designs import Design
 from svd_lab.training.world import encoder_world, invented
-from svd_lab.training.world.encoder_world import WildWorld, bent, missing, redrawn
+from svd_lab.training.world.encoder_world import EncoderWorld, bent, missing, redrawn
 from svd_lab.training.world.varied_world import CLOSE_THINGS, INVENTED, NEAR, VariedWorld
 from svd_lab.world.motion import DIRECTIONAL, KINDS
 from svd_lab.world.scenes import World
@@ -90,12 +90,12 @@ def test_a_world_shows_a_design_where_it_has_the_thing(designs):
 
 def test_a_folder_without_designs_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no atlas \(\*.webp\) in .*build_designs"):
-        WildWorld(designs=tmp_path)
+        EncoderWorld(designs=tmp_path)
 
 
 def test_what_moves_how_and_which_way_stays_as_it_is():
     """Mirrored after all that is done to it, a thing that faces right is one that faces left: 80 trains, both ways."""
-    world = WildWorld(seed=4)
+    world = EncoderWorld(seed=4)
     train = next(i for i in world.keep if catalogue()[i]["en"] == "high-speed train")
     clips = world.clips(80, two=0, nothing=0, only=[train] * 80, at=torch.zeros(80, 1))
     assert clips.kind[:, 0].eq(list(KINDS).index("drive")).all() and set(clips.facing.tolist()) == {-1, 1}
@@ -139,7 +139,7 @@ def test_pictures_without_a_thing_may_be_close_ups_and_others_never_are(monkeypa
 
 def test_behind_some_things_stand_others_paler_and_never_where_there_is_no_thing(monkeypatch):
     monkeypatch.setattr(encoder_world, "BUSY", 1.0)
-    world = WildWorld(seed=8)
+    world = EncoderWorld(seed=8)
     monkeypatch.setattr(VariedWorld, "_scenery", lambda self, n, empty: (torch.full((n, 3, 128, 224), 0.5), None))
     empty = torch.arange(12) % 3 == 0
     picture, _ = world._scenery(12, empty)

@@ -371,7 +371,7 @@ def test_the_right_answer_is_told_for_every_scene_in_turn_and_then_the_encoder_i
     monkeypatch.setattr(oracle_encoder, "load", lambda folder, device: pipe)
     monkeypatch.setattr(oracle_encoder, "load_parts", lambda path: dict(clip=None))
     monkeypatch.setattr(oracle_encoder, "clip_of", lambda _: torch.nn.Identity())
-    monkeypatch.setattr(oracle_encoder.Centres, "of", lambda *_: SimpleNamespace(kind=kinds))
+    monkeypatch.setattr(oracle_encoder.TargetEmbeddings, "measured", lambda *_: SimpleNamespace(kind=kinds))
     monkeypatch.setattr(oracle_encoder, "make", make)
     result = oracle_encoder.measure_both("mini", "teacher.pt", 3, 5, ["known"])["known"]
     truth = evaluate.scenes("known", 3, 5)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from svd_lab.mini.catalogue import THINGS
-from svd_lab.training.stages.image_encoder import NOTHING
+from svd_lab.training.stages.encoder_targets import NOTHING
 from svd_lab.training.text.captions import caption
 from svd_lab.training.text.scene_grammar import draw_scene, things
 

@@ -1,1 +1,1 @@
-"""Measure a version: scene by scene, with errors, against another version."""
+"""Measurements of the miniatures: quality, cost, memory, and how sure a difference is."""

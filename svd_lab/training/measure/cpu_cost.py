@@ -1,9 +1,9 @@
-"""What the default call costs on a CPU: seconds and peak memory, beside how fast the machine was in that very minute.
+"""The cost of a default call on a CPU: seconds and peak memory, with the speed of the machine at that moment.
 
     python -m svd_lab.training.measure.cpu_cost --threads 2 [--folder DIR] [--calls 3]
 
-The call is the lessons': generate_video(picture, file), 10 frames x 10 steps, decode_chunk_size 2. It runs in a process
-of its own, which imports what a newcomer's process imports and nothing else; the result is one line of JSON.
+The call is the lessons': generate_video(picture, file), 10 frames x 10 steps, decode_chunk_size 2. It runs in a process of its own,
+which imports only what a user's process imports; the result is one line of JSON.
 """
 
 import argparse
@@ -15,16 +15,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from svd_lab.models.checkpoints import locate
 
-RESULT = "cost: "  # what the line with the result starts with; the pipeline prints lines of its own
+RESULT = "cost: "  # marks the line with the result among those that the pipeline prints
 
 
 def peak_rss() -> float:
-    """GiB of this process at its largest.
+    """The largest resident memory of this process so far, in GiB.
 
-    Linux: VmHWM. ru_maxrss would not do: a child inherits the peak of the process that started it.
+    On Linux VmHWM, because a child inherits ru_maxrss from the process that started it.
     """
     try:
         status = Path("/proc/self/status").read_text()
@@ -34,7 +35,7 @@ def peak_rss() -> float:
 
 
 def conv_rate(seconds: float = 1.0) -> float:
-    """GFLOP/s, right now, of the mini's staple: a 3x3 convolution, 128 channels, 4 x 32 x 56, channels last, fp32."""
+    """GFLOP/s of the mini's most frequent operation now: a 3x3 convolution, 128 channels, 4 x 32 x 56, channels last, fp32."""
     import torch
     import torch.nn.functional as F
 
@@ -49,9 +50,18 @@ def conv_rate(seconds: float = 1.0) -> float:
         return n * 2 * x.numel() * 128 * 9 / (time.perf_counter() - start) / 1e9
 
 
-def measure(folder: str, threads: int, calls: int) -> dict:
-    """-> threads, load (seconds from the first import to a pipeline), first, warm (seconds of the first call and of the
-    fastest later one), rss (GiB at the largest, over all calls), conv (GFLOP/s before and after the later calls)."""
+def measure(folder: str, threads: int, calls: int) -> dict[str, Any]:
+    """Measure in this process, which must not have imported torch before.
+
+    Args:
+        folder: A model folder, or a name that load_video_pipeline knows.
+        threads: Of torch.
+        calls: How many.
+
+    Returns:
+        threads; load: seconds from the first import to a pipeline; first, warm: seconds of the first call and of the fastest
+        later one; rss: peak memory over all calls in GiB; conv: GFLOP/s before and after the later calls.
+    """
     begun = time.perf_counter()
     import torch
 
@@ -77,36 +87,40 @@ def measure(folder: str, threads: int, calls: int) -> dict:
     return dict(threads=threads, load=load, first=seconds[0], warm=min(seconds[1:] or seconds), rss=rss, conv=rate)
 
 
-def in_own_process(folder: str | Path = "mini", threads: int = 2, calls: int = 3) -> dict:
-    """`measure` in a fresh process. Raises FileNotFoundError or ValueError if there is no such model, and RuntimeError
-    with what that process said if it fails."""
-    locate(folder)
+def run_module(module: str, arguments: list[str | Path | int], threads: int) -> dict[str, Any]:
+    """Run a module in a fresh process, on the CPU only, and read the JSON that it prints after RESULT.
+
+    Raises:
+        RuntimeError: The process failed; with what it printed.
+    """
     environment = os.environ | dict(OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive", CUDA_VISIBLE_DEVICES="")
-    command = [
-        sys.executable,
-        "-m",
-        "svd_lab.training.measure.cpu_cost",
-        "--folder",
-        folder,
-        "--threads",
-        threads,
-        "--calls",
-        calls,
-    ]
-    done = subprocess.run([str(c) for c in command], env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-m", module, *map(str, arguments), "--threads", str(threads)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
     if done.returncode or not lines:
-        raise RuntimeError(f"the cost of {folder} could not be measured: {done.stderr.strip()[-2000:]}")
+        raise RuntimeError(f"the measurement failed: {' '.join(command[1:])}\n{done.stderr.strip()[-2000:]}")
     return json.loads(lines[-1].removeprefix(RESULT))
+
+
+def in_own_process(folder: str | Path = "mini", threads: int = 2, calls: int = 3) -> dict[str, Any]:
+    """Call `measure` in a fresh process.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: There is no such model.
+        RuntimeError: The measurement failed.
+    """
+    locate(folder)
+    return run_module("svd_lab.training.measure.cpu_cost", ["--folder", folder, "--calls", calls], threads)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--folder", default="mini", help="a model folder, or a name that load_video_pipeline knows (mini)"
+        "--folder", default="mini", help="model folder, or a name that load_video_pipeline knows (mini)"
     )
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--calls", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2, help="(2)")
+    parser.add_argument("--calls", type=int, default=3, help="(3)")
     args = parser.parse_args()
     print(RESULT + json.dumps(measure(args.folder, args.threads, args.calls)), flush=True)
 

@@ -1,43 +1,63 @@
-"""Measure a mini with the genuine StableVideoDiffusionPipeline on scenes it has never seen (docs/measures.md explains).
+"""Measure a mini with the genuine StableVideoDiffusionPipeline on scenes that it has never seen (see docs/measures.md).
 
     python -m svd_lab.training.measure.evaluate --scenes 32 --seed 1 --json out.json [--folder DIR] [--sheets DIR] [--quick]
-    python -m svd_lab.training.measure.unseen_pictures /tmp/outside && python -m svd_lab.training.measure.evaluate --outside /tmp/outside ...
+    python -m svd_lab.training.measure.unseen_pictures DIR      # then --unseen DIR
     python -m svd_lab.training.measure.report out.json --markdown docs/measures.md      # or --markdown here
 
-Backgrounds and places are new in every scene; known things and things held out of training are told apart. 14 frames,
-10 steps, motion bucket 127, guidance 1 to 3 (the class's), fp32 on every device. The scenes are rendered on the CPU, so
-that a seed means the same everywhere.
+Backgrounds and places are new in every scene; known things and held-out ones are measured separately. 14 frames, 10 steps, motion
+bucket 127, guidance 1 to 3 (the lessons'), fp32 on every device. The scenes are rendered on the CPU, so that a seed means the same
+everywhere.
 """
 
-import argparse
+from __future__ import annotations
+
 import importlib.metadata
 import json
 import math
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from PIL import Image
 
+from svd_lab.images import open_image
+from svd_lab.pipelines import load_video_pipeline
 from svd_lab.training.measure import cpu_cost, report
-from svd_lab.world.backgrounds import Draw
+from svd_lab.training.measure.evaluate_options import Options, parse
+from svd_lab.world.backgrounds import HEIGHT, WIDTH, Draw
+from svd_lab.world.clips import FRAMES, Clips
 from svd_lab.world.contact_sheets import write_sheets
 from svd_lab.world.measures import bucket_response, energy, measure, psnr, summary
-from svd_lab.world.scenes import FRAMES, HEIGHT, WIDTH, Clips, World
+from svd_lab.world.scenes import World
+
+if TYPE_CHECKING:
+    from diffusers import StableVideoDiffusionPipeline as Pipeline
 
 BUCKETS = (20, 60, 127, 190, 240)
 GROUPS = ("known", "held_out")
+#: {name: settings of `make` besides 10 steps and guidance 1 to 3}.
+OTHER_SETTINGS = {f"guidance 1 to {high:g}": dict(guidance=(1.0, high)) for high in (1.0, 2.0)} | {
+    f"{steps} steps": dict(steps=steps) for steps in (5, 25)
+}
 
 
-def load(folder: str | Path = "mini", device: str | None = None):
-    """The pipeline of `folder` (or of a name from the table of models) in fp32, without TF32, without progress bars.
+def load(folder: str | Path = "mini", device: str | None = None) -> Pipeline:
+    """Load a video pipeline in fp32, without TF32 and progress bars.
 
-    Raises what load_video_pipeline raises: ValueError, or an OSError such as FileNotFoundError.
+    Args:
+        folder: A model folder, or a name that load_video_pipeline knows.
+        device: "cuda" or "cpu"; by default cuda if there is one.
+
+    Raises:
+        ValueError: The name or the device is not known.
+        OSError: The model cannot be read; FileNotFoundError if there is no such folder.
     """
-    from svd_lab.pipelines import load_video_pipeline
-
     pipe = load_video_pipeline(folder, device=device, dtype=torch.float32)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     pipe.set_progress_bar_config(disable=True)
@@ -46,13 +66,22 @@ def load(folder: str | Path = "mini", device: str | None = None):
 
 @cache
 def _world(things: str) -> World:
-    return World("cpu", things)  # a second each, for unpacking the atlas
+    """A world on the CPU; unpacking its atlas takes a second."""
+    return World("cpu", things)
 
 
 def scenes(things: str, n: int, seed: int, bucket: int = 127) -> Clips:
-    """n clips of one moving thing each, at 7 fps. things: "known" or "held_out". Training never draws from these seeds.
+    """Render the scenes of evaluations, whose seeds training never uses.
 
-    Another bucket gives the same things and backgrounds; where a thing starts depends on the room that its way needs.
+    Args:
+        things: One of GROUPS.
+        n: How many.
+        seed: Which ones.
+        bucket: motion_bucket_id. Another bucket gives the same things and backgrounds; where a thing starts depends on the
+            room that its motion needs.
+
+    Returns:
+        n clips of one moving thing each, at 7 fps.
     """
     world = _world(things)
     world.draw = Draw("cpu", 1_000_000 + 2 * seed + GROUPS.index(things))
@@ -65,18 +94,31 @@ def scenes(things: str, n: int, seed: int, bucket: int = 127) -> Clips:
 
 @torch.no_grad()
 def make(
-    pipe,
-    pictures,
+    pipe: Pipeline,
+    pictures: Sequence[Image.Image],
     seed: int,
     *,
     steps: int = 10,
-    guidance=(1.0, 3.0),
+    guidance: tuple[float, float] = (1.0, 3.0),
     bucket: int = 127,
-    chunks=(FRAMES,),
+    chunks: Sequence[int] = (FRAMES,),
     batch: int = 1,
 ) -> list[torch.Tensor]:
-    """Videos [n,14,3,H,W] in 0..1 (on the CPU) of `pictures` (PIL, of one size that the model takes), one for each way of
-    decoding in `chunks` (decode_chunk_size). Picture i gets noise of its own, the same in any `batch`."""
+    """Generate a video of each picture.
+
+    Args:
+        pipe: From `load`.
+        pictures: n pictures of one size that the model takes.
+        seed: Of the noise. Each picture has noise of its own, the same in any batch.
+        steps: Of denoising.
+        guidance: min_guidance_scale and max_guidance_scale.
+        bucket: motion_bucket_id.
+        chunks: Values of decode_chunk_size.
+        batch: How many pictures are denoised together.
+
+    Returns:
+        For each of `chunks` the videos [n,14,3,H,W] in 0..1, on the CPU.
+    """
     videos: list[list[torch.Tensor]] = [[] for _ in chunks]
     for start in range(0, len(pictures), batch):
         part = pictures[start : start + batch]
@@ -87,15 +129,19 @@ def make(
             generator=generators, output_type="latent",
         ).frames  # fmt: skip
         for chunk, out in zip(chunks, videos, strict=True):
-            for one in latents.split(1):  # clip by clip: a chunk must not reach into the next clip
+            for one in latents.split(1):  # clip by clip, because a chunk must not include frames of two clips
                 frames = pipe.decode_latents(one, FRAMES, chunk)
                 out.append(pipe.video_processor.postprocess_video(frames, output_type="pt").cpu())
     return [torch.cat(out) for out in videos]
 
 
 @torch.no_grad()
-def ceiling(pipe, truth: Clips) -> tuple[torch.Tensor, dict[str, float]]:
-    """Truth through the VAE alone [n,T,3,H,W], and the PSNR of that: of all pixels, and of the pixels of the thing."""
+def ceiling(pipe: Pipeline, truth: Clips) -> tuple[torch.Tensor, dict[str, float]]:
+    """Encode and decode true clips, which is the best that the model could do.
+
+    Returns:
+        The videos [n,T,3,H,W] in 0..1, and their PSNR in dB: vae_all of all pixels, vae_thing of the thing's.
+    """
     out = []
     for video in truth.video:
         z = pipe.vae.encode((video * 2 - 1).to(pipe.device)).latent_dist.mode()
@@ -105,12 +151,25 @@ def ceiling(pipe, truth: Clips) -> tuple[torch.Tensor, dict[str, float]]:
     return again, dict(vae_all=psnr(error.mean()), vae_thing=psnr((error * weight).sum() / (3 * weight.sum())))
 
 
-def evaluate_group(pipe, things: str, args) -> dict:
-    """Everything about known or held-out things: model, copy and ceiling; with the sweeps unless args.quick."""
-    truth, begun = scenes(things, args.scenes, args.seed), time.time()
+def evaluate_group(pipe: Pipeline, things: str, options: Options) -> dict[str, Any]:
+    """Measure one group of scenes.
+
+    Args:
+        pipe: From `load`.
+        things: One of GROUPS.
+        options: How many scenes, and how thoroughly.
+
+    Returns:
+        Figures of model, ceiling and copy (see `measures.summary`), and the rows of all clips; unless `quick`, also the figures
+        of other settings.
+    """
+    begun, truth = time.time(), scenes(things, options.scenes, options.seed)
     pictures = truth.pictures()
-    run = lambda n=None, **k: make(pipe, pictures[slice(n)], args.seed, batch=args.batch, **({"steps": args.steps} | k))  # noqa: E731
-    video, small_chunks = run(chunks=(FRAMES, 2))
+
+    def generate(n: int | None = None, **settings: Any) -> list[torch.Tensor]:
+        return make(pipe, pictures[slice(n)], options.seed, batch=options.batch, **{"steps": options.steps} | settings)
+
+    video, small_chunks = generate(chunks=(FRAMES, 2))
     again, vae = ceiling(pipe, truth)
     clips = measure(truth, video)
     result = dict(
@@ -121,55 +180,54 @@ def evaluate_group(pipe, things: str, args) -> dict:
         clips=clips,
     )
     say(f"{things}: {len(clips)} scenes", result["model"], begun)
-    if args.sheets:
+    if options.sheets:
         pairs = [row for pair in zip(truth.video[:16], video[:16], strict=True) for row in pair]
-        say("sheets, truth over model:", ", ".join(map(str, write_sheets(pairs, args.sheets / things))))
-    few = min(args.buckets, args.scenes)  # the first of the scenes
-    if few and (things == "known" or not args.quick):
-        energies = {b: energy(video[:few] if b == 127 else run(few, bucket=b)[0]) for b in BUCKETS}
-        true = {b: energy(scenes(things, few, args.seed, b).video) for b in BUCKETS}
+        say("sheets, truth over model:", ", ".join(map(str, write_sheets(pairs, options.sheets / things))))
+    few = min(options.buckets, options.scenes)  # the first of the scenes
+    if few and (things == "known" or not options.quick):
+        energies = {b: energy(video[:few] if b == 127 else generate(few, bucket=b)[0]) for b in BUCKETS}
+        true = {b: energy(scenes(things, few, options.seed, b).video) for b in BUCKETS}
         for who, response in (("model", bucket_response(energies)), ("ceiling", bucket_response(true))):
-            result[who]["bucket_spearman"], result[who]["bucket_grows"] = response["spearman"], response["grows"]
-            result[who]["bucket_energy"] = response["energy"]
+            result[who] |= {f"bucket_{key}": value for key, value in response.items()}
         say(f"{things}: bucket {BUCKETS}", bucket_response(energies), begun)
-    if not args.quick:
-        others = {f"guidance 1 to {high:g}": dict(guidance=(1.0, high)) for high in (1.0, 2.0)}
-        others |= {f"{steps} steps": dict(steps=steps) for steps in (5, 25)}
-        result["settings"] = {name: summary(measure(truth, run(**setting)[0])) for name, setting in others.items()}
-        for name, figures in result["settings"].items():
-            say(f"{things}: {name}", figures, begun)
+    if not options.quick:
+        result["settings"] = {}
+        for name, setting in OTHER_SETTINGS.items():
+            result["settings"][name] = summary(measure(truth, generate(**setting)[0]))
+            say(f"{things}: {name}", result["settings"][name], begun)
     return result
 
 
-def evaluate_outside(pipe, args) -> list[dict]:
-    """Pictures that are not of this world (args.pictures, cropped to 224 x 128): there is nothing to compare with, so the
-    first frame's PSNR, the motion energy, and a sheet to look at."""
-    from svd_lab.images import open_image
+def evaluate_unseen(pipe: Pipeline, options: Options) -> list[dict[str, Any]]:
+    """Measure pictures without a true clip, cropped to 224 x 128.
 
-    pictures = [open_image(f, (WIDTH, HEIGHT)) for f in args.pictures]
-    (video,) = make(pipe, pictures, args.seed, steps=args.steps, batch=args.batch)
+    Returns:
+        For each picture its file's name, first: PSNR in dB of the first frame, and energy: the motion energy.
+    """
+    pictures = [open_image(file, (WIDTH, HEIGHT)) for file in options.pictures]
+    (video,) = make(pipe, pictures, options.seed, steps=options.steps, batch=options.batch)
     given = torch.stack([torch.from_numpy(np.array(p)) for p in pictures]).permute(0, 3, 1, 2) / 255
+    errors = (video[:, 0] - given).square().mean((1, 2, 3))
     rows = [
-        dict(picture=f.name, first=psnr(e), energy=moved)
-        for f, e, moved in zip(
-            args.pictures, (video[:, 0] - given).square().mean((1, 2, 3)), energy(video), strict=True
-        )
+        dict(picture=file.name, first=psnr(error), energy=moved)
+        for file, error, moved in zip(options.pictures, errors, energy(video), strict=True)
     ]
     for row in rows:
-        say(f"outside: {row['picture']}: first frame {row['first']:.1f} dB, motion energy {row['energy']:.2f}")
-    if args.sheets:
-        say("sheets of the outside:", ", ".join(map(str, write_sheets(list(video), args.sheets / "outside", 8))))
+        say(f"unseen: {row['picture']}: first frame {row['first']:.1f} dB, motion energy {row['energy']:.2f}")
+    if options.sheets:
+        say("sheets of unseen pictures:", ", ".join(map(str, write_sheets(list(video), options.sheets / "unseen", 8))))
     return rows
 
 
-def say(text: str, figures="", begun: float | None = None) -> None:
+def say(text: str, figures: Any = "", begun: float | None = None) -> None:
+    """Print a line at once: a text, figures to three digits, and the seconds since `begun`."""
     if isinstance(figures, dict):
         figures = {k: round(v, 3) if isinstance(v, float) else v for k, v in figures.items()}
     print(text, figures, "" if begun is None else f"({time.time() - begun:.0f} s)", flush=True)
 
 
-def plain(value):
-    """For JSON, which knows no nan: None; floats to five digits."""
+def plain(value: Any) -> Any:
+    """Prepare figures for JSON: nan becomes None, floats keep five digits, keys become strings."""
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -179,80 +237,38 @@ def plain(value):
     return value
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--scenes", type=int, default=32, help="of known things, and as many of held-out ones (32)")
-    add("--buckets", type=int, default=32, help="of how many of the scenes the motion buckets are asked (32; 0: none)")
-    add("--seed", type=int, default=1, help="of the scenes and of the noise (1)")
-    add("--json", type=Path, help="write every figure here, clip by clip too")
-    add("--markdown", type=Path, help="put the table into this file, between its measures:begin and measures:end marks")
-    add("--folder", default="mini", help="a model folder, or a name that load_video_pipeline knows (mini)")
-    add("--sheets", type=Path, help="write contact sheets into this folder, truth over model")
-    add(
-        "--outside",
-        type=Path,
-        help="a folder of pictures from outside the world (python -m svd_lab.training.measure.unseen_pictures DIR makes one)",
-    )
-    add("--steps", type=int, default=10, help="denoising steps (10)")
-    add("--device", help="cuda or cpu (cuda where there is one)")
-    add("--batch", type=int, default=0, help="clips at a time (16 on a GPU, 1 on a CPU)")
-    add("--quick", action="store_true", help="no other guidance, no other steps, no bucket sweep of held-out things")
-    add(
-        "--cost",
-        action="store_true",
-        help="also seconds and memory of a default call on the CPU, in a process of its own",
-    )
-    add("--threads", type=int, default=2, help="of the CPU for --cost (2)")
-    args = parser.parse_args(arguments)
-    for name in ("scenes", "steps", "threads"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name} must be at least 1, not {getattr(args, name)}")
-    for name in ("batch", "buckets", "seed"):
-        if getattr(args, name) < 0:
-            parser.error(f"--{name} must not be negative, not {getattr(args, name)}")
-    if args.outside:
-        found = args.outside.iterdir() if args.outside.is_dir() else ()
-        args.pictures = sorted(f for f in found if f.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"))
-        if not args.pictures:
-            parser.error(
-                f"--outside {args.outside} holds no .png, .jpg or .webp: python -m svd_lab.training.measure.unseen_pictures {args.outside} "
-                "puts some there"
-            )
-    return args
-
-
-def main(arguments: list[str] | None = None) -> dict:
-    """Parse, measure, print, write; returns what the JSON holds."""
-    args, begun = parse(arguments), time.time()
-    for folder in (args.sheets, args.json and args.json.parent, args.markdown and args.markdown.parent):
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Parse, measure, print and write; returns what the JSON file holds."""
+    options, begun = parse(arguments, __doc__), time.time()
+    for folder in (options.sheets, *(file.parent for file in (options.json, options.markdown) if file)):
         if folder:  # before minutes of work, not after
             folder.mkdir(parents=True, exist_ok=True)
     try:
-        pipe = load(args.folder, args.device)
+        pipe = load(options.folder, options.device)
     except (OSError, ValueError) as error:
-        sys.exit(f"--folder {args.folder}: {error}")
-    args.batch = args.batch or (16 if pipe.device.type == "cuda" else 1)
-    on = torch.cuda.get_device_name() if pipe.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        sys.exit(f"--folder {options.folder}: {error}")
+    on_gpu = pipe.device.type == "cuda"
+    options = replace(options, batch=options.batch or (16 if on_gpu else 1))
+    device = torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads"
     versions = {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "transformers")}
-    result = dict(
-        about=dict(folder=str(args.folder), scenes=args.scenes, seed=args.seed, frames=FRAMES, steps=args.steps,
-                   bucket=127, guidance=[1.0, 3.0], chunk=FRAMES, device=on, versions=versions)
+    result: dict[str, Any] = dict(
+        about=dict(folder=str(options.folder), scenes=options.scenes, seed=options.seed, frames=FRAMES, steps=options.steps,
+                   bucket=127, guidance=[1.0, 3.0], chunk=FRAMES, device=device, versions=versions)
     )  # fmt: skip
-    if args.cost:  # first, while this process is idle
-        result["cost"] = cpu_cost.in_own_process(args.folder, args.threads)
+    if options.cost:  # first, while this process is idle
+        result["cost"] = cpu_cost.in_own_process(options.folder, options.threads)
         say("cost", result["cost"])
     for things in GROUPS:
-        result[things] = evaluate_group(pipe, things, args)
-    if args.outside:
-        result["outside"] = evaluate_outside(pipe, args)
+        result[things] = evaluate_group(pipe, things, options)
+    if options.unseen:
+        result["unseen"] = evaluate_unseen(pipe, options)
     result["about"]["seconds"] = time.time() - begun
     result = plain(result)
     print(report.table(result))
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    if args.markdown:
-        report.fill(args.markdown, report.page(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if options.markdown:
+        report.fill(options.markdown, report.page(result))
     return result
 
 

@@ -1,45 +1,84 @@
 """Measure a text mini with the genuine StableDiffusionPipeline: does the picture show what the prompt says?
 
-    python -m svd_lab.training.measure.evaluate_text --folder DIR --judge OUT/judge.pt --json text.json [--sheets DIR] [--quick] [--cost]
+    python -m svd_lab.training.measure.evaluate_text --folder DIR --judge OUT/judge.pt --json text.json [--sheets DIR] [--cost]
 
-A judge that was trained apart (judge.py) looks at every picture, and is itself measured first, on rendered truth. Prompts are
-captions without style words; half of the combinations were never trained on. 50 steps, guidance 7.5: what the class's call takes.
+A classifier that was trained separately, the judge, looks at every picture, and is itself measured first, on rendered stills.
+Prompts are captions without words of style; half of the combinations were never trained on. 50 steps, guidance 7.5: the lessons'
+call.
 """
+
+from __future__ import annotations
 
 import argparse
 import importlib.metadata
 import json
-import os
-import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from svd_lab.bundled import text_mini_folder
-from svd_lab.training.measure.cpu_cost import RESULT, conv_rate, peak_rss
-from svd_lab.training.stages.judge import THRESHOLD, Judge, load_judge, look, measure_judge, through
+from svd_lab.training.measure.cpu_cost import RESULT, conv_rate, peak_rss, run_module
+from svd_lab.training.measure.text_scores import (
+    KINDS,
+    SCORES,
+    accepted,
+    clipped,
+    headline,
+    markdown,
+    mean,
+    prompts_for,
+    score,
+)
+from svd_lab.training.stages.judge import Judge, load_judge, measure_judge, round_trip
 from svd_lab.training.text.captions import CLASS_PROMPTS, caption
-from svd_lab.training.text.scene_grammar import RELATIONS, Scene, colours_of, draw_scene, held_out, scene_of, things
-from svd_lab.training.world.stills import Stills, labels, place_keys, sheet
+from svd_lab.training.text.scene_grammar import RELATIONS, Scene
+from svd_lab.training.world.stills import Stills, place_keys, sheet
 
-KINDS = (*RELATIONS, "coloured")
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline as Pipeline
+
 GUIDANCES = (1.0, 4.0, 7.5, 12.0)
+RELIABLE = 0.95  # of rendered things, the share that a usable judge recognises
 UNKNOWN = (
     "a wombat playing chess", "quantum entanglement", "my grandmother's secret recipe", "asdf qwerty", "a xylophone in a meadow",
     "Barack Obama", "슬픈 양자역학", "너구리가 라면을 먹는다", "낯선 단어들", "🦆🦆🦆", "",
     "the feeling of nostalgia, oil painting",
 )  # fmt: skip
-FLOORS = {
-    "thing present, English": 0.9, "thing present, Korean": 0.85, "both things, English": 0.75, "both things, Korean": 0.75,
-    "place right": 0.9, "class 1": 0.75, "class 2": 0.75,
-}  # fmt: skip
 
 
-def load(folder: str | Path, device: str):
-    """The folder's pipeline in fp32, without TF32, without progress bars. Raises what from_pretrained raises (an OSError)."""
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for; `parse` says what each option means."""
+
+    folder: str
+    judge: str
+    json: Path | None
+    sheets: Path | None
+    single: int
+    pairs: int
+    sweep: int
+    places: int
+    class_seeds: int
+    truth: int
+    seed: int
+    steps: int
+    batch: int
+    device: str
+    quick: bool
+    cost: bool
+    video: str
+    threads: int
+    cost_of: str | None
+
+
+def load(folder: str | Path, device: str) -> Pipeline:
+    """Load the pipeline of a folder in fp32, without TF32 and progress bars. Raises an OSError if it cannot be read."""
     from diffusers import StableDiffusionPipeline
 
     pipe = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32).to(device)
@@ -48,263 +87,204 @@ def load(folder: str | Path, device: str):
     return pipe
 
 
-def prompts_for(relation: str, n: int, seed: int) -> list[Scene]:
-    """n scenes of one kind, each second one a combination that training never had; "alone" goes through all things in turn,
-    "coloured" is one thing in a colour that was asked for."""
-    rng, out = Random(seed * 1000 + KINDS.index(relation)), []
-    if relation == "coloured":
-        asked = [(thing.name, colour) for thing in things() for colour in colours_of(thing)]
-        return [scene_of(name, colour=colour) for name, colour in rng.sample(asked, min(n, len(asked)))]
-    while len(out) < n:
-        if relation == "alone":  # each thing: a trained place, then a held-out one
-            name, want = things()[len(out) // 2 % len(things())].name, len(out) % 2 == 1
-            where = [s for s in (scene_of(name, place=p) for p in place_keys()) if held_out(s) == want]
-            if not where:  # a thing may lack held-out places
-                where = [scene_of(name, place=p) for p in place_keys()]
-            scene = rng.choice(where)
-        else:
-            scene = draw_scene(rng, relation, training=len(out) % 2 == 0)
-        out.append(scene)
-    return out
-
-
 @torch.no_grad()
 def make(
-    pipe, prompts: list[str], seed: int, *, guidance: float = 7.5, steps: int = 50, batch: int = 1
+    pipe: Pipeline, prompts: Sequence[str], seed: int, *, guidance: float = 7.5, steps: int = 50, batch: int = 1
 ) -> torch.Tensor:
-    """Pictures [n,3,128,224] in 0..1 on the CPU; picture i has noise of its own, the same in any batch."""
-    out = []
+    """Generate a picture for each prompt.
+
+    Args:
+        pipe: From `load`.
+        prompts: n texts.
+        seed: Of the noise. Each picture has noise of its own, the same in any batch.
+        guidance: guidance_scale.
+        steps: Of denoising.
+        batch: How many pictures are denoised together.
+
+    Returns:
+        [n,3,128,224] in 0..1, on the CPU.
+    """
+    pictures = []
     for at in range(0, len(prompts), batch):
         part = prompts[at : at + batch]
         generators = [torch.Generator().manual_seed(100_000 * seed + at + i) for i in range(len(part))]
-        picture = pipe(
-            part, guidance_scale=guidance, num_inference_steps=steps, generator=generators, output_type="pt"
-        ).images
-        out.append(picture.float().cpu())
-    return torch.cat(out)
+        out = pipe(part, guidance_scale=guidance, num_inference_steps=steps, generator=generators, output_type="pt")
+        pictures.append(out.images.float().cpu())
+    return torch.cat(pictures)
 
 
-def score(judge: Judge, scenes: list[Scene], pictures: torch.Tensor) -> list[dict]:
-    """For each picture: all named things present, the best guess right (one thing), place, relation and colour right."""
-    truth, seen, rows = labels(scenes), look(judge, pictures), []
-    for i, scene in enumerate(scenes):
-        named = [item.thing for item in scene.items]
-        rows.append(
-            dict(
-                present=all(seen.things[i, k] > THRESHOLD for k in named),
-                best=int(seen.things[i].argmax()) in named if named else None,
-                place=bool(seen.place[i] == truth["place"][i]) if scene.placed else None,
-                relation=bool(seen.relation[i] == truth["relation"][i]) if named else None,
-                colour=bool(seen.colour[i] == truth["colour"][i]) if named and scene.items[0].colour else None,
-                held_out=held_out(scene),
-            )
-        )
-    return rows
+class Evaluation:
+    """The parts of an evaluation: each generates pictures, scores them and writes a sheet of them."""
+
+    def __init__(self, pipe: Pipeline, judge: Judge, options: Options):
+        self.pipe, self.judge, self.options, self.begun = pipe, judge, options, time.time()
+
+    def run(self) -> dict[str, Any]:
+        """Run all parts but the cost; returns what the JSON file holds of them."""
+        options, result = self.options, {}
+        result["judge"] = measure_judge(self.judge, self.pipe.vae, str(self.pipe.device), options.truth)
+        print("judge, on rendered stills:", result["judge"], flush=True)
+        if result["judge"]["best"] < RELIABLE:
+            print("warning: this judge is not reliable; train it longer", flush=True)
+        result["relations"], rows = self.relations()
+        result["places alone"] = self.places()
+        result["class"] = self.class_prompts()
+        result["unknown prompts"] = dict(psnr_through_vae=self.unknown_prompts())
+        if not options.quick:
+            result["guidance"] = self.guidances()
+        result["table"] = headline(rows, [n / options.class_seeds for n in result["class"].values()])
+        return result
+
+    def generate(self, prompts: Sequence[str], seed: int | None = None, **settings: Any) -> torch.Tensor:
+        """Pictures of prompts, with the options' seed, steps and batch."""
+        options = self.options
+        seed = options.seed if seed is None else seed
+        return make(self.pipe, list(prompts), seed, steps=options.steps, batch=options.batch, **settings)
+
+    def sheet(self, pictures: torch.Tensor, texts: Sequence[str], name: str, columns: int = 5) -> None:
+        """Write a contact sheet, if the options ask for it."""
+        if self.options.sheets:
+            sheet(pictures, list(texts), self.options.sheets / f"{name}.png", columns)
+
+    def relations(self) -> tuple[dict[str, dict[str, float | None]], list[dict[str, Any]]]:
+        """Scores by kind of prompt and language, and the rows of all pictures."""
+        table, everything, options = {}, [], self.options
+        for kind in KINDS:
+            scenes = prompts_for(kind, options.single if kind == "alone" else options.pairs, options.seed)
+            for language in ("en", "ko"):
+                rng = Random(options.seed)
+                texts = [caption(s, rng, language, plain=True) for s in scenes]
+                pictures = self.generate(texts)
+                rows = score(self.judge, scenes, pictures)
+                everything += [r | dict(relation_name=kind, language=language) for r in rows]
+                figures = {k: mean(rows, k) for k in SCORES}
+                table[f"{kind} {language}"] = figures | {"present, held out": mean(rows, "present", held_out=True)}
+                print(kind, language, table[f"{kind} {language}"], f"({time.time() - self.begun:.0f} s)", flush=True)
+                marked = [f"{'+' if r['present'] else '-'} {t}" for r, t in zip(rows, texts, strict=True)]
+                self.sheet(pictures[:20], marked[:20], f"{kind}-{language}")
+        return table, everything
+
+    def places(self) -> float | None:
+        """The share of places alone that are right, in both languages."""
+        keys = place_keys()
+        scenes = [Scene(keys[i % len(keys)]) for i in range(self.options.places)]
+        languages = [("en", "ko")[i // len(keys) % 2] for i in range(len(scenes))]
+        texts = [caption(s, Random(i), languages[i], plain=True) for i, s in enumerate(scenes)]
+        pictures = self.generate(texts)
+        self.sheet(pictures[: len(keys)], [s.place for s in scenes][: len(keys)], "places", 6)
+        return mean(score(self.judge, scenes, pictures), "place")
+
+    def class_prompts(self) -> dict[str, int]:
+        """How many pictures of each prompt of the lessons are accepted."""
+        counts, seeds = {}, self.options.class_seeds
+        for which, prompt in enumerate(CLASS_PROMPTS):
+            pictures = self.generate([prompt] * seeds, self.options.seed + 50)
+            counts[prompt] = sum(accepted(self.judge, pictures, which))
+            self.sheet(pictures, [prompt] * seeds, f"class-{which + 1}", 4)
+        print(f"lessons' prompts accepted, of {seeds}:", list(counts.values()), flush=True)
+        return counts
+
+    def unknown_prompts(self) -> dict[str, float]:
+        """PSNR in dB of the pictures of unknown prompts against themselves through the VAE: low for noise."""
+        pictures = self.generate(UNKNOWN)
+        again = round_trip(self.pipe.vae, pictures.to(self.pipe.device)).cpu()
+        db = -10 * (again - pictures).square().mean((1, 2, 3)).log10()
+        self.sheet(pictures, [u or "(nothing)" for u in UNKNOWN], "unknown", 4)
+        return dict(zip(UNKNOWN, [round(v, 1) for v in db.tolist()], strict=True))
+
+    def guidances(self) -> dict[str, dict[str, float | None]]:
+        """Scores, share of clipped values and contrast at every guidance, and the latter two of rendered stills."""
+        scenes = [s for r in RELATIONS for s in prompts_for(r, self.options.sweep, self.options.seed + 1)]
+        texts = [caption(s, Random(i), "en", plain=True) for i, s in enumerate(scenes)]
+        look_of = lambda p: dict(clipped=clipped(p), std=round(p.std((2, 3)).mean().item(), 4))  # noqa: E731
+        result = dict(truth=look_of(Stills(seed=31).render(scenes)[0]))
+        for guidance in GUIDANCES:
+            pictures = self.generate(texts, guidance=guidance)
+            rows = score(self.judge, scenes, pictures)
+            figures = {k: mean(rows, k) for k in ("present", "place", "relation")} | look_of(pictures)
+            result[f"{guidance:g}"] = figures
+            print("guidance", guidance, figures, flush=True)
+            self.sheet(pictures[:20], texts[:20], f"guidance-{guidance:g}")
+        return result
 
 
-def mean(rows: list[dict], key: str, **only) -> float | None:
-    """Share of rows where `key` is true, among those that have it and match `only`; None without any."""
-    values = [r[key] for r in rows if r[key] is not None and all(r[k] == v for k, v in only.items())]
-    return round(sum(values) / len(values), 4) if values else None
+def cost(folder: str, video: str, threads: int) -> dict[str, Any]:
+    """Measure text to video on the CPU in this process, which must be a fresh one.
 
-
-def clipped(pictures: torch.Tensor) -> float:
-    """Share of colour values at the ends of the range, 0 or 255: what too much guidance does."""
-    return round(((pictures < 1 / 255) | (pictures > 254 / 255)).float().mean().item(), 4)
-
-
-def accepted(judge: Judge, pictures: torch.Tensor, which: int) -> list[bool]:
-    """The class's prompts: 0 an astronaut, a horse, and riding; 1 a city at night from above."""
-    seen, names = look(judge, pictures), [t.name for t in things()]
-    if which == 1:
-        return [place_keys()[p] == "aerial" for p in seen.place.tolist()]
-    both = (seen.things[:, [names.index("astronaut"), names.index("horse")]] > THRESHOLD).all(1)
-    return [bool(b) and RELATIONS[r] == "riding" for b, r in zip(both, seen.relation.tolist(), strict=True)]
-
-
-def cost(folder: str | Path, video: str | Path, threads: int, prompt: str = CLASS_PROMPTS[0]) -> dict:
-    """In a process of its own: seconds of an image and of text -> video on the CPU, warm, and peak memory (GiB)."""
-    environment = os.environ | dict(OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive", CUDA_VISIBLE_DEVICES="")
-    command = [
-        sys.executable,
-        "-m",
-        "svd_lab.training.measure.evaluate_text",
-        "--cost-of",
-        folder,
-        "--video",
-        video,
-        "--threads",
-        threads,
-    ]
-    done = subprocess.run([str(c) for c in command], env=environment, capture_output=True, text=True)
-    lines = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
-    if done.returncode or not lines:
-        raise RuntimeError(f"the cost of {folder} could not be measured: {done.stderr.strip()[-2000:]}")
-    return json.loads(lines[-1].removeprefix(RESULT))
-
-
-def cost_here(folder: str, video: str, threads: int) -> dict:
+    Returns:
+        threads; load, image, text_to_video: seconds to load both models, of a picture, and of a picture and its video (the
+        faster of two); rss: peak memory in GiB; conv: GFLOP/s of a convolution.
+    """
     torch.set_num_threads(threads)
     from svd_lab.pipelines import load_video_pipeline
 
     begun = time.perf_counter()
-    pipe, film = load(folder, "cpu"), load_video_pipeline(video, device="cpu", dtype=torch.float32)
-    film.set_progress_bar_config(disable=True)
+    pipe, video_pipe = load(folder, "cpu"), load_video_pipeline(video, device="cpu", dtype=torch.float32)
+    video_pipe.set_progress_bar_config(disable=True)
     loaded, image, whole = time.perf_counter() - begun, [], []
     for seed in range(2):
         generator, start = torch.manual_seed(seed), time.perf_counter()
         picture = pipe(CLASS_PROMPTS[0], guidance_scale=7.5, generator=generator).images[0]
         image.append(time.perf_counter() - start)
-        film(picture, height=picture.height, width=picture.width, decode_chunk_size=2, generator=generator, num_frames=12,
-             num_inference_steps=10)  # fmt: skip
+        video_pipe(picture, height=picture.height, width=picture.width, decode_chunk_size=2, generator=generator,
+                   num_frames=12, num_inference_steps=10)  # fmt: skip
         whole.append(time.perf_counter() - start)
-    return dict(
-        threads=threads, load=loaded, image=min(image), text_to_video=min(whole), rss=peak_rss(), conv=conv_rate()
-    )
+    seconds = dict(load=loaded, image=min(image), text_to_video=min(whole))
+    return dict(threads=threads) | seconds | dict(rss=peak_rss(), conv=conv_rate())
 
 
-def evaluate(pipe, judge: Judge, args) -> dict:
-    """Everything that issue 5 B asks, but for `cost`. args: see `parse`."""
-    run = lambda texts, seed=args.seed, **k: make(pipe, texts, seed, steps=args.steps, batch=args.batch, **k)  # noqa: E731
-    device, result, begun = str(pipe.device), {}, time.time()
-    result["judge"] = measure_judge(judge, pipe.vae, device, args.truth)
-    print("judge, on rendered truth:", result["judge"], flush=True)
-    if result["judge"]["best"] < 0.95:
-        print("warning: the judge is not to be believed, train it longer", flush=True)
-    table, everything = {}, []
-    for relation in KINDS:
-        n = args.single if relation == "alone" else args.pairs
-        scenes = prompts_for(relation, n, args.seed)
-        for language in ("en", "ko"):
-            rng = Random(args.seed)
-            texts = [caption(s, rng, language, plain=True) for s in scenes]
-            pictures = run(texts)
-            rows = score(judge, scenes, pictures)
-            everything += [r | dict(relation_name=relation, language=language) for r in rows]
-            table[f"{relation} {language}"] = {
-                k: mean(rows, k) for k in ("present", "best", "place", "relation", "colour")
-            } | {"present, held out": mean(rows, "present", held_out=True)}
-            print(relation, language, table[f"{relation} {language}"], f"({time.time() - begun:.0f} s)", flush=True)
-            if args.sheets:
-                few = slice(0, 20)
-                sheet(pictures[few], [f"{'+' if r['present'] else '-'} {t}" for r, t in zip(rows, texts, strict=True)][few],
-                      args.sheets / f"{relation}-{language}.png")  # fmt: skip
-    result["relations"] = table
-    keys = place_keys()
-    scenes = [Scene(keys[i % len(keys)]) for i in range(args.places)]
-    pictures = run([caption(s, Random(i), ("en", "ko")[i // len(keys) % 2], plain=True) for i, s in enumerate(scenes)])
-    result["places alone"] = mean(score(judge, scenes, pictures), "place")
-    if args.sheets:
-        sheet(pictures[: len(keys)], [s.place for s in scenes][: len(keys)], args.sheets / "places.png", 6)
-    result["class"] = {}
-    for which, prompt in enumerate(CLASS_PROMPTS):
-        pictures = run([prompt] * args.class_seeds, seed=args.seed + 50)
-        result["class"][prompt] = sum(accepted(judge, pictures, which))
-        if args.sheets:
-            sheet(pictures, [prompt] * len(pictures), args.sheets / f"class-{which + 1}.png", 4)
-    print(f"class's prompts accepted, of {args.class_seeds}:", list(result["class"].values()), flush=True)
-    pictures = run(list(UNKNOWN))
-    again = through(pipe.vae, pictures.to(device)).cpu()
-    db = -10 * (again - pictures).square().mean((1, 2, 3)).log10()
-    result["unknown prompts"] = dict(
-        psnr_through_vae=dict(zip(UNKNOWN, [round(v, 1) for v in db.tolist()], strict=True))
-    )
-    if args.sheets:
-        sheet(pictures, [u or "(nothing)" for u in UNKNOWN], args.sheets / "unknown.png", 4)
-    if not args.quick:
-        scenes = [s for r in RELATIONS for s in prompts_for(r, args.sweep, args.seed + 1)]
-        texts = [caption(s, Random(i), "en", plain=True) for i, s in enumerate(scenes)]
-        _, truth = Stills(seed=31).draw(1)[0], Stills(seed=31).render(scenes)[0]
-        result["guidance"] = dict(truth=dict(clipped=clipped(truth), std=round(truth.std((2, 3)).mean().item(), 4)))
-        for guidance in GUIDANCES:
-            pictures = run(texts, guidance=guidance)
-            rows = score(judge, scenes, pictures)
-            figures = {k: mean(rows, k) for k in ("present", "place", "relation")}
-            result["guidance"][f"{guidance:g}"] = figures | dict(
-                clipped=clipped(pictures), std=round(pictures.std((2, 3)).mean().item(), 4)
-            )
-            print("guidance", guidance, result["guidance"][f"{guidance:g}"], flush=True)
-            if args.sheets:
-                sheet(pictures[:20], texts[:20], args.sheets / f"guidance-{guidance:g}.png")
-    pick = lambda **only: [r for r in everything if all(r[k] in v for k, v in only.items())]  # noqa: E731
-    pairs = ("beside", "on", "above", "riding")
-    result["table"] = {
-        "thing present, English": mean(pick(relation_name=("alone",), language=("en",)), "present"),
-        "thing present, Korean": mean(pick(relation_name=("alone",), language=("ko",)), "present"),
-        "both things, English": mean(pick(relation_name=pairs, language=("en",)), "present"),
-        "both things, Korean": mean(pick(relation_name=pairs, language=("ko",)), "present"),
-        "place right": mean(everything, "place"), "relation right": mean(everything, "relation"),
-        "colour right (one thing)": mean(pick(relation_name=("coloured",)), "colour"),
-        "thing present, combination never trained": mean(pick(relation_name=("alone",)), "present", held_out=True),
-        "both things, combination never trained": mean(pick(relation_name=pairs), "present", held_out=True),
-        "class 1": result["class"][CLASS_PROMPTS[0]] / args.class_seeds,
-        "class 2": result["class"][CLASS_PROMPTS[1]] / args.class_seeds,
-    }  # fmt: skip
-    return result
-
-
-def markdown(result: dict) -> str:
-    """Issue 5 B's table."""
-    lines = ["| measure | value | floor |", "|---|---|---|"]
-    for name, value in result["table"].items():
-        floor = FLOORS.get(name)
-        mark = "" if floor is None or value is None else f"{floor:.0%}" + (" **missed**" if value < floor else "")
-        lines.append(f"| {name} | {'–' if value is None else f'{value:.1%}'} | {mark} |")
-    for name, limit in (("image", 6), ("text_to_video", 25), ("rss", 1.2)) if "cost" in result else ():
-        value = result["cost"][name]
-        lines.append(f"| {name} | {value:.2f} | {limit}{' **missed**' if value > limit else ''} |")
-    return "\n".join(lines)
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--folder", default=str(text_mini_folder()), help="the text mini's folder (the shipped one)")
-    add("--judge", default="judge.pt", help="the judge's checkpoint")
+    add("--folder", default=str(text_mini_folder()), help="folder of the text mini (the shipped one)")
+    add("--judge", default="judge.pt", help="checkpoint of the judge (judge.pt)")
     add("--json", type=Path, help="write every figure here")
     add("--sheets", type=Path, help="write contact sheets into this folder")
-    add("--single", type=int, default=484, help="single-thing prompts in each language (484: each thing twice)")
+    add("--single", type=int, default=484, help="prompts of one thing in each language (484: each thing twice)")
     add("--pairs", type=int, default=96, help="prompts of each relation in each language (96)")
     add("--sweep", type=int, default=16, help="prompts of each relation for every guidance (16)")
-    add("--places", type=int, default=72, help="prompts of nothing but a place (72: each in both languages)")
-    add("--class-seeds", type=int, default=8, help="seeds for each of the class's prompts (8)")
+    add("--places", type=int, default=72, help="prompts of a place alone (72: each in both languages)")
+    add("--class-seeds", type=int, default=8, help="seeds for each prompt of the lessons (8)")
     add("--truth", type=int, default=2048, help="rendered stills to measure the judge on (2048)")
-    add("--seed", type=int, default=1)
-    add("--steps", type=int, default=50)
+    add("--seed", type=int, default=1, help="of prompts and noise (1)")
+    add("--steps", type=int, default=50, help="of denoising (50)")
     add("--batch", type=int, default=0, help="pictures at a time (64 on a GPU, 1 on a CPU)")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu (cuda if there is one)")
     add("--quick", action="store_true", help="guidance 7.5 only")
     add("--cost", action="store_true", help="also seconds and memory on the CPU")
-    add("--video", default="mini", help="the video mini for --cost")
-    add("--threads", type=int, default=2)
+    add("--video", default="mini", help="video model for --cost (mini)")
+    add("--threads", type=int, default=2, help="of the CPU for --cost (2)")
     add("--cost-of", help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    return Options(**vars(parser.parse_args(arguments)))
 
 
-def main(arguments: list[str] | None = None) -> dict:
-    """Parse, measure, print, write; returns what the JSON holds."""
-    args, begun = parse(arguments), time.time()
-    if args.cost_of:
-        result = cost_here(args.cost_of, args.video, args.threads)
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Parse, measure, print and write; returns what the JSON file holds."""
+    options, begun = parse(arguments), time.time()
+    if options.cost_of:  # the process that --cost starts
+        result = cost(options.cost_of, options.video, options.threads)
         print(RESULT + json.dumps(result), flush=True)
         return result
-    for folder in (args.sheets, args.json and args.json.parent):
-        if folder:
+    for folder in (options.sheets, options.json and options.json.parent):
+        if folder:  # before minutes of work, not after
             folder.mkdir(parents=True, exist_ok=True)
     try:
-        pipe, judge = load(args.folder, args.device), load_judge(args.judge, args.device)
+        pipe, judge = load(options.folder, options.device), load_judge(options.judge, options.device)
     except (OSError, ValueError) as error:
-        sys.exit(f"--folder {args.folder} or --judge {args.judge}: {error}")
-    args.batch = args.batch or (64 if args.device.startswith("cuda") else 1)
-    result = evaluate(pipe, judge, args)
-    if args.cost:
-        result["cost"] = cost(args.folder, args.video, args.threads)
+        sys.exit(f"--folder {options.folder} or --judge {options.judge}: {error}")
+    options = replace(options, batch=options.batch or (64 if options.device.startswith("cuda") else 1))
+    result = Evaluation(pipe, judge, options).run()
+    if options.cost:
+        module, of = "svd_lab.training.measure.evaluate_text", ["--cost-of", options.folder, "--video", options.video]
+        result["cost"] = run_module(module, of, options.threads)
     versions = {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "transformers")}
-    result["about"] = dict(folder=str(args.folder), seed=args.seed, steps=args.steps, single=args.single, pairs=args.pairs,
-                           device=args.device, versions=versions, seconds=round(time.time() - begun))  # fmt: skip
+    result["about"] = dict(folder=str(options.folder), seed=options.seed, steps=options.steps, single=options.single,
+                           pairs=options.pairs, device=options.device, versions=versions,
+                           seconds=round(time.time() - begun))  # fmt: skip
     print(markdown(result))
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return result
 
 

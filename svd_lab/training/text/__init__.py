@@ -1,1 +1,1 @@
-"""The text miniature's language: scenes, captions in two languages, the tokenizer."""
+"""The language of the text miniature: scenes, captions in two languages, the tokenizer."""

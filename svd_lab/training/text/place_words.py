@@ -1,16 +1,17 @@
 # ruff: noqa: E501
-"""The words of the text mini's world: its colours and places in English and Korean, and words that mean nothing to it.
+"""The colours and places of the text miniature's world in English and Korean, and words of style, which change nothing.
 
-Data only; `captions.py` makes scenes and sentences of it. The things' names are in thing_words.py.
+Data only. The names of things are in `thing_words`; `captions` makes sentences of both.
 """
 
-# English, Korean (as it stands before a noun); hue 0..1 (None: keep), saturation x, value x.
+#: {English: (Korean, as before a noun; hue 0..1, or None to keep it; factors of saturation and value)}.
 COLOURS = {
     "red": ("빨간", 0.99, 1.0, 1.0), "orange": ("주황색", 0.075, 1.1, 1.05), "yellow": ("노란", 0.145, 1.0, 1.25),
     "green": ("초록색", 0.35, 0.9, 0.85), "blue": ("파란", 0.6, 1.0, 1.0), "purple": ("보라색", 0.77, 0.85, 0.9),
     "pink": ("분홍색", 0.92, 0.5, 1.35), "white": ("하얀", None, 0.08, 1.6), "black": ("검은", None, 0.15, 0.28),
     "brown": ("갈색", 0.065, 0.75, 0.6),
 }  # fmt: skip
+#: {English: more Korean words for it}.
 COLOURS_KO = dict(
     red="빨간색,붉은",
     yellow="노란색",
@@ -21,7 +22,7 @@ COLOURS_KO = dict(
     pink="핑크색",
 )
 
-# key | English nouns | English adverbials | Korean nouns | Korean stems before "에 있는", "의", "에서" (times only "의" and "에")
+# key | English nouns | English adverbials | Korean nouns | Korean stems before "에 있는", "의", "에서" (times, marked *: "의", "에")
 PLACES = """
 meadow|a meadow,a green field,a sunny day|in a meadow,on the grass,in a green field,on a sunny day,during the day|들판,초원,풀밭|들판,초원,풀밭
 sky|the sky,a blue sky,the clouds|in the sky,in a clear blue sky,among the clouds|하늘,푸른 하늘|하늘,푸른 하늘,구름 사이
@@ -63,7 +64,7 @@ MEDIA_KO = (
     "{x} 사진", "{x} 그림", "{x}의 사진", "{x}의 그림", "{x}", "{x}", "{x}", "{x} 이미지", "{x} 그려줘", "{x} 보여줘", "{x}의 모습", "{x} 풍경",
 )  # fmt: skip
 
-# How people write prompts. These words change nothing in a picture; training strews them in so that they do no harm.
+# Words of real prompts that change nothing in a picture; training mixes them into captions so that they do no harm.
 STYLE_EN = """long exposure|instagram contest|highly detailed|4k|8k|uhd|hdr|digital art|trending on artstation|cinematic lighting
 masterpiece|best quality|sharp focus|award winning|national geographic|unreal engine|octane render|3d render|concept art|bokeh
 depth of field|soft light|golden hour|dramatic|vibrant colors|minimalist|oil painting|watercolor|pixar style|studio lighting

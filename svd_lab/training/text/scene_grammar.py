@@ -1,7 +1,7 @@
-"""What can be asked of the text mini: a scene is a place and up to two things, in a relation; this draws them at random.
+"""The scenes of the text miniature's world: a place and up to two things in a relation, drawn at random. Imports no torch.
 
-No torch here. One in nine combinations (a thing in a place, two things in a relation) never occurs in training, so that the
-measure can tell combining from remembering; `held_out` says which. captions.py puts scenes into words, text_scenes.py into pixels.
+One in nine combinations (a thing in a place, two things in a relation) never occurs in training, so that evaluations can tell
+combining from remembering; `held_out` says which. `captions` turns scenes into words, `svd_lab.training.world.stills` into pixels.
 """
 
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from svd_lab.training.text import place_words as words
 from svd_lab.training.text.thing_words import THINGS, VARIANTS
 
 RELATIONS = ("alone", "two", "beside", "on", "above", "riding")
+#: Things that are not shown twice.
 UNCOUNTED = (
     "bread", "broccoli", "corn", "jeans", "glasses", "french fries", "scissors", "fire", "books", "cherries", "sushi", "poo", "sun",
     "santa", "gloves", "statue of liberty", "beer",
@@ -22,7 +23,7 @@ UNCOUNTED = (
 
 @dataclass(frozen=True)
 class Thing:
-    """A line of thing_words.THINGS."""
+    """A thing of the text miniature's world: a line of thing_words.THINGS."""
 
     index: int  # in catalogue()
     en: tuple[str, ...]
@@ -31,18 +32,19 @@ class Thing:
     air: bool
     swims: bool
     tint: bool
-    saddle: float | None  # where on its back a rider sits, 0 left .. 1 right; None: it is not ridden
-    rider: str  # "" cannot ride, "sits" an animal, "bust" a person, "#rrggbb" a head without a body
+    saddle: float | None  # where on its width a rider sits, 0 left .. 1 right; None: nobody rides it
+    rider: str  # "" cannot ride, "sits" an animal, "bust" a person, "#rrggbb" a head and the colour of its body
     support: bool  # things can stand on it
 
     @property
     def name(self) -> str:
+        """Its first English name."""
         return self.en[0]
 
 
 @cache
 def things() -> tuple[Thing, ...]:
-    """All things of the text mini's world, in a fixed order."""
+    """All things of the text miniature's world, in a fixed order."""
     at, out = {t["en"]: i for i, t in enumerate(catalogue())}, []
     for line in THINGS.strip().splitlines():
         name, en, ko, flags = line.split("|")
@@ -59,7 +61,7 @@ def things() -> tuple[Thing, ...]:
 
 @cache
 def place_words() -> dict[str, tuple[tuple[str, ...], ...]]:
-    """place -> English nouns, English adverbials, Korean nouns, Korean stems."""
+    """{place: (English nouns, English adverbials, Korean nouns, Korean stems)}; the stems of times begin with *."""
     out = {}
     for line in words.PLACES.strip().splitlines():
         key, *lists = line.split("|")
@@ -76,7 +78,7 @@ def place_words() -> dict[str, tuple[tuple[str, ...], ...]]:
 
 @cache
 def colours_of(thing: Thing) -> tuple[str, ...]:
-    """The colours that may be asked of it."""
+    """The colours that a thing comes in, beside its own."""
     variants = VARIANTS.get(catalogue()[thing.index]["en"])
     if thing.tint and variants and thing.name != "cat":
         return tuple(variants)
@@ -85,31 +87,31 @@ def colours_of(thing: Thing) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Item:
+    """A thing in a scene."""
+
     thing: int  # index into things()
-    colour: str = ""
+    colour: str = ""  # one of colours_of(thing); "": its own
     size: str = ""  # "", "small", "big"
 
 
 @dataclass(frozen=True)
 class Scene:
-    """place: key of place_words(). items: none, one, or two (the first beside, on, above or riding the second).
+    """A place and what is there."""
 
-    placed: the caption says where; else the place is one of a few usual ones.
-    """
-
-    place: str
-    items: tuple[Item, ...] = ()
-    relation: str = "alone"
-    placed: bool = True
+    place: str  # a key of place_words()
+    items: tuple[Item, ...] = ()  # none, one or two: the first is beside, on, above or riding the second
+    relation: str = "alone"  # one of RELATIONS
+    placed: bool = True  # the caption names the place; otherwise it is a usual place of the thing
 
 
 @cache
 def _one_in_nine(*parts: str) -> bool:
+    """Whether a combination is held out: decided by a hash."""
     return crc32("|".join(parts).encode()) % 9 == 0
 
 
 def held_out(scene: Scene) -> bool:
-    """Whether training never sees this combination. The class's astronaut on a horse is not held out."""
+    """Whether training never sees this combination. The lessons' astronaut on a horse is not held out."""
     names = [things()[i.thing].name for i in scene.items]
     if scene.placed and scene.items and any(_one_in_nine(n, scene.place) for n in names):
         return True
@@ -120,8 +122,8 @@ def held_out(scene: Scene) -> bool:
 
 @cache
 def _groups() -> dict[str, list[int]]:
-    t = things()
-    pick = lambda test: [i for i, x in enumerate(t) if test(x)]  # noqa: E731
+    """{what they can do in a scene: indices into things()}."""
+    pick = lambda test: [i for i, thing in enumerate(things()) if test(thing)]  # noqa: E731
     return dict(
         all=pick(lambda x: True), counted=pick(lambda x: x.name not in UNCOUNTED), ground=pick(lambda x: not x.air),
         air=pick(lambda x: x.air), mounts=pick(lambda x: x.saddle), riders=pick(lambda x: x.rider),
@@ -135,6 +137,7 @@ def _painted_places() -> list[str]:
 
 
 def _usual_place(thing: Thing, rng: Random) -> str:
+    """The place of a thing in a caption that names none."""
     if thing.swims:
         return rng.choice(("sea", "underwater"))
     if thing.air:
@@ -143,9 +146,12 @@ def _usual_place(thing: Thing, rng: Random) -> str:
 
 
 def draw_scene(rng: Random, relation: str = "", training: bool = True) -> Scene:
-    """A random scene: never a held-out combination in training, and only such ones with training=False (but for no things).
+    """Draw a random scene.
 
-    relation: one of RELATIONS or "nothing"; "" draws it.
+    Args:
+        rng: The random source.
+        relation: One of RELATIONS, "nothing" for a place alone, or "" to draw it.
+        training: True for combinations of training only, False for held-out ones only (places alone are in both).
     """
     relation = relation or rng.choices(("nothing", *RELATIONS), (8, 46, 9, 14, 7, 6, 10))[0]
     g = _groups()
@@ -187,11 +193,22 @@ def draw_scene(rng: Random, relation: str = "", training: bool = True) -> Scene:
 
 
 def scene_of(thing: str, *, place: str = "", relation: str = "alone", other: str = "", colour: str = "") -> Scene:
-    """A scene by English names, for tests and examples. Raises ValueError for a name that is not in the world."""
+    """Make a scene of English names.
+
+    Args:
+        thing: The first thing.
+        place: A key of `place_words()`; "": a meadow that the caption does not name.
+        relation: One of RELATIONS.
+        other: The second thing, if there is one.
+        colour: Of the first thing; "": its own.
+
+    Raises:
+        ValueError: A name is not in the world.
+    """
     names = {t.name: i for i, t in enumerate(things())}
-    for given, among in ((thing, names), (other or thing, names), (place or "meadow", place_words())):
-        if given not in among:
-            raise ValueError(f"{given!r} is not in the world; choose one of {', '.join(among)}")
+    for given, known in ((thing, names), (other or thing, names), (place or "meadow", place_words())):
+        if given not in known:
+            raise ValueError(f"{given!r} is not in the world; choose one of {', '.join(known)}")
     items = (Item(names[thing], colour),) + ((Item(names[other]),) if other else ())
     scene = Scene(place or "meadow", items, relation)
     return scene if place else replace(scene, placed=False)

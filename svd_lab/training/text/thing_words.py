@@ -1,13 +1,13 @@
-"""The things of the text mini's world: their names in English and Korean, and what can be done with them.
+"""The things of the text miniature's world: their names in English and Korean, and what they can do in a scene.
 
-Data only; `text_world.py` reads it. A line of THINGS is::
+Data only; `scene_grammar` reads it. A line of THINGS is::
 
     name in things.json | English names | Korean names | kind and flags
 
-Kinds, which choose the Korean counter and where a thing stands: a animal, p person, v vehicle, b boat, f flower, t tree,
-k book, o anything else; s as a second letter: it hangs in the air; w: it swims. Flags: T other colours suit it;
-M0.55 it can be ridden, the rider sits at 0.55 of its width; R it can ride, R#rrggbb it has only a head, so it gets a body of
-that colour; S things can stand on it. Only things that the video mini knows too are here (none held out).
+Kinds, which decide the Korean counter and where a thing is: a animal, p person, v vehicle, b boat, f flower, t tree, k book,
+o anything else; s as a second letter: it is in the air; w: it swims. Flags: T it comes in other colours; M0.55 it can be ridden,
+the rider sits at 0.55 of its width; R it can ride, R#rrggbb it is only a head, so a rider gets a body of that colour; S things can
+stand on it. The video miniature knows all of these things (none is held out).
 """
 
 THINGS = """
@@ -255,7 +255,7 @@ boxing glove|boxing glove|권투 장갑|o T
 pile of poo|poo|똥|o
 """
 
-# Where another emoji already has the colour. The first name is the thing's own in THINGS.
+#: {name of a thing in THINGS: {colour: name of another emoji that has it}}.
 VARIANTS = {
     "red heart": dict(
         red="red heart", blue="blue heart", green="green heart", yellow="yellow heart", purple="purple heart",

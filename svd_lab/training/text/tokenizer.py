@@ -1,6 +1,6 @@
-"""The text miniature's tokenizer, a genuine CLIPTokenizer with a vocabulary of its own, and the list of the words that it knows.
+"""The text miniature's tokenizer, a genuine CLIPTokenizer with its own vocabulary, and the list of the words that it knows.
 
-python -m svd_lab.training.text.tokenizer svd_lab/mini/text    # rewrite words.json after the world has changed
+python -m svd_lab.training.text.tokenizer svd_lab/mini/text      # rewrite words.json after the world has changed
 """
 
 import argparse
@@ -10,13 +10,19 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import CLIPTokenizer
+
 from svd_lab.mini.lexicon import split_words
 from svd_lab.training.text import place_words as words
 from svd_lab.training.text.captions import ENGLISH, KOREAN, caption, plural
 from svd_lab.training.text.scene_grammar import draw_scene, place_words, things
 
-SIZE, LENGTH = 2816, 77  # tokens in the vocabulary; of a prompt, with its two ends
+SIZE, LENGTH = 2816, 77  # tokens of the vocabulary, and of a prompt with its start and end
 START, END = "<|startoftext|>", "<|endoftext|>"
+
+# How CLIP splits text into words.
+CLIP_PIECES = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 FUNCTION_EN = "a an the of and with in on at by to is are this there show me please draw make s photo photograph picture image drawing painting illustration portrait close up view scene two pair 2 small tiny little big large huge"  # noqa: E501
 FUNCTION_KO = "사진 그림 이미지 그려줘 보여줘 모습 풍경 있는 있다 두 2 들 작은 큰 커다란 그리고 하고 배경 마리 명 대 척 송이 그루 권 개 한 위 아래 옆 속 앞"  # noqa: E501
@@ -24,7 +30,7 @@ FUNCTION_KO = "사진 그림 이미지 그려줘 보여줘 모습 풍경 있는 
 
 @cache
 def known_words() -> frozenset[str]:
-    """Every word that changes a picture, and the small words between them."""
+    """Every word that changes a picture, and the function words between them."""
     text = [
         FUNCTION_EN,
         FUNCTION_KO,
@@ -41,20 +47,20 @@ def known_words() -> frozenset[str]:
 
 @cache
 def style_words() -> frozenset[str]:
-    """Single words of the style and mood that training strewed into captions, and that change nothing."""
+    """Words of style and mood that training mixes into captions and that change nothing."""
     text = [words.STYLE_EN, words.STYLE_KO, words.ADJECTIVES_EN, words.ADJECTIVES_KO]
     return frozenset(split_words(" ".join(text))) - known_words()
 
 
 def names(language: str) -> dict[str, list[str]]:
-    """{"things", "colours", "places"}: the first name of each in "en" or "ko"."""
+    """The first name of each of the "things", "colours" and "places" in "en" or "ko"."""
     colours = list(words.COLOURS) if language == "en" else [row[0] for row in words.COLOURS.values()]
     places = [lists[0 if language == "en" else 2][0] for lists in place_words().values()]
     return dict(things=sorted(getattr(t, language)[0] for t in things()), colours=colours, places=places)
 
 
 def write_words(folder: str | Path) -> Path:
-    """Write `words.json`, which `svd_lab.mini.lexicon` reads: the words that change a picture, those of style, and the names."""
+    """Write words.json, which `svd_lab.mini.lexicon` reads: known words, words of style, and names. Returns its path."""
     words_file = Path(folder) / "words.json"
     content = {
         "known": sorted(known_words()),
@@ -66,13 +72,13 @@ def write_words(folder: str | Path) -> Path:
 
 
 def _corpus() -> list[str]:
-    """Captions in both languages and what people write besides: what the vocabulary is fitted to. Always the same."""
+    """The texts that the vocabulary is fitted to: captions in both languages, names, words of style. Always the same."""
     rng, out = Random(0), []
     for _ in range(12000):
         scene = draw_scene(rng)
         out += [caption(scene, rng, "en", plain=True), caption(scene, rng, "ko", plain=True)]
     extra = [words.STYLE_EN, words.STYLE_KO, words.ADJECTIVES_EN, words.ADJECTIVES_KO, words.WORDS_EN, words.WORDS_KO]
-    for thing in things():  # every name often enough to become few tokens, however seldom it was drawn
+    for thing in things():  # every name, often enough to become few tokens
         out += [*thing.en, *map(plural, thing.en), *thing.ko] * 30
     for lists in place_words().values():
         out += [phrase for part in lists for phrase in part] * 30
@@ -81,45 +87,50 @@ def _corpus() -> list[str]:
     return out
 
 
+def _byte_level_bpe(vocab: dict[str, int] | None = None, merges: list[tuple[str, str]] | None = None) -> Tokenizer:
+    """A tokenizer that normalises and splits text as CLIP's does, with this vocabulary or none."""
+    model = models.BPE(
+        vocab=vocab, merges=merges, end_of_word_suffix="</w>", unk_token=END, continuing_subword_prefix=""
+    )
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(CLIP_PIECES), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
 def write_tokenizer(folder: str | Path, size: int = SIZE) -> Path:
-    """Fit byte-level BPE to the world's captions and write what CLIPTokenizer.from_pretrained reads; 3 s, the same every time.
+    """Fit byte-level BPE to the captions and write what CLIPTokenizer.from_pretrained reads, and words.json.
 
-    Text is lower-cased, Hangul composed (NFC). Unknown words, in any script, fall to pieces, in the end to bytes: never an error.
+    Text is lower-cased, Hangul composed (NFC). Unknown words, in any script, are split into pieces, in the end into bytes; no text
+    is an error. Takes 3 s and gives the same result every time.
+
+    Args:
+        folder: Where to write; created if it is missing.
+        size: Tokens in the vocabulary.
+
+    Returns:
+        The folder.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    pieces = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"  # as CLIP's
-
-    def empty(vocab=None, merges=None):
-        t = Tokenizer(
-            models.BPE(
-                vocab=vocab, merges=merges, end_of_word_suffix="</w>", unk_token=END, continuing_subword_prefix=""
-            )
-        )
-        t.normalizer = normalizers.Sequence(
-            [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-        )
-        t.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Split(Regex(pieces), behavior="removed", invert=True),
-                pre_tokenizers.ByteLevel(add_prefix_space=False),
-            ]
-        )
-        t.decoder = decoders.ByteLevel()
-        return t
-
-    fitted, letters = empty(), sorted(pre_tokenizers.ByteLevel.alphabet())
+    fitted, letters = _byte_level_bpe(), sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
         vocab_size=size, end_of_word_suffix="</w>", initial_alphabet=letters, show_progress=False, special_tokens=[]
     )
     fitted.train_from_iterator(_corpus(), trainer)
     merges = [tuple(m) for m in json.loads(fitted.to_str())["model"]["merges"]][: size - 514]
-    # Every byte, every byte at the end of a word, then what the merges make, then the two ends: CLIP's own order.
+    # In CLIP's order: every byte, every byte at the end of a word, the merged tokens, start and end.
     names = dict.fromkeys([*letters, *(x + "</w>" for x in letters), *("".join(m) for m in merges)])
     vocab = {name: i for i, name in enumerate([*names, START, END])}
-    tokenizer = empty(vocab, merges)
+    tokenizer = _byte_level_bpe(vocab, merges)
     tokenizer.add_special_tokens([START, END])
     tokenizer.post_processor = processors.RobertaProcessing((END, vocab[END]), (START, vocab[START]), False, False)
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -135,10 +146,8 @@ def write_tokenizer(folder: str | Path, size: int = SIZE) -> Path:
     return folder
 
 
-def load_tokenizer(folder: str | Path):
-    """The CLIPTokenizer of a folder that write_tokenizer wrote."""
-    from transformers import CLIPTokenizer
-
+def load_tokenizer(folder: str | Path) -> CLIPTokenizer:
+    """The tokenizer of a folder that `write_tokenizer` wrote."""
     return CLIPTokenizer.from_pretrained(folder)
 
 

@@ -1,1 +1,1 @@
-"""The worlds that training draws from, more varied than the one that is measured."""
+"""The worlds that the miniatures are trained on; evaluations use the plainer one of `svd_lab.world`."""

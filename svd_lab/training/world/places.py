@@ -1,17 +1,16 @@
-"""The named places of the text mini's world: 36 kinds of still background, each painted for a whole batch at once.
+"""The named places of the text miniature's world: 36 kinds of still background, each painted for a whole batch at once.
 
-A painter takes a `Draw` and a number n and returns pictures [n,3,128,224] in 0..1, different every time. `PAINTERS` has them by the
-keys of words.PLACES and by "plain red", "plain blue", … The manner is backgrounds.py's; there places are mixed freely, here every
-picture is clearly the place that it is named for.
+A painter takes a `Draw` and a number n and returns pictures [n,3,128,224] in 0..1, different every time. Unlike the backgrounds of
+`svd_lab.world.backgrounds`, which mix everything freely, every picture clearly shows the place that it is named for.
 """
 
 from collections.abc import Callable
 
 import torch
 
-from svd_lab.training.text import place_words
-from svd_lab.training.text.place_words import PLAIN
+from svd_lab.training.text.place_words import COLOURS, PLACES, PLAIN
 from svd_lab.training.world.place_parts import (
+    Colour,
     axes,
     below,
     between,
@@ -30,6 +29,8 @@ from svd_lab.training.world.place_parts import (
 )
 from svd_lab.training.world.places_built import aerial, city, city_night, fireworks, road, room, studio
 from svd_lab.world.backgrounds import HEIGHT, WIDTH, Draw
+
+Painter = Callable[[Draw, int], torch.Tensor]
 
 PLAIN_RGB = dict(
     red=(214, 48, 44), orange=(240, 140, 40), yellow=(246, 212, 60), green=(70, 160, 80), blue=(52, 110, 210),
@@ -266,14 +267,17 @@ def volcano(draw: Draw, n: int) -> torch.Tensor:
     )
 
 
-def _plain(rgb: tuple) -> Callable:
+def _plain(rgb: Colour) -> Painter:
+    """A painter of backgrounds of one colour."""
+
     def paint(draw: Draw, n: int) -> torch.Tensor:
         return ramp(draw, n, rgb, tuple(0.92 * c for c in rgb)).expand(n, 3, HEIGHT, WIDTH)
 
     return paint
 
 
-PAINTERS: dict[str, Callable[[Draw, int], torch.Tensor]] = {
+#: {a key of place_words.PLACES, or "plain red", "plain blue", …: its painter}.
+PAINTERS: dict[str, Painter] = {
     "meadow": meadow, "sky": sky, "night": night, "space": space, "sea": sea, "underwater": underwater, "desert": desert,
     "snow": snow, "forest": forest, "beach": beach, "mountains": mountains, "hills": hills, "city": city,
     "city night": city_night, "aerial": aerial, "sunset": sunset, "room": room, "studio": studio, "road": road, "lake": lake,
@@ -283,7 +287,7 @@ PAINTERS: dict[str, Callable[[Draw, int], torch.Tensor]] = {
 
 
 def painted_names() -> list[tuple[str, str]]:
-    """English and Korean names of the places of places.PAINTERS, in its order."""
-    lines = [line.split("|") for line in place_words.PLACES.strip().splitlines()]
-    plain = [(f"a plain {c} background", f"{place_words.COLOURS[c][0]} 배경") for c in place_words.PLAIN]
+    """English and Korean names of the places, in the order of PAINTERS."""
+    lines = [line.split("|") for line in PLACES.strip().splitlines()]
+    plain = [(f"a plain {c} background", f"{COLOURS[c][0]} 배경") for c in PLAIN]
     return [(en.split(",")[0], ko.split(",")[0]) for _, en, _, ko, _ in lines] + plain

@@ -1,4 +1,4 @@
-"""The places that people built, for places.py: cities by day, by night and from above, a room, a studio, a road, fireworks."""
+"""Painters of places that people built: cities by day, by night and from above, a room, a studio, a road, fireworks."""
 
 import math
 
@@ -25,7 +25,7 @@ def city_night(draw: Draw, n: int) -> torch.Tensor:
 
 
 def aerial(draw: Draw, n: int) -> torch.Tensor:
-    """Blocks of lit houses between glowing streets, seen from above, in perspective."""
+    """A city at night seen from above, in perspective: lit houses between glowing streets."""
     yy, xx = axes(draw)
     horizon = between(draw, n, -60, 18)
     depth = 60 / (yy - horizon).clamp(min=3)

@@ -1,209 +1,173 @@
-"""The stills that the text mini learns from: scenes of text_world.py, drawn over the backgrounds of places.py, on a CPU or a GPU.
+"""The stills that the text miniature is trained on: scenes of `scene_grammar` over the backgrounds of `places`.
 
-A still looks like a first frame of scenes.py: the same cut-outs at the same sizes, 224 x 128, so that the video mini goes on with
-it. Where things stand is decided on the CPU, scene by scene (`_layout`); pixels are made for the whole batch.
+A still looks like a first frame of `svd_lab.world.scenes`: the same cut-outs at the same sizes, 224 x 128 pixels, so that the video
+miniature can animate it. Where things are is decided scene by scene on the CPU; pixels are drawn for the whole batch.
 
-    python -m svd_lab.training.world.stills sheet.png 0 riding      # a sheet of stills with their captions; seed, relation
+    python -m svd_lab.training.world.stills SHEET.png [SEED [RELATION]]      # write a sheet of stills with captions
 """
 
-import math
+import sys
+from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
-from svd_lab.mini.catalogue import CELL, catalogue, cutout
+from svd_lab.mini.catalogue import CELL
 from svd_lab.training.text.captions import caption
 from svd_lab.training.text.place_words import COLOURS
-from svd_lab.training.text.scene_grammar import RELATIONS, Item, Scene, colours_of, draw_scene, place_words, things
-from svd_lab.training.text.thing_words import VARIANTS
+from svd_lab.training.text.scene_grammar import RELATIONS, Item, Scene, draw_scene, place_words, things
+from svd_lab.training.world.cutouts import bottom, cells, top_at
 from svd_lab.training.world.places import PAINTERS
-from svd_lab.world.backgrounds import HEIGHT, WIDTH, Draw, hsv
-
-INSIDE = CELL - 8  # the thing fills its cell but for the margin
-SEAT = 74  # a rider's seat in its cell, pixels from the top
-
-
-def _hue_of(rgb: np.ndarray, weight: np.ndarray) -> float:
-    """The main hue 0..1 of pixels [h,w,3] in 0..1, weighted by saturation."""
-    hi, lo = rgb.max(-1), rgb.min(-1)
-    hue, chroma = _hue(rgb), (hi - lo) * weight
-    angle = math.atan2((chroma * np.sin(2 * np.pi * hue)).sum(), (chroma * np.cos(2 * np.pi * hue)).sum())
-    return angle / (2 * math.pi) % 1
+from svd_lab.training.world.riders import SEAT
+from svd_lab.world.atlas import LONGEST
+from svd_lab.world.backgrounds import HEIGHT, WIDTH, Draw
 
 
-def _hue(rgb: np.ndarray) -> np.ndarray:
-    hi, d = rgb.max(-1), np.maximum(np.ptp(rgb, -1), 1e-6)
-    r, g, b = np.moveaxis(rgb, -1, 0)
-    return np.where(hi == r, (g - b) / d % 6, np.where(hi == g, (b - r) / d + 2, (r - g) / d + 4)) / 6
+class Placed(NamedTuple):
+    """A cut-out in a still: which cell, its centre and its side in pixels, 1 or -1 (mirrored), its turn in radians."""
+
+    cell: int
+    x: float
+    y: float
+    side: float
+    flip: int
+    turn: float
 
 
-def tinted(picture: Image.Image, colour: str) -> Image.Image:
-    """The cut-out with its main colour replaced; what has another hue (wheels, windows, beaks) stays."""
-    _, hue, saturation, value = COLOURS[colour]
-    a = np.asarray(picture, np.float32) / 255
-    rgb, alpha = a[..., :3], a[..., 3]
-    hi, lo = rgb.max(-1), rgb.min(-1)
-    s = np.where(hi > 0, (hi - lo) / np.maximum(hi, 1e-6), 0)
-    chroma = ((hi - lo) * alpha).sum() / max(alpha.sum(), 1)
-    if chroma < 0.16:  # a grey thing: all of it takes the colour
-        mine, s = np.ones_like(s), np.maximum(s, 0.7)
-    else:
-        away = np.abs((_hue(rgb) - _hue_of(rgb, alpha) + 0.5) % 1 - 0.5)
-        mine = np.clip((0.17 - away) / 0.05, 0, 1) * np.clip((s - 0.12) / 0.15, 0, 1)
-    if hue is not None and 0.03 < hue < 0.97:
-        s = np.maximum(s, 0.55 * mine)
-    s2, v2 = np.clip(s * saturation, 0, 1), np.clip(hi * value, 0, 1)
-    if colour == "yellow":
-        v2 = np.clip(0.5 + 0.6 * hi, 0, 1)
-    h2 = np.full_like(s2, hue) if hue is not None else _hue(rgb)
-    new = hsv(*(torch.from_numpy(v.astype(np.float32)) for v in (h2, s2, v2))).numpy()
-    out = np.dstack([rgb + (new - rgb) * mine[..., None], alpha])
-    return Image.fromarray((out.clip(0, 1) * 255).round().astype(np.uint8))
+class _Layout:
+    """Chooses where the things of one scene are."""
 
+    def __init__(self, scene: Scene, rng: Random):
+        self.scene, self.rng = scene, rng
 
-def rider(picture: Image.Image, how: str) -> Image.Image:
-    """A cut-out of someone who sits astride and faces left: the bust (or a head on a body of the colour `how`) and a leg."""
-    big = Image.new("RGBA", (2 * CELL, 2 * CELL))
-    pen, a = ImageDraw.Draw(big), np.asarray(picture)
-    if how == "bust":
-        low = a[92:106, 30:82].reshape(-1, 4)
-        cloth = tuple(int(v) for v in low[low[:, 3] > 200][:, :3].mean(0)) + (255,)
-        body = picture.resize((156, 156), Image.Resampling.LANCZOS), (34, 0)
-    else:
-        cloth = tuple(bytes.fromhex(how[1:])) + (255,)
-        body = picture.resize((104, 104), Image.Resampling.LANCZOS), (60, 0)
-    dark = tuple(int(c * 0.82) for c in cloth[:3]) + (255,)
-    pen.line([(114, 146), (92, 172), (98, 206)], fill=dark, width=26, joint="curve")
-    pen.ellipse([101, 133, 127, 159], fill=dark)
-    pen.ellipse([74, 198, 112, 218], fill=(58, 48, 46, 255))
-    if how != "bust":
-        pen.rounded_rectangle([84, 88, 140, 158], radius=24, fill=cloth)
-        pen.line([(104, 108), (84, 138)], fill=dark, width=17)
-        pen.ellipse([74, 128, 92, 146], fill=(246, 196, 74, 255))
-    big.alpha_composite(body[0], body[1])
-    return big.resize((CELL, CELL), Image.Resampling.LANCZOS)
+    def place(self) -> list[Placed]:
+        """The things, from the back to the front."""
+        items, relation = self.scene.items, self.scene.relation
+        if not items:
+            return []
+        if relation == "alone":
+            return [self._free(items[0], self._side(58, 104, items[0]), 0, WIDTH)]
+        middle = WIDTH / 2 + self.rng.uniform(-14, 14)
+        if relation in ("two", "beside"):
+            return self._side_by_side(middle)
+        return self._above() if relation == "above" else self._ontop_at()
 
+    def _flip(self) -> int:
+        return self.rng.choice((1, -1))
 
-@cache
-def _cells() -> tuple[dict[tuple[int, str], int], np.ndarray]:
-    """{(thing, "" or a colour or "rider"): cell} and all cells, uint8 [n,112,112,4]."""
-    at, cells, index = {}, [], {t["en"]: i for i, t in enumerate(catalogue())}
-    for i, thing in enumerate(things()):
-        own = cutout(thing.index)
-        variants = VARIANTS.get(catalogue()[thing.index]["en"], {})
-        pictures = {"": own}
-        for c in colours_of(thing):
-            pictures[c] = cutout(index[variants[c]]) if c in variants else tinted(own, c)
-        if thing.rider and thing.rider != "sits":
-            pictures["rider"] = rider(own, thing.rider)
-        for key, picture in pictures.items():
-            at[i, key] = len(cells)
-            cells.append(np.asarray(picture))
-    return at, np.stack(cells)
+    def _cell(self, item: Item) -> int:
+        return cells()[0][item.thing, item.colour]
 
-
-@cache
-def _top(cell: int, x: float) -> float:
-    """How far down (0 top .. 1 bottom of the cell) the thing begins at the column x (0..1)."""
-    alpha = _cells()[1][cell][:, round(x * (CELL - 1)), 3]
-    return float(np.argmax(alpha > 128)) / CELL if (alpha > 128).any() else 0.5
-
-
-def _bottom(cell: int) -> float:
-    rows = np.flatnonzero((_cells()[1][cell][..., 3] > 128).any(1))
-    return (rows[-1] + 1) / CELL
-
-
-bottom = cache(_bottom)
-
-
-def _layout(scene: Scene, rng: Random) -> list[tuple[int, float, float, float, int, float]]:
-    """From the back to the front: (cell, x and y of its centre, its side, 1 or -1 mirrored, turn), in pixels."""
-    at, _ = _cells()
-    flip = lambda: rng.choice((1, -1))  # noqa: E731
-    cell_of = lambda item: at[item.thing, item.colour]  # noqa: E731
-    thing_of = lambda item: things()[item.thing]  # noqa: E731
-
-    def height(lo: float, hi: float, item: Item | None = None) -> float:
+    def _side(self, lo: float, hi: float, item: Item | None = None) -> float:
+        """The side of a cell in which the thing is `lo` to `hi` pixels large, unless the item says small or big."""
         if item and item.size:
             lo, hi = (26, 40) if item.size == "small" else (100, 116)
-        return rng.uniform(lo, hi) * CELL / INSIDE
+        return self.rng.uniform(lo, hi) * CELL / LONGEST
 
-    def free(item: Item, side: float, lo: float, hi: float):
-        """Alone between lo and hi across: on the ground, or in the air or water."""
-        half = side / 2
+    def _ground(self, cell: int, side: float, lo: float, hi: float) -> float:
+        """The y of a thing whose lower edge is at a random height of `lo` to `hi`, shares of the picture."""
+        return self.rng.uniform(lo, hi) * HEIGHT - (bottom(cell) - 0.5) * side
+
+    def _free(self, item: Item, side: float, lo: float, hi: float) -> Placed:
+        """A thing by itself between lo and hi across: on the ground, or in the air or water."""
+        half, rng = side / 2, self.rng
         x = rng.uniform(lo + half, hi - half) if hi - lo > side else (lo + hi) / 2
-        thing, cell = thing_of(item), cell_of(item)
-        if thing.air or (thing.swims and scene.place == "underwater") or scene.place in ("sky", "space"):
+        thing, cell = things()[item.thing], self._cell(item)
+        floats = thing.air or (thing.swims and self.scene.place == "underwater") or self.scene.place in ("sky", "space")
+        if floats:
             y = rng.uniform(half * 0.9, max(half, HEIGHT * 0.72 - half * 0.3))
         else:
-            y = rng.uniform(0.84, 0.97) * HEIGHT - (bottom(cell) - 0.5) * side
+            y = self._ground(cell, side, 0.84, 0.97)
         y = min(max(y, half * 0.92), HEIGHT - half * 0.88)
-        return (cell, x, y, side, flip(), rng.uniform(-0.06, 0.06) if thing.air else 0.0)
+        return Placed(cell, x, y, side, self._flip(), rng.uniform(-0.06, 0.06) if thing.air else 0.0)
 
-    if not scene.items:
-        return []
-    first = scene.items[0]
-    if scene.relation == "alone":
-        return [free(first, height(58, 104, first), 0, WIDTH)]
-    middle = WIDTH / 2 + rng.uniform(-14, 14)
-    if scene.relation in ("two", "beside"):
-        pair = [first, scene.items[-1]]
-        sides = [height(50, 84)] * 2 if scene.relation == "two" else [height(50, 84), height(50, 84)]
-        if rng.random() < 0.5:
+    def _side_by_side(self, middle: float) -> list[Placed]:
+        """Two things, one on each side of `middle`."""
+        pair = [self.scene.items[0], self.scene.items[-1]]
+        sides = [self._side(50, 84)] * 2 if self.scene.relation == "two" else [self._side(50, 84), self._side(50, 84)]
+        if self.rng.random() < 0.5:
             pair, sides = pair[::-1], sides[::-1]
-        return [free(pair[0], sides[0], 4, middle), free(pair[1], sides[1], middle, WIDTH - 4)]
-    lower = scene.items[1]
-    if scene.relation == "above":
-        below, above = height(42, 56), height(32, 46)
+        return [self._free(pair[0], sides[0], 4, middle), self._free(pair[1], sides[1], middle, WIDTH - 4)]
+
+    def _above(self) -> list[Placed]:
+        """The first thing in the air above the second, clearly apart, or it would be "on" it."""
+        rng, (upper, lower) = self.rng, map(self._cell, self.scene.items)
+        below, above = self._side(42, 56), self._side(32, 46)
         x = rng.uniform(below / 2 + 4, WIDTH - below / 2 - 4)
-        y = HEIGHT * rng.uniform(0.92, 0.98) - (bottom(cell_of(lower)) - 0.5) * below
-        top = y - below / 2 - above / 2 - rng.uniform(3, 14)  # clearly apart, or it would be "on"
-        beside = min(max(x + rng.uniform(-12, 12), above / 2), WIDTH - above / 2)
+        y = self._ground(lower, below, 0.92, 0.98)
+        y_above = y - below / 2 - above / 2 - rng.uniform(3, 14)
+        x_above = min(max(x + rng.uniform(-12, 12), above / 2), WIDTH - above / 2)
         return [
-            (cell_of(lower), x, y, below, flip(), 0.0),
-            (cell_of(first), beside, max(top, above * 0.45), above, flip(), rng.uniform(-0.06, 0.06)),
+            Placed(lower, x, y, below, self._flip(), 0.0),
+            Placed(upper, x_above, max(y_above, above * 0.45), above, self._flip(), rng.uniform(-0.06, 0.06)),
         ]
-    side, way, base = height(60, 76), flip(), cell_of(lower)
-    x = rng.uniform(side / 2 + 8, WIDTH - side / 2 - 8)
-    y = HEIGHT * rng.uniform(0.93, 0.98) - (bottom(base) - 0.5) * side
-    mount, on = thing_of(lower), scene.relation == "on"
-    seat = 0.5 if on else mount.saddle
-    seat_x, seat_y = x + way * (seat - 0.5) * side, y + (_top(base, seat) - 0.5) * side
-    if not on and thing_of(first).rider != "sits":
-        scale = min(side * rng.uniform(0.74, 0.82), (seat_y - 1) / (SEAT / CELL))
-        up = (at[first.thing, "rider"], seat_x, seat_y + side * 0.05 - (SEAT / CELL - 0.5) * scale, scale, way, 0.0)
-    else:
-        cell = cell_of(first)
-        scale = min(side * rng.uniform(0.56, 0.7), (seat_y + side * 0.05) / bottom(cell))
-        sunk = 0.07 if not on else 0.04
-        up = (cell, seat_x, seat_y + side * sunk - (bottom(cell) - 0.5) * scale, scale, way if not on else flip(), 0.0)
-    return [(base, x, y, side, way, 0.0), up]
+
+    def _ontop_at(self) -> list[Placed]:
+        """The first thing on the second, or riding it."""
+        rng, (first, lower) = self.rng, self.scene.items
+        side, way, base = self._side(60, 76), self._flip(), self._cell(lower)
+        x = rng.uniform(side / 2 + 8, WIDTH - side / 2 - 8)
+        y = self._ground(base, side, 0.93, 0.98)
+        riding = self.scene.relation == "riding"
+        seat = things()[lower.thing].saddle if riding else 0.5
+        seat_x, seat_y = x + way * (seat - 0.5) * side, y + (top_at(base, seat) - 0.5) * side
+        if riding and things()[first.thing].rider != "sits":
+            scale = min(side * rng.uniform(0.74, 0.82), (seat_y - 1) / (SEAT / CELL))
+            y_rider = seat_y + side * 0.05 - (SEAT / CELL - 0.5) * scale
+            upper = Placed(cells()[0][first.thing, "rider"], seat_x, y_rider, scale, way, 0.0)
+        else:
+            cell = self._cell(first)
+            scale = min(side * rng.uniform(0.56, 0.7), (seat_y + side * 0.05) / bottom(cell))
+            y_upper = seat_y + side * (0.07 if riding else 0.04) - (bottom(cell) - 0.5) * scale
+            upper = Placed(cell, seat_x, y_upper, scale, way if riding else self._flip(), 0.0)
+        return [Placed(base, x, y, side, way, 0.0), upper]
 
 
 class Stills:
-    """Draws batches of stills. The same device, seed and calls give the same ones.
+    """Draws batches of stills. The same device, seed and calls give the same ones."""
 
-    draw(n) -> scenes and pictures; render(scenes) -> pictures of given scenes. training: see captions.draw_scene. scenes: draw
-    from these alone.
-    """
+    def __init__(
+        self,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+        training: bool = True,
+        scenes: Sequence[Scene] | None = None,
+    ):
+        """Draw the cut-outs of all things in all their colours.
 
-    def __init__(self, device: str = "cpu", seed: int = 0, training: bool = True, scenes: list[Scene] | None = None):
+        Args:
+            device: Where pictures are rendered.
+            seed: Of everything random.
+            training: See `scene_grammar.draw_scene`.
+            scenes: Draw from these only.
+        """
         self.draw_random, self.rng, self.training, self.scenes = Draw(device, seed), Random(seed), training, scenes
-        cells = torch.from_numpy(_cells()[1]).permute(0, 3, 1, 2).to(device)
-        self.atlas = cells.contiguous()
+        self.atlas = torch.from_numpy(cells()[1]).permute(0, 3, 1, 2).to(device).contiguous()
 
     def draw(self, n: int, relation: str = "") -> tuple[list[Scene], torch.Tensor, torch.Tensor]:
-        """-> n scenes, pictures [n,3,128,224] in 0..1, and where things are [n,1,128,224]."""
-        one = lambda: self.rng.choice(self.scenes) if self.scenes else draw_scene(self.rng, relation, self.training)  # noqa: E731
-        chosen = [one() for _ in range(n)]
+        """Draw random scenes and render them.
+
+        Args:
+            n: How many.
+            relation: One of RELATIONS, "nothing", or "" for all of them.
+
+        Returns:
+            The scenes, pictures [n,3,128,224] in 0..1, and masks of the things [n,1,128,224] in 0..1.
+        """
+        if self.scenes:
+            chosen = [self.rng.choice(self.scenes) for _ in range(n)]
+        else:
+            chosen = [draw_scene(self.rng, relation, self.training) for _ in range(n)]
         return chosen, *self.render(chosen)
 
     def _places(self, keys: list[str]) -> torch.Tensor:
+        """Backgrounds [n,3,128,224] of these places."""
         device = self.draw_random.device
         out = torch.empty(len(keys), 3, HEIGHT, WIDTH, device=device)
         for key in sorted(set(keys)):
@@ -212,11 +176,11 @@ class Stills:
         return out
 
     def render(self, scenes: list[Scene]) -> tuple[torch.Tensor, torch.Tensor]:
-        """-> pictures [n,3,128,224] in 0..1, and where things are [n,1,128,224]."""
+        """Render scenes: pictures [n,3,128,224] in 0..1, and masks of the things [n,1,128,224] in 0..1."""
         device, n = self.draw_random.device, len(scenes)
         picture = self._places([s.place for s in scenes])
         mask = torch.zeros(n, 1, HEIGHT, WIDTH, device=device)
-        layouts = [_layout(s, self.rng) for s in scenes]
+        layouts = [_Layout(s, self.rng).place() for s in scenes]
         for layer in range(2):
             rows = [i for i, layout in enumerate(layouts) if len(layout) > layer]
             if not rows:
@@ -229,14 +193,14 @@ class Stills:
         return picture.clamp_(0, 1), mask
 
     def _drawn(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Layers [m,4,128,224], colours premultiplied, of the rows of `_layout` [m,6]."""
+        """Layers [m,4,128,224], colours premultiplied, of `Placed` things as rows of numbers [m,6]."""
         cell, x, y, side, flip, turn = numbers.T
         a = self.atlas[cell.long()].float() / 255
         a = torch.cat([a[:, :3] * a[:, 3:], a[:, 3:]], 1)
         blurred = F.interpolate(F.avg_pool2d(a, 2), size=a.shape[-2:], mode="bilinear", align_corners=False)
         a = torch.lerp(a, blurred, ((84 - side) / 28).clamp(0, 1)[:, None, None, None])
         c, s, zero = turn.cos(), turn.sin(), torch.zeros_like(x)
-        # From the picture's -1..1 to the cell's -1..1: move, turn back, mirror, scale.
+        # From the picture's -1..1 to the cell's: move, turn back, mirror, scale.
         sx, sy = WIDTH / side, HEIGHT / side
         tx, ty = (WIDTH - 2 * x) / side, (HEIGHT - 2 * y) / side
         top = torch.stack([c * sx, s * sy, c * tx + s * ty], -1) * flip[:, None]
@@ -247,11 +211,17 @@ class Stills:
 
 @cache
 def place_keys() -> list[str]:
+    """The places, in the order of `labels`."""
     return list(place_words())
 
 
-def labels(scenes: list[Scene]) -> dict[str, torch.Tensor]:
-    """What is to be seen: things [n,242] 0 or 1, place [n], relation [n], colour [n] of the first thing (0: its own)."""
+def labels(scenes: Sequence[Scene]) -> dict[str, torch.Tensor]:
+    """What scenes show, as targets of a classifier.
+
+    Returns:
+        things: [n,242], 0 or 1. place: [n], index into `place_keys()`. relation: [n], index into RELATIONS. colour: [n], of
+        the first thing, 1 + index into COLOURS; 0: its own.
+    """
     colours, keys = ["", *COLOURS], place_keys()
     present = torch.zeros(len(scenes), len(things()))
     for row, scene in zip(present, scenes, strict=True):
@@ -264,11 +234,10 @@ def labels(scenes: list[Scene]) -> dict[str, torch.Tensor]:
     )  # fmt: skip
 
 
-def sheet(pictures: torch.Tensor, texts: list[str], path, columns: int = 5) -> None:
-    """Write pictures [n,3,128,224] in 0..1 with a line of text below each as one PNG."""
-    from PIL import ImageFont
-
-    font = next((ImageFont.truetype(f, 11) for f in _fonts()), ImageFont.load_default())
+def sheet(pictures: torch.Tensor, texts: Sequence[str], path: str | Path, columns: int = 5) -> None:
+    """Write pictures [n,3,128,224] in 0..1 as one PNG, with a line of text below each."""
+    fonts = Path("/usr/share/fonts").rglob("NotoSansCJK-Regular.ttc")  # Pillow's own has no Hangul
+    font = next((ImageFont.truetype(str(f), 11) for f in fonts), ImageFont.load_default())
     rows = -(-len(pictures) // columns)
     page = Image.new("RGB", (columns * (WIDTH + 4), rows * (HEIGHT + 18)), (24, 24, 28))
     pen = ImageDraw.Draw(page)
@@ -279,15 +248,8 @@ def sheet(pictures: torch.Tensor, texts: list[str], path, columns: int = 5) -> N
     page.save(path, optimize=True)
 
 
-def _fonts() -> list[str]:
-    from pathlib import Path
-
-    return [str(p) for p in Path("/usr/share/fonts").rglob("NotoSansCJK-Regular.ttc")]
-
-
 if __name__ == "__main__":
-    import sys
-
-    stills = Stills(seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    chosen, pictures, _ = stills.draw(40, sys.argv[3] if len(sys.argv) > 3 else "")
-    sheet(pictures, [caption(s, stills.rng, "en") for s in chosen], sys.argv[1])
+    seed, relation = int(sys.argv[2]) if len(sys.argv) > 2 else 0, sys.argv[3] if len(sys.argv) > 3 else ""
+    stills = Stills(seed=seed)
+    chosen, drawn, _ = stills.draw(40, relation)
+    sheet(drawn, [caption(s, stills.rng, "en") for s in chosen], sys.argv[1])

@@ -1,120 +1,67 @@
-"""The world that training sees: scenes.World, and more of what people show the mini than the measure's plain world has.
+"""The world that the video miniature is trained on: `svd_lab.world.scenes.World` with more variety in what is shown.
 
-What moves how stays exactly as it is there; only what is to be seen changes, so that pictures of another hand work too:
+How things move stays exactly the same, so that the model also works for pictures by others: domain randomization.
 
-- things: two fifths flat instead of 3D; longer or taller than drawn by up to a quarter; more of them in other colours; with
-  `designs` (a folder that build_designs.py made) some as other hands drew them;
-- places: a quarter of the backgrounds are the painted ones of places.py, on which the text mini's pictures stand;
-- close-ups: half of the pictures without a thing are some things so near that they fill the frame, as photographs are:
-  version 3 moved a cat's eye alone, and the coffee in its cup;
-- camouflage: a seventh of the things that move are drawn towards the colour of the background under them. Version 2 of the
-  weights took such pictures for ones without a thing, and closed in with the camera (docs/mini.md);
-- softness: a third of the clips are slightly blurred as a whole, as the text mini's pictures are, frame 0 like all others;
-- invented things: 8% are animals, vehicles, boats and plants of chance shapes (invented.py), which move as their kind does;
-- riders: 4% of the clips show someone on a mount, which moves as the mount does, the way the mount faces;
-- twins: a third of the clips with two things show the same thing twice, side by side, each facing a way of its own;
-- what version 2 took the wrong way (HARD) comes twice as often.
+    python -m svd_lab.training.world.varied_world SHEET.png [SEED]      # write a contact sheet, print the captions
 """
 
-from functools import cache
+import sys
 from pathlib import Path
-from random import Random
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
-from svd_lab.mini.catalogue import CELL, catalogue, cutout
-from svd_lab.training.text.scene_grammar import things
+from svd_lab.mini.catalogue import catalogue, cutout
 from svd_lab.training.world import invented
 from svd_lab.training.world.places import PAINTERS
-from svd_lab.training.world.stills import INSIDE, SEAT, rider
+from svd_lab.training.world.riders import FILES, mounted_cells
 from svd_lab.world.atlas import as_atlas
 from svd_lab.world.backgrounds import HEIGHT, PALETTES, WIDTH, backgrounds
+from svd_lab.world.clips import Clips
+from svd_lab.world.contact_sheets import sheet
 from svd_lab.world.motion import INDEX
-from svd_lab.world.scenes import Clips, World
+from svd_lab.world.scenes import World
 
-FILES = ("things.webp", "flat.webp")
-FLAT, PAINTED, HIDDEN, SOFT, RIDING, TWINS = 0.4, 0.25, 1 / 7, 1 / 3, 0.04, 1 / 3  # shares, by the list above
-NEAR, CLOSE_THINGS = (1.3, 4.0), 4  # the size of what is in close-ups, in heights of the picture; how many
-RIDERS = 150  # pairs of a rider and a mount, each in both styles
-INVENTED = 308  # things, and others in each style
+# Shares, see `VariedWorld`.
+FLAT, PAINTED, CAMOUFLAGED, SOFT, RIDING, TWINS = 0.4, 0.25, 1 / 7, 1 / 3, 0.04, 1 / 3
+NEAR, CLOSE_THINGS = (
+    (1.3, 4.0),
+    4,
+)  # of a close-up: sizes of its things in heights of the picture, and how many there are
+INVENTED = 308  # invented things in each style
 KEYS = list(PAINTERS)
-# Fine lights are what version 2 smears; plain colours are easy and many.
+# Fine lights are hard to learn; plain colours are easy, and there are many.
 PLACE_WEIGHTS = [3.0 if k in ("aerial", "city night") else 0.35 if k.startswith("plain") else 1.0 for k in KEYS]
-KEYS_A_CALL = 8  # painted at once: each further place costs some hundred kernel launches
-SIGMAS = (0.35, 1.1)  # of the blur, pixels; measured on the text mini's pictures (docs/mini.md)
-CONTRAST = (
-    24 / 255,
-    60 / 255,
-)  # of a hidden thing with its background: mean difference in the channel that differs most
+KEYS_A_CALL = 8  # places painted in one call: each costs about a hundred kernel launches
+SIGMAS = (0.35, 1.1)  # of the blur, in pixels: how soft the text miniature's pictures are
+# Of a camouflaged thing with its background: mean difference in the channel that differs most.
+CONTRAST = (24 / 255, 60 / 255)
 
-# Whose way version 2 took for the other: of each known thing with a direction four pictures, one guess at sigma 80
-# (docs/mini.md has the measure); and the measure's blowfish.
-HARD = (
+# Known things that an earlier version took to face the other way; they are shown twice as often.
+OFTEN_REVERSED = (
     "tram car", "railway car", "bus", "racing car", "police car", "taxi", "automobile", "pickup truck", "shopping cart",
     "roller skate", "speedboat", "sailboat", "ant", "turtle", "spouting whale", "eagle", "bird", "horse", "llama",
     "water buffalo", "rhinoceros", "black cat", "cricket", "blowfish", "person in manual wheelchair",
 )  # fmt: skip
 
 
-def mounted(someone: Image.Image, mount: Image.Image, saddle: float, how: str, size: float) -> Image.Image:
-    """Someone on a mount, both RGBA cut-outs that face left, as one cut-out of 112 x 112 pixels (a margin of 4 all round).
+def camouflaged(
+    cut: torch.Tensor, under: torch.Tensor, offset: torch.Tensor, inner: torch.Tensor, least: torch.Tensor
+) -> torch.Tensor:
+    """Move the colours of cut-outs towards those of the background beneath them.
 
-    saddle: where on the mount's width the seat is, 0..1. how: text_world.Thing.rider. size: of the rider, in sides of the mount.
-    """
-    page = Image.new("RGBA", (2 * CELL, 3 * CELL))
-    at_x, at_y = CELL // 2, 2 * CELL  # of the mount's cell
-    page.alpha_composite(mount, (at_x, at_y))
-    column = np.asarray(mount)[:, round(saddle * (CELL - 1)), 3] > 128
-    seat_x, seat_y = at_x + saddle * CELL, at_y + (np.argmax(column) if column.any() else CELL // 2)
-    side = round(size * CELL)
-    if how == "sits":  # an animal as it is, its feet a little below the mount's back
-        feet = (np.flatnonzero((np.asarray(someone)[..., 3] > 128).any(1))[-1] + 1) / CELL
-        top = seat_y + 0.07 * CELL - feet * side
-    else:
-        someone = rider(someone, how)
-        top = seat_y + 0.05 * CELL - SEAT / CELL * side
-    someone = someone.resize((side, side), Image.Resampling.LANCZOS)
-    page.alpha_composite(someone, (round(seat_x - side / 2), max(0, round(top))))
-    pair = page.crop(page.getbbox())
-    scale = INSIDE / max(pair.size)
-    pair = pair.resize([max(1, round(v * scale)) for v in pair.size], Image.Resampling.LANCZOS)
-    cell = Image.new("RGBA", (CELL, CELL))
-    cell.paste(pair, ((CELL - pair.width) // 2, (CELL - pair.height) // 2))
-    return cell
+    Args:
+        cut: [n,4,h,w], colours premultiplied.
+        under: Colours of the background, [n,3].
+        offset: Share of the distance between mean colour and `under` that remains, [n,1,1,1].
+        inner: Share of the contrast inside the cut-out that remains, [n,1,1,1].
+        least: By how much the result differs from `under` on average at least, in the channel that differs most, [n,1,1,1];
+            where the cut-out differed less, as much as before.
 
-
-@cache
-def mounted_cells(n: int = RIDERS) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Cells uint8 [2,n,112,112,4], 3D and flat, and the catalogue's index of each mount; the class's astronaut on a horse first.
-
-    Riders and mounts are the text mini's, all known to the video mini. Always the same n pairs.
-    """
-    rng, all_things = Random(0), things()
-    riders, mounts = [t for t in all_things if t.rider], [t for t in all_things if t.saddle]
-    pairs = [(r, m) for r in riders for m in mounts if r != m]
-    first = next(p for p in pairs if (p[0].name, p[1].name) == ("astronaut", "horse"))
-    pairs.remove(first)
-    pairs = [first, *rng.sample(pairs, n - 1)]
-    sizes = [rng.uniform(0.56, 0.7) if r.rider == "sits" else rng.uniform(0.74, 0.82) for r, _ in pairs]
-    cells = [
-        [
-            np.asarray(mounted(cutout(r.index, file), cutout(m.index, file), m.saddle, r.rider, size))
-            for (r, m), size in zip(pairs, sizes, strict=True)
-        ]
-        for file in FILES
-    ]
-    return np.array(cells), tuple(m.index for _, m in pairs)
-
-
-def camouflaged(cut: torch.Tensor, under: torch.Tensor, offset, inner, least) -> torch.Tensor:
-    """Cut-outs [n,4,h,w], colours premultiplied, drawn towards the colours `under` [n,3] of what they stand on.
-
-    Their mean colour keeps `offset` of its distance from `under`, what they show inside keeps `inner` of its contrast; but they
-    differ from `under` by `least` on average in the channel that differs most, or by as much as they did if that was less. Each
-    [n,1,1,1].
+    Returns:
+        [n,4,h,w].
     """
     rgb, alpha = cut[:, :3], cut[:, 3:]
     area = alpha.sum((2, 3), keepdim=True).clamp(min=1)
@@ -122,26 +69,26 @@ def camouflaged(cut: torch.Tensor, under: torch.Tensor, offset, inner, least) ->
     away = lambda c: ((c - under * alpha).abs().amax(1, keepdim=True)).sum((2, 3), keepdim=True) / area  # noqa: E731
     near = (rgb - mean * alpha) * inner + (under + (mean - under) * offset) * alpha
     was, now = away(rgb), away(near)
-    back = ((least - now) / (was - now).clamp(min=1e-3)).clamp(0, 1)  # towards how it was, as far as needed
+    back = ((least - now) / (was - now).clamp(min=1e-3)).clamp(0, 1)  # how far to return towards the original
     return torch.cat([(near + (rgb - near) * back).clamp(min=0).minimum(alpha), alpha], 1)
 
 
 def softened(pictures: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Gaussian blur of `pictures` [n,k,H,W], each n with its own `sigma` [n] in pixels (at most about 1.3)."""
+    """Blur pictures [n,k,H,W] with a Gaussian, each of the n with its own `sigma` [n] in pixels (at most about 1.3)."""
     at = torch.arange(-3, 4, device=pictures.device)
     kernel = torch.exp(-(at**2) / (2 * sigma[:, None] ** 2))
     kernel = (kernel / kernel.sum(1, keepdim=True))[:, None]
-    # Clips as channels: each has a kernel of its own.
+    # With clips as channels, each has a kernel of its own.
     x = F.pad(pictures.transpose(0, 1), (3, 3, 3, 3), mode="replicate")
     x = F.conv2d(F.conv2d(x, kernel[:, :, None], groups=len(sigma)), kernel[..., None], groups=len(sigma))
     return x.transpose(0, 1)
 
 
 class ByteWorld(World):
-    """A World whose tables are bytes: 0.3 GB instead of 1.1, and 0.1 for each design."""
+    """A World with its atlas in bytes: 0.3 GB instead of 1.1 for a training world, and 0.1 for each further design."""
 
     def _tables(self, cells: np.ndarray, device) -> torch.Tensor:
-        pieces = (as_atlas(part, device) for part in np.array_split(cells, 16))  # so that it never takes more
+        pieces = (as_atlas(part, device) for part in np.array_split(cells, 16))  # in parts: floats would need 1.1 GB
         return torch.cat([(piece * 255).round().to(torch.uint8) for piece in pieces], 1)
 
     def _cut(self, level, row) -> torch.Tensor:
@@ -149,35 +96,59 @@ class ByteWorld(World):
 
 
 class VariedWorld(ByteWorld):
-    """Draws clips for training (see the top of this module); everything else as scenes.World.
+    """Draws clips for training. What varies more than in `World`:
 
-    plain: the share of calls of `clips` that draw the world of the measure instead: known things in 3D on its backgrounds, with no
-    more than its own variety. A network that has to know all else, too, gives the measure's scenes but a part of itself.
+    - style: two fifths of the things are flat instead of 3D, all up to a quarter longer or taller than drawn, more of them
+      recoloured; with `designs` some are as other designers drew them;
+    - places: a quarter of the backgrounds are those of places.py, which the text miniature's pictures have;
+    - close-ups: half of the pictures without a thing show things so near that they fill the frame, as photographs do;
+    - camouflage: a seventh of the moving things take on the colour of the background beneath them;
+    - softness: a third of the clips are slightly blurred, all frames alike, as the text miniature's pictures are;
+    - invented things: 8% are animals, vehicles, boats and plants of random shapes, which move as their kind does;
+    - riders: 4% show someone on a mount, which moves as the mount does;
+    - twins: a third of the clips with two things show the same thing twice, side by side, each facing a way of its own;
+    - OFTEN_REVERSED things are twice as frequent.
     """
 
     stretch = 0.25
-    by_others = 0.25  # share of the things, where there are designs
-    close = 1 / 2  # share of the pictures without a thing
+    other_designs = 0.25  # share of the things, if there are designs
+    close_ups = 1 / 2  # share of the pictures without a thing
     invented = 0.08  # share of the things
 
     def __init__(
-        self, device: str = "cpu", things: str = "known", seed: int = 0, designs: str | Path = "", plain: float = 0.0
+        self,
+        device: torch.device | str = "cpu",
+        things: str = "known",
+        seed: int = 0,
+        designs: str | Path = "",
+        plain: float = 0.0,
     ):
+        """Unpack the pictures of the things, draw the others; this takes several seconds.
+
+        Args:
+            device, things, seed: See `World`.
+            designs: A folder of atlases that `build_designs` wrote, or "".
+            plain: Share of the calls of `clips` that draw from `evaluation_world` instead, so that the network keeps
+                enough of its capacity for that.
+
+        Raises:
+            FileNotFoundError: `designs` has no atlas, or the flat atlas is missing because this is an installed package.
+        """
         self.plain = plain
         self.designs = sorted(Path(designs).resolve().glob("*.webp")) if designs else []
         if designs and not self.designs:
             raise FileNotFoundError(
-                f"no atlas (*.webp) in {designs}: python -m svd_lab.training.assets.build_designs makes them"
+                f"no atlas (*.webp) in {designs}: make some with python -m svd_lab.training.assets.build_designs"
             )
-        # Rows behind the catalogue's: cells [styles,n,112,112,4], the catalogue's index of what moves so, their share.
+        # Rows after the catalogue's: cells [styles,n,112,112,4], index into catalogue() of what moves alike, their share.
         self.extra = []
-        if things != "held_out":  # riders, mounts and what others stand for are known things
+        if things != "held_out":  # riders, mounts, and what invented things resemble are known things
             made = invented.cells(INVENTED, len(FILES) + len(self.designs))
             self.extra = [(*mounted_cells(), RIDING), (*made, self.invented)]
         super().__init__(device, things, seed)
-        self.usual = self.weights  # World's own
-        hard = torch.tensor([catalogue()[i]["en"] in HARD for i in self.keep], device=device)
-        self.weights = torch.where(hard, 2.0, 1.0) * self.weights
+        self.usual = self.weights  # those of World
+        reversed_ = torch.tensor([catalogue()[i]["en"] in OFTEN_REVERSED for i in self.keep], device=device)
+        self.weights = torch.where(reversed_, 2.0, 1.0) * self.weights
         alone = self.weights.sum() / (1 - sum(share for *_, share in self.extra))
         for _, like, share in self.extra:
             self.weights = torch.cat([self.weights, (share * alone / len(like)).expand(len(like))])
@@ -185,15 +156,15 @@ class VariedWorld(ByteWorld):
             kinds = [INDEX[catalogue()[i]["kind"]] for i in like]
             self.kinds = torch.cat([self.kinds, torch.tensor(kinds, device=device)])
         self.rows = len(self.kinds)  # of one style
-        del self.extra  # in the atlas by now; less to send to each process that renders
+        del self.extra  # it is in the atlas now; worlds are sent to other processes
 
     def _cells(self) -> np.ndarray:
-        styles, self.drawn = [], []  # drawn: how many things each style has
+        styles, self.drawn = [], []  # drawn: how many things each style has a picture of
         for k, file in enumerate((*FILES, *self.designs)):
             theirs = np.array([np.asarray(cutout(i, file)) for i in self.keep])
             there = theirs[..., 3].any((1, 2))
             if k:
-                theirs[~there] = styles[0][: len(theirs)][~there]  # in 3D what it lacks
+                theirs[~there] = styles[0][: len(theirs)][~there]  # missing ones in 3D
             self.drawn.append(int(there.sum()))
             styles.append(np.concatenate([theirs, *(cells[k % len(cells)] for cells, *_ in self.extra)]))
         return np.concatenate(styles)
@@ -207,12 +178,12 @@ class VariedWorld(ByteWorld):
             mine = rows[key == k]
             picture[mine] = PAINTERS[KEYS[k]](draw, len(mine))
             place[mine] = torch.tensor([len(PALETTES) + k, 0], device=draw.device)
-        rows = (empty & (draw.uniform(n) < self.close)).nonzero()[:, 0]
+        rows = (empty & (draw.uniform(n) < self.close_ups)).nonzero()[:, 0]
         picture[rows] = self._crowd(picture[rows], NEAR, CLOSE_THINGS)
         return picture, place
 
     def _crowd(self, picture: torch.Tensor, near: tuple[float, float], things: int) -> torch.Tensor:
-        """Pictures [n,3,H,W] with some things in front, anywhere; near: the range of their sizes, in heights of the picture."""
+        """Draw things over pictures [n,3,H,W], anywhere; near: the range of their sizes in heights of the picture."""
         n, draw = len(picture), self.draw
         x = torch.arange(WIDTH, device=picture.device) + 0.5
         y = torch.arange(HEIGHT, device=picture.device) + 0.5
@@ -235,41 +206,50 @@ class VariedWorld(ByteWorld):
         return self.draw.choice(n, self._shares()) * self.rows
 
     def _shares(self) -> list[float]:
-        """How often each style is drawn: 3D, flat, and each design as often as it has things to show."""
+        """Shares of the styles: 3D, flat, and each design in proportion to the things that it has."""
         theirs = self.drawn[len(FILES) :]
-        own = 1 - self.by_others * bool(theirs)
+        own = 1 - self.other_designs * bool(theirs)
         return [own * (1 - FLAT), own * FLAT, *((1 - own) * drawn / sum(theirs) for drawn in theirs)]
 
     def _recolour(self, cut: torch.Tensor) -> torch.Tensor:
-        """A third of them with their channels shuffled besides."""
+        """Recolour as `World` does, a third of the cut-outs with shuffled channels."""
         n, draw, eye = len(cut), self.draw, torch.eye(3, device=cut.device)
         order = torch.rand(n, 3, device=cut.device, generator=draw.generator).argsort(1)
         gain = torch.where(draw.uniform(n, 1, 1) < 0.33, eye[order], eye)
         return super()._recolour(torch.cat([torch.einsum("nij,njhw->nihw", gain, cut[:, :3]), cut[:, 3:]], 1))
 
-    def _settle(self, cut, picture, x, y, half, moves) -> torch.Tensor:
+    def _settle(
+        self,
+        cut: torch.Tensor,
+        background: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        half: torch.Tensor,
+        moves: torch.Tensor,
+    ) -> torch.Tensor:
+        """Camouflage some of the things that move."""
         n, draw = len(cut), self.draw
         grid = torch.linspace(-0.6, 0.6, 7, device=cut.device)
         px = ((x + half * grid) / (WIDTH / 2))[:, None, :].expand(n, 7, 7)
         py = ((y + half * grid) / (HEIGHT / 2))[:, :, None].expand(n, 7, 7)
-        below = F.grid_sample(picture, torch.stack([px, py], -1), padding_mode="border", align_corners=False)
-        rough = below.std((2, 3)).amax(1)  # on a rough background less contrast hides it already
+        below = F.grid_sample(background, torch.stack([px, py], -1), padding_mode="border", align_corners=False)
+        rough = below.std((2, 3)).amax(1)  # a rough background needs more contrast
         least = draw.uniform(n, lo=CONTRAST[0], hi=CONTRAST[1]) + 0.6 * rough
         number = lambda lo, hi: draw.uniform(n, 1, 1, 1, lo=lo, hi=hi)  # noqa: E731
-        hidden = camouflaged(cut, below.mean((2, 3)), number(0, 0.5), number(0.4, 0.9), least[:, None, None, None])
-        chosen = (draw.uniform(n) < HIDDEN) & moves
-        return torch.where(chosen[:, None, None, None], hidden, cut)
+        matched = camouflaged(cut, below.mean((2, 3)), number(0, 0.5), number(0.4, 0.9), least[:, None, None, None])
+        chosen = (draw.uniform(n) < CAMOUFLAGED) & moves
+        return torch.where(chosen[:, None, None, None], matched, cut)
 
-    def measured(self) -> World:
-        """The world of the measure, with this one's tables and draws."""
+    def evaluation_world(self) -> World:
+        """The plain `World` that evaluations render, with this one's tables and draws."""
         world, own = ByteWorld.__new__(ByteWorld), len(self.keep)  # the catalogue's rows in 3D come first
         vars(world).update(vars(self), weights=self.usual, kinds=self.kinds[:own], ids=self.ids[:own])
         return world
 
-    def clips(self, n: int, **settings) -> Clips:
-        """As World.clips; a share of the clips comes softened: video, background and alpha alike."""
+    def clips(self, n: int, **settings: Any) -> Clips:
+        """Render clips as `World.clips` does; some are blurred: video, background and alpha alike."""
         if self.plain and self.draw.uniform(1).item() < self.plain:
-            return self.measured().clips(n, **settings)
+            return self.evaluation_world().clips(n, **settings)
         clips, draw = super().clips(n, **settings), self.draw
         rows = (draw.uniform(n) < SOFT).nonzero()[:, 0]
         sigma = draw.uniform(len(rows), lo=SIGMAS[0], hi=SIGMAS[1])
@@ -282,10 +262,6 @@ class VariedWorld(ByteWorld):
 
 
 if __name__ == "__main__":
-    import sys
-
-    from svd_lab.world.contact_sheets import sheet
-
     drawn = VariedWorld(seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0).clips(24, bucket=127, fps=7)
     sheet(list(drawn.video), sys.argv[1])
     for caption in drawn.captions():

@@ -1,13 +1,13 @@
-"""Things that nobody drew: animals, vehicles, boats and more of chance shapes, for training.
-
-    python -m svd_lab.training.world.invented SHEET.png [SEED]
+"""Invented things for training: animals, vehicles, boats and more of random shapes.
 
 The catalogue has eight things that swim and four that hop; an encoder that has seen no others knows those, not what makes a fish.
-Here each family is a rule with a dozen random numbers (how long the legs, where the neck, which tail), so there is always another
-one. What has a direction faces LEFT as in the catalogue (rockets and airplanes: up and right). Nothing here stands for one of the
-things that are held out.
+Here each family is a rule with a dozen random numbers: length of the legs, place of the neck, kind of tail. Things with a
+direction face left as in the catalogue (rockets and airplanes: up and right). None resembles one of the held-out things.
+
+    python -m svd_lab.training.world.invented SHEET.png [SEED]      # write a sheet of all families
 """
 
+from collections.abc import Callable
 from functools import cache
 from random import Random
 
@@ -21,16 +21,18 @@ from svd_lab.training.world.invented.pen import Pen, shaded
 from svd_lab.training.world.invented.vehicles import airplane, boat, bus, car, rocket, truck
 from svd_lab.world.atlas import fit
 
-# Whose motion each family has, by a thing of the catalogue that moves so.
-FAMILIES = {
+Family = Callable[[Pen], None]
+
+#: {family: the thing of the catalogue that moves alike}.
+FAMILIES: dict[Family, str] = {
     quadruped: "horse", hopper: "rabbit", bird: "bird", fish: "fish", whale: "whale", car: "automobile", truck: "delivery truck",
     bus: "bus", boat: "sailboat", rocket: "rocket", airplane: "airplane", plant: "deciduous tree", balloon: "balloon",
     leaf: "maple leaf",
 }  # fmt: skip
 
 
-def invent(family, rng: Random) -> Image.Image:
-    """A thing of a family as RGBA, SIDE x SIDE."""
+def invent(family: Family, rng: Random) -> Image.Image:
+    """Draw a thing of a family: RGBA, SIDE x SIDE pixels."""
     pen = Pen(rng)
     family(pen)
     return shaded(pen.page, rng)
@@ -38,9 +40,14 @@ def invent(family, rng: Random) -> Image.Image:
 
 @cache
 def cells(n: int, styles: int) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Cells uint8 [styles,n,112,112,4] of the families in turn, and the catalogue's index of what moves as each does.
+    """Draw things of the families in turn; always the same ones. Takes 5 ms each.
 
-    Always the same ones; 5 ms each.
+    Args:
+        n: How many in each style.
+        styles: How many different drawings of each.
+
+    Returns:
+        Cells, uint8 [styles,n,112,112,4], and for each of the n the index into `catalogue()` of what moves alike.
     """
     names, families = [t["en"] for t in catalogue()], list(FAMILIES)
     like = tuple(names.index(FAMILIES[families[k % len(families)]]) for k in range(n))

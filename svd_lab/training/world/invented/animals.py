@@ -1,4 +1,4 @@
-"""Animals of chance shapes, all facing left."""
+"""Animals of random shapes, all facing left."""
 
 import math
 

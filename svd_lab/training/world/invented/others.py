@@ -1,4 +1,4 @@
-"""Plants, leaves and balloons of chance shapes."""
+"""Plants, leaves and balloons of random shapes."""
 
 import math
 

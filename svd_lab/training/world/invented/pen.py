@@ -1,17 +1,22 @@
-"""What invented things are drawn with: shapes on a transparent page, and the light on them."""
+"""The tools that invented things are drawn with: shapes on a transparent page, light and outlines."""
 
 import colorsys
 import math
+from collections.abc import Sequence
 from random import Random
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-SIDE = 256  # of the page that a thing is drawn on; build_things.fit makes a cell of it
+SIDE = 256  # pixels of the page that a thing is drawn on
+
+
+Colour = tuple[int, ...]
+Point = tuple[float, float]
 
 
 class Pen:
-    """A transparent page of SIDE x SIDE pixels in which things are drawn in shares of it; colours of its own for each thing."""
+    """A transparent page of SIDE x SIDE pixels with random colours. Positions and sizes are shares of the page."""
 
     def __init__(self, rng: Random):
         self.rng, self.page = rng, Image.new("RGBA", (SIDE, SIDE))
@@ -23,16 +28,18 @@ class Pen:
         self.dark = tuple(int(c * 0.35) for c in self.main)
         self.pale = tuple(int(255 - (255 - c) * 0.35) for c in self.main)
 
-    def colour(self, hue: float) -> tuple[int, int, int]:
+    def colour(self, hue: float) -> Colour:
+        """A random colour of this hue, 0..1."""
         r = self.rng
         rgb = colorsys.hsv_to_rgb(hue, r.uniform(0.05, 0.95), r.uniform(0.35, 1.0))
         return tuple(round(255 * c) for c in rgb)
 
-    def shape(self, points, colour) -> None:
+    def shape(self, points: Sequence[Point], colour: Colour) -> None:
+        """Fill a polygon."""
         self.draw.polygon([(x * SIDE, y * SIDE) for x, y in points], fill=colour)
 
-    def oval(self, x, y, rx, ry, colour, turn: float = 0.0) -> None:
-        """An ellipse around (x, y), turned by `turn` radians."""
+    def oval(self, x: float, y: float, rx: float, ry: float, colour: Colour, turn: float = 0.0) -> None:
+        """Fill an ellipse around (x, y), turned by `turn` radians."""
         c, s = math.cos(turn), math.sin(turn)
         angles = [k * math.tau / 40 for k in range(40)]
         self.shape(
@@ -43,14 +50,15 @@ class Pen:
             colour,
         )
 
-    def box(self, x0, y0, x1, y1, colour, round_by: float = 0.02) -> None:
+    def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, round_by: float = 0.02) -> None:
+        """Fill a rectangle with rounded corners."""
         ends = [min(x0, x1) * SIDE, min(y0, y1) * SIDE, max(x0, x1) * SIDE, max(y0, y1) * SIDE]
         self.draw.rounded_rectangle(
             ends, min(round_by * SIDE, (ends[2] - ends[0]) / 2, (ends[3] - ends[1]) / 2), fill=colour
         )
 
-    def stroke(self, points, width: float, colour, thin: float = 1.0) -> None:
-        """A bent limb along `points`, `width` wide at its beginning and `thin` times that at its end."""
+    def stroke(self, points: Sequence[Point], width: float, colour: Colour, thin: float = 1.0) -> None:
+        """Draw a line along `points`, `width` wide at its beginning and `thin` times that at its end."""
         steps = 24
         for k in range(steps + 1):
             at = k / steps * (len(points) - 1)
@@ -61,17 +69,18 @@ class Pen:
             self.oval(x0 + (x1 - x0) * f, y0 + (y1 - y0) * f, w, w, colour)
 
     def turn(self, degrees: float) -> None:
-        """Turn what was drawn so far, clockwise."""
+        """Turn what has been drawn, clockwise."""
         self.page = self.page.rotate(-degrees, Image.Resampling.BICUBIC)
         self.draw = ImageDraw.Draw(self.page)
 
-    def eye(self, x, y, size) -> None:
+    def eye(self, x: float, y: float, size: float) -> None:
+        """Draw an eye, with or without a white."""
         if self.rng.random() < 0.5:
             self.oval(x, y, size * 1.5, size * 1.5, (255, 255, 255))
         self.oval(x - 0.2 * size, y, size, size, (25, 22, 30))
 
-    def marks(self, x, y, rx, ry) -> None:
-        """Spots, stripes or a pale belly inside an oval."""
+    def marks(self, x: float, y: float, rx: float, ry: float) -> None:
+        """Draw spots, stripes, a pale belly or nothing inside an oval."""
         r, how = self.rng, self.rng.random()
         if how < 0.25:
             for _ in range(r.randint(3, 9)):
@@ -89,7 +98,7 @@ class Pen:
 
 
 def shaded(page: Image.Image, rng: Random) -> Image.Image:
-    """Half of the things: light from above, as on solid bodies. A third: an outline."""
+    """Shade half of the things as solid bodies lit from above, and give a third an outline."""
     alpha = page.getchannel("A")
     if rng.random() < 0.5:
         depth = np.asarray(alpha.filter(ImageFilter.GaussianBlur(rng.uniform(6, 16))), dtype=np.float32) / 255

@@ -1,11 +1,12 @@
-"""Vehicles and boats of chance shapes facing left; rockets and airplanes facing up and right."""
+"""Vehicles and boats of random shapes facing left; rockets and airplanes facing up and right."""
 
 import math
+from collections.abc import Sequence
 
 from svd_lab.training.world.invented.pen import Pen
 
 
-def wheels(p: Pen, y: float, places, size: float) -> None:
+def wheels(p: Pen, y: float, places: Sequence[float], size: float) -> None:
     for x in places:
         p.oval(x, y, size, size, (35, 35, 42))
         p.oval(x, y, 0.5 * size, 0.5 * size, p.pale if p.rng.random() < 0.5 else (200, 200, 205))
