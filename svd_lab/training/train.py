@@ -1,84 +1,89 @@
-"""Train the mini from scratch, in stretches of under ten minutes, on one GPU or several (docs/mini.md has the whole recipe).
+"""Train the miniatures from scratch, in runs of any length, on one GPU or several (docs/mini.md has the whole recipe).
 
     RUN="torchrun --nproc_per_node=2 -m svd_lab.training.train"
-    $RUN vae  --seconds 420 --state /tmp/vae --out OUT
-    $RUN unet --seconds 520 --begin 0 --end .5 --vae OUT/vae.pt --state /tmp/unet --out OUT
-    $RUN unet --seconds 520 --begin .5 --end 1 --vae OUT/vae.pt --state /tmp/unet --out OUT --resume /tmp/unet
+    $RUN vae  --seconds 420 --state vae.state --out OUT
+    $RUN unet --seconds 520 --begin 0 --end .5 --vae OUT/vae.pt --state unet.state --out OUT
+    $RUN unet --seconds 520 --begin .5 --end 1 --vae OUT/vae.pt --state unet.state --out OUT --resume unet.state
     python -m svd_lab.training.train export --vae OUT/vae.pt --weights OUT/unet.pt --folder svd_lab/mini/weights
 
-Between them `clip` trains the image encoder alone (image_encoder.py).
+Between them `clip` trains the image encoder alone; `turbo` comes last. The text mini has its own stages: text-vae, text, judge,
+export-text (docs/text-mini.md).
 
-`--weights` and `--vae` take a checkpoint, or the exported folder: starting from svd_lab/mini/weights goes on with the shipped
-model from its averaged weights (`--resume` goes on with everything, but its file is too large for a lent machine to bring back).
+`--weights` and `--vae` take a checkpoint, or an exported folder: starting from svd_lab/mini/weights goes on with the shipped model
+from its averaged weights; `--resume` goes on with everything, the optimiser too.
 
-The text mini has its own stages (docs/text-mini.md): text-vae, text, judge, export-text.
-
-`--steps 3 --batch 2` on a CPU is a dry run of everything.
+`--steps 3 --batch 2` and small pools on a CPU are a dry run of everything.
 """
 
 import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-COMMON = dict(seconds=60.0, begin=0.0, end=1.0, steps=10**9, seed=0, out=".", state="/tmp/state", resume="", muon=0.01)
-VAE = dict(weights="", equivariance=0.7, batch=128, pool=1024, crops=0.62, warp=0.2)
-UNET = dict(
-    vae="vae.pt", weights="", batch=48, bank=20000, prefill=4096, every=24, ema=0.9993, inside=3.0, mean=1.5, wide=0.35,
-    warm=200, decay=0.9, profile=0, top=700.0, nothing=0.12, two=0.18, ask=0.05, workers=-1, blind=0.04, freeze=0,
-    doubt=0.0, doubter="", guided=0.0, sampled=32, visited=24, places=4800, designs="", plain=0.0,
-)  # fmt: skip
-CLIP = dict(
-    weights="svd_lab/mini/weights", teacher="", designs="", patch=0, layers=0, each=8, reach=1.0, pool=98304, prefill=16384,
-    render=512, every=8, batch=512, peak=0.3, facing=0.3, warm=100, ema=0.999, nothing=0.08, two=0.24,
-    drawings="", drawn=0.15, soft=0.0, mixed=0.0,
-)  # fmt: skip
+from svd_lab.training.loop.checkpoints import full, load_parts
+from svd_lab.training.loop.latent_bank import load_vae
+from svd_lab.training.loop.options import add_options, read_options, required
+from svd_lab.training.networks.video import clip_of, make_unet, save_folder
+from svd_lab.training.stages import image_encoder, judge, text, text_vae, turbo, unet, vae
 
-TEXT_VAE = dict(vae="svd_lab/mini/weights", batch=48, pool=4096)
-TEXT = dict(
-    vae="text_vae.pt", weights="", batch=256, bank=60000, prefill=12288, part=256, every=24, ema=0.9995, inside=2.0, warm=300,
-    decay=0.9, soften=0.0, ask=0.05, few=0,
-)  # fmt: skip
-JUDGE = dict(vae="none", batch=192, pool=16384)
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Options of both exports."""
+
+    vae: str = required("checkpoint with the VAE")
+    weights: str = required("checkpoint with everything else")
+    folder: str = required("folder to write")
 
 
 def export(vae: str, weights: str, folder: str) -> Path:
-    """Checkpoints of both stages -> the folder that from_pretrained reads. What `weights` lacks comes from `vae`."""
-    from svd_lab.training.loop.latent_bank import load_vae
-    from svd_lab.training.loop.stretch import load_parts
-    from svd_lab.training.networks.video import clip_of, make_unet, save_folder
+    """Make of checkpoints the folder that StableVideoDiffusionPipeline.from_pretrained reads.
 
-    saved, unet = load_parts(vae) | load_parts(weights), make_unet()
-    unet.load_state_dict({k: v.float() for k, v in saved["unet"].items()})
-    return save_folder(folder, load_vae(vae, "cpu"), unet, clip_of(saved["clip"]))
+    Args:
+        vae: Checkpoint with the VAE, and with whatever `weights` lacks.
+        weights: Checkpoint with UNet and image encoder.
+        folder: To write.
+    """
+    saved, made = load_parts(vae) | load_parts(weights), make_unet()
+    made.load_state_dict(full(saved["unet"]))
+    return save_folder(folder, load_vae(vae, "cpu"), made, clip_of(saved["clip"]))
 
 
-def main() -> None:
+def run_export(options: ExportOptions) -> None:
+    """Write the folder of the video mini."""
+    print(export(options.vae, options.weights, options.folder))
+
+
+def run_text_export(options: ExportOptions) -> None:
+    """Write the folder of the text mini."""
+    print(text.export(options.vae, options.weights, options.folder))
+
+
+STAGES: dict[str, tuple[type, Callable[[Any], Any]]] = {
+    "vae": (vae.VaeOptions, vae.train),
+    "unet": (unet.UNetOptions, unet.train),
+    "clip": (image_encoder.ImageEncoderOptions, image_encoder.train),
+    "turbo": (turbo.TurboOptions, turbo.train),
+    "export": (ExportOptions, run_export),
+    "text-vae": (text_vae.TextVaeOptions, text_vae.train),
+    "text": (text.TextOptions, text.train),
+    "judge": (judge.JudgeOptions, judge.train),
+    "export-text": (ExportOptions, run_text_export),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the stage that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    stages = parser.add_subparsers(dest="stage", required=True)
-    for stage, settings in (
-        ("vae", COMMON | VAE),
-        ("unet", COMMON | UNET),
-        ("clip", COMMON | CLIP),
-        ("export", dict(vae="", weights="", folder="")),
-        ("text-vae", COMMON | TEXT_VAE),
-        ("text", COMMON | TEXT),
-        ("judge", COMMON | JUDGE),
-        ("export-text", dict(vae="", weights="", folder="")),
-    ):
-        sub = stages.add_parser(stage)
-        for name, default in settings.items():
-            sub.add_argument(f"--{name}", type=type(default), default=default)
-    args = parser.parse_args()
-    if args.stage == "export":
-        print(export(args.vae, args.weights, args.folder))
-        return
-    from svd_lab.training.stages import image_encoder, judge, text, text_vae, unet, vae
-
-    if args.stage == "export-text":
-        print(text.export(args.vae, args.weights, args.folder))
-        return
-    run = {"vae": vae.train, "unet": unet.train, "clip": image_encoder.train, "text-vae": text_vae.train,
-           "text": text.train, "judge": judge.train}  # fmt: skip
-    run[args.stage](args)
+    commands = parser.add_subparsers(dest="stage", required=True)
+    parsers = {}
+    for name, (kind, work) in STAGES.items():
+        parsers[name] = commands.add_parser(name, help=work.__doc__.partition(";")[0], description=work.__doc__)
+        add_options(parsers[name], kind)
+    args = parser.parse_args(arguments)
+    kind, work = STAGES[args.stage]
+    work(read_options(parsers[args.stage], kind, args))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What all training stages share: a timed stretch, the bank of latents, render workers, sampling, the optimiser."""
+"""What all stages share: options, clock, data pools, background workers, sampling, the optimiser, checkpoints."""

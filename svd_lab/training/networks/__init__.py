@@ -1,1 +1,1 @@
-"""The miniatures' networks, and the faster equivalents that training runs."""
+"""The miniatures' networks, and the fused blocks with which training runs them."""

@@ -1,14 +1,16 @@
 """The text mini's networks: a genuine Stable Diffusion at small widths, 11 million parameters, 22 MB in fp16.
 
-Its latents are the video mini's: the AutoencoderKL has the video VAE's encoder to the bit and a decoder of its own, without time.
+Its latents have the video mini's shape: the AutoencoderKL starts from the video VAE's encoder and has its own decoder, without time.
 The scheduler is Euler's with Stable Video Diffusion's continuous noise levels (v-prediction, Karras sigmas), so that the first
 step starts from noise that hides even the brightness of the picture. [diffusers StableDiffusionPipeline; arXiv 2112.10752;
 starting from pure noise: arXiv 2305.08891]
 """
 
+from __future__ import annotations
+
 import json
-import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -17,12 +19,17 @@ from torch import nn
 from svd_lab.training.networks.video import LATENT, WIDTHS_VAE
 from svd_lab.training.text.tokenizer import END, LENGTH, SIZE, START, load_tokenizer, write_tokenizer
 
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
 WIDTHS, CROSS, TEXT_LAYERS = (128, 128, 96), 128, 4
 SIGMA_MIN, SIGMA_MAX = 0.02, 80.0
+Widths = tuple[int, ...]
 
 
-def make_text_unet(widths=WIDTHS, latent: int = LATENT, cross: int = CROSS):
-    """Noisy latents [n,8,16,28] and a prompt [n,77,128] -> the v-prediction. 6.3 M parameters, 1.9 GFLOP.
+def make_text_unet(widths: Widths = WIDTHS, latent: int = LATENT, cross: int = CROSS) -> UNet2DConditionModel:
+    """Make the UNet: noisy latents [n,8,16,28] and a prompt [n,77,128] -> the v-prediction. 6.3 M parameters, 1.9 GFLOP.
 
     No attention at the top: on a CPU it would cost half as much again as everything else. [measured]
     """
@@ -37,8 +44,8 @@ def make_text_unet(widths=WIDTHS, latent: int = LATENT, cross: int = CROSS):
     )  # fmt: skip
 
 
-def make_text_encoder(hidden: int = CROSS, layers: int = TEXT_LAYERS, size: int = SIZE):
-    """77 tokens -> 77 vectors. 1.2 M parameters."""
+def make_text_encoder(hidden: int = CROSS, layers: int = TEXT_LAYERS, size: int = SIZE) -> CLIPTextModel:
+    """Make the text encoder: 77 tokens -> 77 vectors. 1.2 M parameters."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     return CLIPTextModel(
@@ -50,8 +57,8 @@ def make_text_encoder(hidden: int = CROSS, layers: int = TEXT_LAYERS, size: int 
     )  # fmt: skip
 
 
-def make_text_vae(widths=WIDTHS_VAE, latent: int = LATENT):
-    """The video VAE's shape for single pictures. 3.6 M parameters, 2.2 M of them the decoder's."""
+def make_text_vae(widths: Widths = WIDTHS_VAE, latent: int = LATENT) -> AutoencoderKL:
+    """Make the VAE: the video VAE's shape for single pictures. 3.6 M parameters, 2.2 M of them the decoder's."""
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
@@ -62,10 +69,14 @@ def make_text_vae(widths=WIDTHS_VAE, latent: int = LATENT):
 
 
 @torch.no_grad()
-def from_video_vae(video_vae, vae=None):
-    """An AutoencoderKL with the encoder of an AutoencoderKLTemporalDecoder, and as much of its decoder as has no time.
+def from_video_vae(video_vae: AutoencoderKLTemporalDecoder, vae: AutoencoderKL | None = None) -> AutoencoderKL:
+    """Give an AutoencoderKL the encoder of an AutoencoderKLTemporalDecoder, and those parts of its decoder that have no time.
 
-    What the temporal decoder lacks starts as nothing: residual branches at zero, post_quant_conv as the identity.
+    What the temporal decoder lacks starts without effect: residual branches at zero, post_quant_conv as the identity.
+
+    Args:
+        video_vae: The source.
+        vae: To change and return; None: a new one.
     """
     vae = make_text_vae() if vae is None else vae
     source = {k.replace(".spatial_res_block", ""): v for k, v in video_vae.state_dict().items()}
@@ -82,8 +93,8 @@ def from_video_vae(video_vae, vae=None):
     return vae
 
 
-def make_text_scheduler():
-    """Euler steps over Karras sigmas 80 .. 0.02, continuous timesteps ln(sigma) / 4, v-prediction."""
+def make_text_scheduler() -> EulerDiscreteScheduler:
+    """Make the scheduler: Euler steps over Karras sigmas 80 .. 0.02, continuous timesteps ln(sigma) / 4, v-prediction."""
     from diffusers import EulerDiscreteScheduler
 
     return EulerDiscreteScheduler(
@@ -93,9 +104,11 @@ def make_text_scheduler():
     )  # fmt: skip
 
 
-def encode_text(encoder, ids: torch.Tensor) -> torch.Tensor:
-    """`encoder(ids)[0]` [n,77,c] for training: the same numbers, but nothing that a CUDA graph could not capture (no mask is
-    built, no host is asked). A test holds it to the genuine forward. [transformers CLIPTextModel]"""
+def encode_text(encoder: CLIPTextModel, ids: torch.Tensor) -> torch.Tensor:
+    """Return `encoder(ids)[0]` [n,77,c] for training, with nothing that a CUDA graph cannot capture.
+
+    No mask is built, and the host is not asked. A test compares it with the genuine forward. [transformers CLIPTextModel]
+    """
     text = getattr(encoder, "text_model", encoder)  # transformers 4 has one more level
     x = text.embeddings.token_embedding(ids) + text.embeddings.position_embedding.weight
     n, length, c = x.shape
@@ -110,8 +123,8 @@ def encode_text(encoder, ids: torch.Tensor) -> torch.Tensor:
     return text.final_layer_norm(x)
 
 
-def encode_prompts(tokenizer, prompts: list[str]) -> torch.Tensor:
-    """Token ids [n,77] as StableDiffusionPipeline makes them: cut at 77, filled up with the end token."""
+def encode_prompts(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
+    """Return token ids [n,77] as StableDiffusionPipeline makes them: cut at 77, filled up with the end token."""
     rust = tokenizer.backend_tokenizer
     rust.enable_truncation(LENGTH)
     rust.enable_padding(length=LENGTH, pad_id=rust.token_to_id(END), pad_token=END)
@@ -119,8 +132,8 @@ def encode_prompts(tokenizer, prompts: list[str]) -> torch.Tensor:
 
 
 @torch.no_grad()
-def zero_text_residuals(unet):
-    """Every residual branch of the UNet starts at zero. Returns the UNet."""
+def zero_text_residuals(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """Let every residual branch of the UNet start at zero; returns the UNet."""
     from diffusers.models.attention import BasicTransformerBlock
     from diffusers.models.resnet import ResnetBlock2D
 
@@ -136,21 +149,21 @@ def zero_text_residuals(unet):
     return unet
 
 
-def noise_levels(n: int, device, mean: float = 0.4, spread: float = 1.5, wide: float = 0.3) -> torch.Tensor:
-    """[n] sigmas, stratified: lognormal, and a share `wide` uniform in ln(sigma) over what sampling passes through."""
-    k = int(n * wide)
-    strata = lambda m: (torch.rand(1, device=device) + torch.arange(m, device=device) / max(1, m)).remainder(1)  # noqa: E731
-    normal = mean + spread * math.sqrt(2) * torch.erfinv(2 * strata(n - k).clamp(1e-4, 1 - 1e-4) - 1)
-    lo, hi = math.log(SIGMA_MIN), math.log(SIGMA_MAX)
-    return torch.exp(torch.cat([normal, lo + (hi - lo) * strata(k)]).clamp(lo, hi))
-
-
 def save_text_folder(
-    path: str | Path, vae, unet, encoder, tokenizer: dict[str, str] | None = None, dtype=torch.float16
+    path: str | Path,
+    vae: AutoencoderKL,
+    unet: UNet2DConditionModel,
+    encoder: CLIPTextModel,
+    tokenizer: dict[str, str] | None = None,
+    dtype: torch.dtype = torch.float16,
 ) -> Path:
-    """Write the diffusers layout that `StableDiffusionPipeline.from_pretrained` reads unmodified (safetensors, `dtype`).
+    """Write the diffusers layout that `StableDiffusionPipeline.from_pretrained` reads unmodified (safetensors).
 
-    tokenizer: the files that training used (`tokenizer_files`); None fits the vocabulary anew, for untrained models.
+    Args:
+        path: The folder.
+        vae, unet, encoder: The models, which are converted to `dtype`.
+        tokenizer: The files that training used (`tokenizer_files`); None fits the vocabulary anew, for untrained models.
+        dtype: Of the files.
     """
     path = Path(path)
     for name, model in (("vae", vae), ("unet", unet), ("text_encoder", encoder)):
@@ -177,12 +190,12 @@ def save_text_folder(
 
 
 def tokenizer_files(folder: str | Path) -> dict[str, str]:
-    """The tokenizer's files by name: kept in every checkpoint, because other words (or another library) give another vocabulary."""
+    """Return the tokenizer's files by name: every checkpoint has them, since other words or libraries give another vocabulary."""
     return {f.name: f.read_text(encoding="utf-8") for f in sorted(Path(folder).iterdir())}
 
 
 def put_tokenizer(folder: str | Path, files: dict[str, str] | None = None) -> Path:
-    """Write these files, or fit the vocabulary anew."""
+    """Write these files; without any, fit the vocabulary anew."""
     folder = Path(folder)
     if not files:
         return write_tokenizer(folder)
@@ -192,11 +205,11 @@ def put_tokenizer(folder: str | Path, files: dict[str, str] | None = None) -> Pa
     return folder
 
 
-def tokenizer_for_training(folder: str | Path, files: dict[str, str] | None = None):
-    """The tokenizer, put into `folder` first. Raises RuntimeError if its size is not the text encoder's."""
+def tokenizer_for_training(folder: str | Path, files: dict[str, str] | None = None) -> CLIPTokenizer:
+    """Return the tokenizer, which is written to `folder` first. Raises RuntimeError if its size is not the text encoder's."""
     tokenizer = load_tokenizer(put_tokenizer(folder, files))
     if len(tokenizer) != SIZE or tokenizer.convert_tokens_to_ids([START, END]) != [SIZE - 2, SIZE - 1]:
         raise RuntimeError(
-            f"the vocabulary has {len(tokenizer)} tokens, the text encoder {SIZE}: change vocabulary.SIZE"
+            f"the vocabulary has {len(tokenizer)} tokens, the text encoder {SIZE}: change tokenizer.SIZE"
         )
     return tokenizer

@@ -1,7 +1,7 @@
-"""GroupNorm+SiLU over channels-last maps, forward and backward, as Triton kernels; see kernels.py, beside which it is used.
+"""GroupNorm+SiLU over channels-last maps, forward and backward, as Triton kernels; used with those of triton_ops.py.
 
-Both ways in two passes over the map: sums of each channel, in chunks so that the GPU is filled, and then y = act(x * A + B) with A
-and B for each channel of each map.
+Both directions make two passes over the map: sums of each channel, in chunks so that the GPU is filled, and then
+y = act(x * A + B) with A and B for each channel of each map.
 """
 
 import torch
@@ -105,13 +105,16 @@ if triton is not None:
         tl.store(G + o, g * a + x * k1 + k0, mask=m)
 
 
-def _shape(x):
+def _shape(x: torch.Tensor) -> tuple[int, ...]:
+    """Return maps, channels, pixels, and how they are summed (tiles)."""
     N, C = x.shape[:2]
     HW = x.numel() // (N * C)
     return N, C, HW, *tiles(N, HW, C)
 
 
 class GNAct(torch.autograd.Function):
+    """GroupNorm, then SiLU if `act`."""
+
     @staticmethod
     def forward(ctx, x, w, b, groups, eps, act):
         x = x.contiguous(memory_format=torch.channels_last)

@@ -1,8 +1,8 @@
 """Triton kernels that train the mini faster: LayerNorm, GEGLU, short attention and sums over rows, forward and backward.
-GroupNorm+SiLU has a module of its own, group_norm.py.
+GroupNorm+SiLU has a module of its own, triton_group_norm.py.
 
-Training only. On a machine without CUDA or Triton `fused` is false and `rewrites` takes plain PyTorch.
-`TRITON_INTERPRET=1` runs the same code on a CPU: tests/training/test_training.py proves it equal to PyTorch so.
+Training only. On a machine without CUDA or Triton `fused` is false and fused_blocks.py runs plain PyTorch. `TRITON_INTERPRET=1`
+runs the same code on a CPU, where a test compares it with PyTorch.
 """
 
 import os
@@ -141,6 +141,8 @@ if triton is not None:
 
 
 class LNFn(torch.autograd.Function):
+    """LayerNorm over the last axis, whose size is a power of two."""
+
     @staticmethod
     def forward(ctx, x, w, b, eps):
         x = x.contiguous()
@@ -191,6 +193,8 @@ class ShortAttention(torch.autograd.Function):
 
 
 class GEGLUFn(torch.autograd.Function):
+    """a * gelu(b) of [.., a b]."""
+
     @staticmethod
     def forward(ctx, x):
         x = x.contiguous()
@@ -210,16 +214,20 @@ class GEGLUFn(torch.autograd.Function):
         return g
 
 
-def tiles(N, HW, C):
-    """How [N, HW, C] is summed over its middle: channels up to a power of two, rows at a time, rows a program, programs."""
+def tiles(N: int, HW: int, C: int) -> tuple[int, int, int, int]:
+    """Plan a sum of [N, HW, C] over its middle.
+
+    Returns:
+        Channels up to a power of two, rows at a time, rows a program, programs.
+    """
     CP = 1 << (C - 1).bit_length()
     BLK = max(8, 4096 // CP)
     rows = max(BLK, min(1024, -(-HW // max(1, 1500 // N)) // BLK * BLK))
     return CP, BLK, rows, -(-HW // rows)
 
 
-def colsum(d, N, HW, C):
-    """Sum over the middle of [N, HW, C] in memory order -> [N, C] fp32."""
+def colsum(d: torch.Tensor, N: int, HW: int, C: int) -> torch.Tensor:
+    """Return the sum over the middle of [N, HW, C] in memory order, [N, C] in fp32."""
     CP, BLK, rows, chunks = tiles(N, HW, C)
     P = torch.empty(N, chunks, C, device=d.device)
     _k_sum[(N, chunks)](d, P, HW, chunks, rows, C, CP, BLK)
@@ -249,6 +257,8 @@ class AddVec(torch.autograd.Function):
 
 
 class LinearFn(torch.autograd.Function):
+    """A linear layer whose bias gradient is a fast sum over rows."""
+
     @staticmethod
     def forward(ctx, x, w, b):
         ctx.save_for_backward(x, w)
@@ -266,5 +276,5 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # runs the kernels' cod
 
 
 def fused(x: torch.Tensor) -> bool:
-    """Whether the kernels of this module serve this tensor."""
+    """Whether the kernels of this module can take this tensor."""
     return triton is not None and (x.is_cuda or INTERPRETED)

@@ -5,12 +5,20 @@ transformer blocks, so every level of the UNet has attention. [diffusers Autoenc
 UNetSpatioTemporalConditionModel; arXiv 2311.15127 appendix]
 """
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
+    from transformers import CLIPVisionModelWithProjection
+
+Widths = tuple[int, ...]
 LATENT = 8  # latent channels; Stable Video Diffusion has 4
 WIDTHS_VAE, WIDTHS_UNET, CROSS = (64, 64, 96, 128), (64, 128, 128), 64
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -21,8 +29,8 @@ PREPROCESSOR = dict(
 )  # fmt: skip
 
 
-def make_vae(widths=WIDTHS_VAE, latent: int = LATENT):
-    """8 x 8 pixels -> one cell of `latent` numbers and back; the decoder sees time. 3.8 M parameters."""
+def make_vae(widths: Widths = WIDTHS_VAE, latent: int = LATENT) -> AutoencoderKLTemporalDecoder:
+    """Make the VAE: 8 x 8 pixels -> one cell of `latent` numbers and back; the decoder sees time. 3.8 M parameters."""
     from diffusers import AutoencoderKLTemporalDecoder
 
     return AutoencoderKLTemporalDecoder(
@@ -31,8 +39,10 @@ def make_vae(widths=WIDTHS_VAE, latent: int = LATENT):
     )  # fmt: skip
 
 
-def make_unet(widths=WIDTHS_UNET, latent: int = LATENT, cross: int = CROSS):
-    """Noisy latents beside the picture's latents -> the v-prediction of 14 frames. 13.2 M parameters."""
+def make_unet(
+    widths: Widths = WIDTHS_UNET, latent: int = LATENT, cross: int = CROSS
+) -> UNetSpatioTemporalConditionModel:
+    """Make the UNet: noisy latents beside the picture's latents -> the v-prediction of 14 frames. 13.2 M parameters."""
     from diffusers import UNetSpatioTemporalConditionModel
 
     return UNetSpatioTemporalConditionModel(
@@ -44,10 +54,12 @@ def make_unet(widths=WIDTHS_UNET, latent: int = LATENT, cross: int = CROSS):
     )  # fmt: skip
 
 
-def make_clip(hidden: int = 128, layers: int = 5, patch: int = 14, projection: int = CROSS):
-    """The picture at 224 x 224 -> one vector that says what moves how. 1.1 M parameters.
+def make_clip(
+    hidden: int = 128, layers: int = 5, patch: int = 14, projection: int = CROSS
+) -> CLIPVisionModelWithProjection:
+    """Make the image encoder: the picture at 224 x 224 -> one vector that says what moves how. 1.1 M parameters.
 
-    Patches of 14 pixels and 5 layers are as many as patches of 28 and 4 layers, and see four times as finely (docs/mini.md).
+    Patches of 14 pixels with 5 layers have as many parameters as patches of 28 with 4, and see four times as finely (docs/mini.md).
     """
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -59,8 +71,8 @@ def make_clip(hidden: int = 128, layers: int = 5, patch: int = 14, projection: i
     )  # fmt: skip
 
 
-def clip_of(state: dict):
-    """An image encoder of the shape that its weights `state` have, with these."""
+def clip_of(state: dict[str, torch.Tensor]) -> CLIPVisionModelWithProjection:
+    """Make an image encoder of the shape of these weights, and load them."""
     hidden, _, patch, _ = state["vision_model.embeddings.patch_embedding.weight"].shape
     layers = len({name.split(".")[3] for name in state if name.startswith("vision_model.encoder.layers.")})
     clip = make_clip(hidden, layers, patch, len(state["visual_projection.weight"]))
@@ -68,12 +80,12 @@ def clip_of(state: dict):
     return clip
 
 
-def make_scheduler():
-    """Stable Video Diffusion's own sampler settings but for where the Karras sigmas begin and end: 80 .. 0.02, not 700 .. 0.002.
+def make_scheduler() -> EulerDiscreteScheduler:
+    """Make the scheduler: Stable Video Diffusion's, but with Karras sigmas of 80 .. 0.02 instead of 700 .. 0.002.
 
     How much noise hides a picture grows with its side, and the mini's is a fifth of SVD's: with 700 the first four of ten steps
     saw nothing but noise. From 80 those steps do work, in particular where the guidance of the last frames overshoots
-    [docs/mini.md has the measure].
+    (docs/mini.md has the measure).
     """
     from diffusers import EulerDiscreteScheduler
 
@@ -85,8 +97,8 @@ def make_scheduler():
 
 
 @torch.no_grad()
-def zero_residuals(unet):
-    """Every residual branch starts at zero, so that the untrained UNet passes its input through. Returns the UNet."""
+def zero_residuals(unet: UNetSpatioTemporalConditionModel) -> UNetSpatioTemporalConditionModel:
+    """Let every residual branch start at zero, so that the untrained UNet passes its input through; returns the UNet."""
     from diffusers.models.attention import BasicTransformerBlock, TemporalBasicTransformerBlock
     from diffusers.models.resnet import ResnetBlock2D, TemporalResnetBlock
 
@@ -102,7 +114,13 @@ def zero_residuals(unet):
     return unet
 
 
-def save_folder(path: str | Path, vae, unet, clip, dtype: torch.dtype = torch.float16) -> Path:
+def save_folder(
+    path: str | Path,
+    vae: AutoencoderKLTemporalDecoder,
+    unet: UNetSpatioTemporalConditionModel,
+    clip: CLIPVisionModelWithProjection,
+    dtype: torch.dtype = torch.float16,
+) -> Path:
     """Write the diffusers layout that `StableVideoDiffusionPipeline.from_pretrained` reads unmodified (safetensors, `dtype`)."""
     path = Path(path)
     for name, model in (("vae", vae), ("unet", unet), ("image_encoder", clip)):

@@ -1,1 +1,1 @@
-"""One stage of training a module: a `train(options)` each."""
+"""The stages of training, one module each: options, and `train(options)`."""

@@ -1,13 +1,13 @@
-"""Training of the text mini, stage `text`: UNet and text encoder together, then guidance made gentle.
+"""Stage `text`: the text mini's UNet and text encoder together, then guidance made gentle.
 
-Stage `text`: v-prediction on a bank of latents, each with an English and a Korean caption; one caption in ten is empty, as the
-pipeline's unconditional prompt is. [arXiv 2207.12598]
+v-prediction on a bank of latents, each with an English and a Korean caption; one caption in ten is empty, as the pipeline's
+unconditional prompt is. [arXiv 2207.12598]
 
-A small head (dropped afterwards) asks the mean of the text vectors what and where, because a UNet that still ignores the text
-teaches its encoder little (docs/text-mini.md has the numbers).
+A small head (dropped afterwards) predicts from the mean of the text vectors what and where, because a UNet that still ignores the
+text teaches its encoder little (docs/text-mini.md has the numbers).
 
-Stage `text --soften K` (last, short): guidance_scale 7.5, the pipeline's and the class's default, oversaturates a model that knows
-its captions well. The student learns u + K (c - u) for a caption and u for none, c and u being the finished model's predictions:
+`--soften K` (last, short): guidance_scale 7.5, the pipeline's and the class's default, oversaturates a model that knows its
+captions well. The student learns u + K (c - u) for a caption and u for none, c and u being the finished model's predictions:
 guidance g of the student IS guidance K g of the teacher, and nothing else changes. With K = 0.4, 7.5 acts as 3 did; and like the
 real Stable Diffusion, the student follows a prompt only loosely without guidance.
 """
@@ -15,216 +15,261 @@ real Stable Diffusion, the student follows a prompt only loosely without guidanc
 import copy
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from svd_lab.training.loop.checkpoints import full, half, load_parts, save_parts
+from svd_lab.training.loop.clock import Clock, SigmaBuckets, rate_factor, unnamed
+from svd_lab.training.loop.cuda_graph import Graphed
 from svd_lab.training.loop.muon import Optimiser
-from svd_lab.training.loop.stretch import Clock, Graphed, Ring, finish, half, load_parts, save_parts, start
+from svd_lab.training.loop.options import StageOptions, option
+from svd_lab.training.loop.process import Process, finish, print_peak_memory, start
+from svd_lab.training.loop.sampling import random_sigmas
 from svd_lab.training.networks.fused_blocks import rewrite
 from svd_lab.training.networks.text import (
-    CROSS,
+    SIGMA_MAX,
+    SIGMA_MIN,
     encode_prompts,
     encode_text,
     make_text_encoder,
     make_text_unet,
-    noise_levels,
+    save_text_folder,
     tokenizer_files,
     tokenizer_for_training,
     zero_text_residuals,
 )
-from svd_lab.training.networks.video import LATENT
+from svd_lab.training.stages.text_bank import CaptionedBank, Head, few_scenes
 from svd_lab.training.stages.text_vae import is_text_folder, load_text_folder, load_text_vae
-from svd_lab.training.text.captions import caption
-from svd_lab.training.text.place_words import COLOURS
-from svd_lab.training.text.scene_grammar import RELATIONS, Scene, scene_of, things
-from svd_lab.training.world.stills import Stills, labels, place_keys
+from svd_lab.training.world.stills import Stills
+
+BUCKETS = (0.1, 0.3, 1.0, 3.0, 10.0)  # noise levels, of the log
 
 
-class Bank(Ring):
-    """Encoded stills, refreshed all the time: latents (scaled), where things are, an English and a Korean caption."""
+@dataclass(frozen=True, kw_only=True)
+class TextOptions(StageOptions):
+    """Options of stage `text`."""
 
-    def __init__(self, vae, stills: Stills, tokenizer, size: int, batch: int):
-        super().__init__(size, batch)
-        self.vae, self.stills, self.tokenizer = vae, stills, tokenizer
+    vae: str = option("text_vae.pt", "checkpoint or folder with the VAE; none: an untrained one, for dry runs")
+    weights: str = option("", "checkpoint or folder to start from, with fresh momenta")
+    soften: float = option(0.0, "factor on the guidance of --weights, which becomes the teacher; 0: ordinary training")
+    batch: int = option(256, "stills a step")
+    bank: int = option(60000, "encoded stills to draw from")
+    prefill: int = option(12288, "encoded stills before the first step")
+    part: int = option(256, "stills drawn at once")
+    every: int = option(24, "steps between two draws of new stills")
+    few: int = option(0, "things of a tiny world for trying out; 0: the whole world")
+    mask_weight: float = option(2.0, "additional weight of the loss where things are")
+    head_weight: float = option(0.05, "weight of the head's loss")
+    ema: float = option(0.9995, "decay of the averaged weights")
+    warmup: int = option(300, "steps over which the learning rate rises")
+    decay: float = option(0.9, "share of the schedule over which the learning rate falls")
 
-    @torch.no_grad()
-    def fill(self) -> None:
-        scenes, picture, mask = self.stills.draw(self.batch)
-        texts = [caption(s, self.stills.rng, language) for s in scenes for language in ("en", "ko")]
-        x = (picture * 2 - 1).to(next(self.vae.parameters()).dtype).contiguous(memory_format=torch.channels_last)
-        z = torch.cat([self.vae.quant_conv(self.vae.encoder(q))[:, :LATENT].float() for q in x.split(256)])
-        told, device = labels(scenes), z.device
-        placed = torch.tensor([s.placed for s in scenes])
-        where = torch.where(placed, told["place"], -1)  # a caption that does not say where teaches nothing about it
-        self.add(
-            (z * self.vae.config.scaling_factor).half(),
-            F.max_pool2d(F.max_pool2d(mask, 8), 3, 1, 1).half(),
-            encode_prompts(self.tokenizer, texts).view(-1, 2, 77).to(device, torch.int16),
-            told["things"].to(device, torch.uint8),
-            torch.stack([where, told["relation"], told["colour"]], 1).to(device, torch.int16),
-        )
-
-    def draw(self, n: int) -> list[torch.Tensor]:
-        """-> latents [n,8,16,28], masks [n,1,16,28], ids [n,77] (half Korean), things [n,242]; place, relation, colour [n,3]."""
-        latents, masks, ids, told, rest = self.any(n)
-        language = torch.randint(2, (n,), device=ids.device)
-        ids = ids[torch.arange(n, device=ids.device), language]
-        return [latents.float(), masks.float(), ids.long(), told.float(), rest.long()]
+    def __post_init__(self) -> None:
+        if self.soften and not self.weights:
+            raise ValueError(f"--soften {self.soften:g} needs a finished model to soften: give it with --weights")
 
 
-class Head(nn.Module):
-    """Text vectors [n,77,128] -> logits of things, place, relation and colour."""
-
-    def __init__(self):
-        super().__init__()
-        self.sizes = [len(things()), len(place_keys()), len(RELATIONS), len(COLOURS) + 1]
-        self.out = nn.Linear(CROSS, sum(self.sizes))
-        nn.init.constant_(self.out.bias[: self.sizes[0]], -5.0)  # most things are not there
-
-    def loss(self, text: torch.Tensor, there: torch.Tensor, rest: torch.Tensor, given: torch.Tensor):
-        """there [n,242] 0 or 1, rest [n,3] (place -1: not said), given [n] 0 without a caption -> loss, share of places known."""
-        guess, *others = self.out(text.mean(1)).float().split(self.sizes, 1)
-        each = F.binary_cross_entropy_with_logits(guess, there, reduction="none").sum(1)
-        for logits, truth in zip(others, rest.T, strict=True):
-            each = each + F.cross_entropy(logits, truth.clamp(min=0), reduction="none") * (truth >= 0)
-        said = given * (rest[:, 0] >= 0)
-        right = ((others[0].argmax(1) == rest[:, 0]) * said).sum() / said.sum().clamp(min=1)
-        best = (there.gather(1, guess.argmax(1, keepdim=True))[:, 0] * given).sum() / (
-            there.amax(1) * given
-        ).sum().clamp(min=1)
-        return (each * given).mean(), torch.stack([right, best]).detach()
+def noise_levels(n: int, device: str) -> torch.Tensor:
+    """Draw noise levels [n], stratified, within what sampling passes through."""
+    return random_sigmas(n, device, mean=0.4, spread=1.5, uniform=0.3, low=SIGMA_MIN, high=SIGMA_MAX, clamp=True)
 
 
-def few_scenes(n: int) -> list[Scene]:
-    """A tiny world for trying out: n things in three places."""
-    names = [t.name for t in things()[:n]]
-    return [scene_of(name, place=place) for name in names for place in ("meadow", "night", "plain red")]
+def v_loss(
+    unet: nn.Module,
+    x0: torch.Tensor,
+    embedding: torch.Tensor,
+    mask: torch.Tensor,
+    sigma: torch.Tensor,
+    noise: torch.Tensor,
+    mask_weight: float,
+    target: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the v-prediction loss, and the squared error of v by picture [n].
 
-
-def v_loss(unet, x0, embedding, mask, sigma, noise, weight: float, target=None):
-    """-> loss, and picture by picture the squared error of v. x0 [n,8,16,28] scaled. target: v to learn instead of the truth."""
+    Args:
+        unet: In training.
+        x0: Latents [n,8,16,28], scaled.
+        embedding: Text vectors [n,77,128].
+        mask: Where things are, [n,1,16,28].
+        sigma: Noise levels [n].
+        noise: As x0.
+        mask_weight: Additional weight of the mask.
+        target: Gives the v to learn from the UNet's input; None: the true v.
+    """
     s, dtype = sigma[:, None, None, None], next(unet.parameters()).dtype
     root = (s * s + 1).sqrt()
     x = ((x0 + s * noise) / root).to(dtype)
     v = unet(x, 0.25 * sigma.log(), embedding, return_dict=False)[0].float()
     goal = (noise - s * x0) / root if target is None else target(x)
-    w = 1 + weight * mask
+    w = 1 + mask_weight * mask
     error = ((v - goal).square() * w).mean((1, 2, 3)) / w.mean((1, 2, 3))
     return error.mean(), error.detach()
 
 
-def train(args) -> None:
-    """Stage `text`: see the module's docstring."""
-    rank, _, device = start()
-    gpu, began = device != "cpu", time.time()
-    torch.manual_seed(0)
-    dtype = torch.bfloat16 if gpu else torch.float32
-    vae = rewrite(load_text_vae(args.vae, device).to(dtype))
-    unet, text = zero_text_residuals(make_text_unet()), make_text_encoder()
-    saved = {}
-    if args.weights:
-        saved = load_text_folder(args.weights) if is_text_folder(args.weights) else load_parts(args.weights)
-        unet.load_state_dict(saved["unet"])
-        text.load_state_dict(saved["text"])
-    unet, text, head = rewrite(unet).to(device, dtype).train(), text.to(device, dtype).train(), Head().to(device, dtype)
-    if "head" in saved:  # the exported folder has none
-        head.load_state_dict(saved["head"])
-    teacher = None
-    if args.soften:
-        if not args.weights:
-            raise ValueError(f"--soften {args.soften:g} needs a finished model to soften: give it with --weights")
-        teacher = [rewrite(make_text_unet()).to(device, dtype), copy.deepcopy(text)]
-        teacher[0].load_state_dict(unet.state_dict())
-        for m in teacher:
-            m.eval().requires_grad_(False)
-    named = [
-        (f"{k}.{n}", p) for k, m in (("unet", unet), ("text", text), ("head", head)) for n, p in m.named_parameters()
-    ]
-    optimiser = Optimiser(named, muon=args.muon, ema=args.ema)
-    if args.resume:
-        state = torch.load(args.resume, map_location=device)
-        optimiser.load(state)
-        saved = dict(tokenizer=state["tokenizer"])
-    fresh = optimiser.n
-    torch.manual_seed(9000 + 100 * args.seed + rank)
-    with tempfile.TemporaryDirectory() as folder:
-        tokenizer = tokenizer_for_training(folder, saved.get("tokenizer"))
-        files = tokenizer_files(folder)
-    empty = encode_prompts(tokenizer, [""])[0].to(device)
-    stills = Stills(device, seed=6000 + 100 * args.seed + rank, scenes=few_scenes(args.few) if args.few else None)
-    bank = Bank(vae, stills, tokenizer, args.bank, min(args.part, args.prefill))
-    while bank.n < args.prefill:
-        bank.fill()
-    if rank == 0:
-        spread = bank.parts[0][: bank.n].float().std().item()
-        print(f"text bank {bank.n}, latent std {spread:.3f}, set-up {time.time() - began:.0f} s", flush=True)
+@dataclass
+class Teacher:
+    """A finished UNet and text encoder, whose guidance is to be softened by the factor `soften`."""
 
-    def softened(x, ids, none, sigma):
-        """The teacher's u + K (c - u), or u where there is no caption."""
-        t = 0.25 * sigma.log()
-        with torch.no_grad():
-            predict = lambda i: teacher[0](x, t, encode_text(teacher[1], i), return_dict=False)[0].float()  # noqa: E731
-            c, u = predict(ids), predict(empty.expand_as(ids))
-        return u + args.soften * (c - u) * (1 - none[:, None, None, None])
+    unet: nn.Module
+    text: nn.Module
+    soften: float
 
-    def work(x0, mask, ids, there, rest, none, sigma, noise):
-        target = None if teacher is None else lambda x: softened(x, ids, none, sigma)
-        embedding = encode_text(text, ids)
-        loss, each = v_loss(unet, x0, embedding, mask, sigma, noise, args.inside, target)
-        asked, known = head.loss(embedding, there, rest, 1 - none)
-        (loss + ask * asked).backward()
-        return each, known
+    @torch.no_grad()
+    def predict(self, x: torch.Tensor, ids: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """Return v [n,8,16,28] for prompts of token ids [n,77]."""
+        return self.unet(x, 0.25 * sigma.log(), encode_text(self.text, ids), return_dict=False)[0].float()
 
-    ask = 0.0 if teacher else args.ask  # what is softened stays as it was
-    step = Graphed(work, optimiser, gpu)
-    edges, names = torch.tensor([0.1, 0.3, 1, 3, 10], device=device), ["<.1", ".1-.3", ".3-1", "1-3", "3-10", ">10"]
-    sums, counts = torch.zeros(2, 6, device=device), torch.zeros(2, 6, device=device)
-    clock, last, before = Clock(args.seconds, args.begin, args.end, args.steps, device), time.time(), 0
-    while (progress := clock.tick()) is not None:
-        if clock.n % args.every == 0:
+    def softened(
+        self, x: torch.Tensor, ids: torch.Tensor, empty: torch.Tensor, dropped: torch.Tensor, sigma: torch.Tensor
+    ) -> torch.Tensor:
+        """Return u + soften * (c - u), or u where the caption is dropped ([n] 0 or 1); empty [77]: ids of no prompt."""
+        c, u = self.predict(x, ids, sigma), self.predict(x, empty.expand_as(ids), sigma)
+        return u + self.soften * (c - u) * (1 - dropped[:, None, None, None])
+
+
+class TextTraining:
+    """The models of this stage, their optimiser, and the steps of its `learn`."""
+
+    def __init__(self, options: TextOptions, process: Process):
+        self.options, self.process = options, process
+        device, dtype = process.device, process.dtype
+        torch.manual_seed(0)
+        vae = rewrite(load_text_vae(options.vae, device).to(dtype))
+        saved = self._make_models(device, dtype)
+        named = [(f"{k}.{n}", p) for k in ("unet", "text", "head") for n, p in getattr(self, k).named_parameters()]
+        self.optimiser = Optimiser(named, muon=options.muon, ema=options.ema)
+        if options.resume:
+            saved = torch.load(options.resume, map_location=device)
+            self.optimiser.load(saved)
+        torch.manual_seed(9000 + 100 * options.seed + process.rank)
+        with tempfile.TemporaryDirectory() as folder:
+            tokenizer = tokenizer_for_training(folder, saved.get("tokenizer"))
+            self.tokenizer_files = tokenizer_files(folder)
+        self.empty = encode_prompts(tokenizer, [""])[0].to(device)
+        scenes = few_scenes(options.few) if options.few else None
+        stills = Stills(device, seed=6000 + 100 * options.seed + process.rank, scenes=scenes)
+        self.bank = CaptionedBank(vae, stills, tokenizer, options.bank, min(options.part, options.prefill))
+        self.step = Graphed(self.forward_backward, self.optimiser, process.gpu)
+
+    def _make_models(self, device: str, dtype: torch.dtype) -> dict:
+        """Make UNet, text encoder, head and, for softening, the teacher; returns the checkpoint they come from, if any."""
+        options = self.options
+        unet, text, saved = zero_text_residuals(make_text_unet()), make_text_encoder(), {}
+        if options.weights:
+            saved = (
+                load_text_folder(options.weights) if is_text_folder(options.weights) else load_parts(options.weights)
+            )
+            unet.load_state_dict(saved["unet"])
+            text.load_state_dict(saved["text"])
+        self.unet, self.text = rewrite(unet).to(device, dtype).train(), text.to(device, dtype).train()
+        self.head = Head().to(device, dtype)
+        if "head" in saved:  # the exported folder has none
+            self.head.load_state_dict(saved["head"])
+        self.teacher = None
+        if options.soften:
+            teacher = rewrite(make_text_unet()).to(device, dtype)
+            teacher.load_state_dict(unet.state_dict())
+            frozen = [m.eval().requires_grad_(False) for m in (teacher, copy.deepcopy(self.text))]
+            self.teacher = Teacher(*frozen, options.soften)
+        return saved
+
+    def fill_bank(self, began: float) -> None:
+        """Fill the bank. began: when the set-up began, for the log."""
+        bank = self.bank
+        while bank.n < self.options.prefill:
             bank.fill()
-        n = args.batch
-        x0, mask, ids, there, rest = bank.draw(n)
-        none = torch.rand(n, device=device) < (0.3 if args.soften else 0.1)
-        ids = torch.where(none[:, None], empty, ids)
+        if self.process.main:
+            spread = bank.parts[0][: bank.n].float().std().item()
+            took = time.time() - began
+            print(f"text bank {bank.n}, latent std {spread:.3f}, set-up {took:.0f} s", flush=True)
+
+    def draw(self) -> tuple[torch.Tensor, ...]:
+        """Draw the arguments of `forward_backward`."""
+        n, device = self.options.batch, self.process.device
+        x0, mask, ids, present, rest = self.bank.draw(n)
+        dropped = torch.rand(n, device=device) < (0.3 if self.teacher else 0.1)
+        ids = torch.where(dropped[:, None], self.empty, ids)
         sigma = noise_levels(n, device)
         sigma = sigma[torch.randperm(n, device=device)]
-        each, known = step(x0, mask, ids, there, rest, none.float(), sigma, torch.randn_like(x0))
-        rate = min(1.0, (optimiser.n - fresh + 1) / args.warm) * min(1.0, (1 - progress) / args.decay + 0.003)
-        norm = optimiser.step(rate)
-        k, given = torch.bucketize(sigma, edges), (~none).float()
-        for row, share in enumerate((given, 1 - given)):
-            sums[row].index_add_(0, k, each * share)
-            counts[row].index_add_(0, k, share)
-        if rank == 0 and (clock.n in (1, 2, 5, 20, 100) or clock.n % 500 == 0):
-            v, u = (sums / counts.clamp(min=1)).tolist()
-            print(
-                f"text {optimiser.n} t {time.time() - clock.started:.0f}s {(time.time() - last) / (clock.n - before) * 1e3:.1f} ms "
-                f"prog {progress:.3f} rate {rate:.3f} norm {norm.item():.2f} place {known[0]:.2f} thing {known[1]:.2f} | v "
-                f"{' '.join(f'{a}:{b:.3f}' for a, b in zip(names, v, strict=True))} | without caption "
-                f"{' '.join(f'{b:.3f}' for b in u)}",
-                flush=True,
-            )
-            last, before = time.time(), clock.n
-            sums.zero_()
-            counts.zero_()
-    if rank == 0:
-        if gpu:
-            print("peak GiB", round(torch.cuda.max_memory_allocated() / 2**30, 1), flush=True)
-        torch.save(optimiser.state() | dict(tokenizer=files), args.state)
+        return x0, mask, ids, present, rest, dropped.float(), sigma, torch.randn_like(x0)
+
+    def forward_backward(
+        self,
+        x0: torch.Tensor,
+        mask: torch.Tensor,
+        ids: torch.Tensor,
+        present: torch.Tensor,
+        rest: torch.Tensor,
+        dropped: torch.Tensor,
+        sigma: torch.Tensor,
+        noise: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the gradients of a step on a draw of the bank, of noise levels and of noise.
+
+        Returns:
+            The squared error of v by picture [n], and what `Head.loss` knows.
+        """
+        target = None
+        if self.teacher:
+            target = lambda x: self.teacher.softened(x, ids, self.empty, dropped, sigma)  # noqa: E731
+        embedding = encode_text(self.text, ids)
+        loss, each = v_loss(self.unet, x0, embedding, mask, sigma, noise, self.options.mask_weight, target)
+        asked, known = self.head.loss(embedding, present, rest, 1 - dropped)
+        weight = 0.0 if self.teacher else self.options.head_weight  # what is softened stays as it was
+        (loss + weight * asked).backward()
+        return each, known
+
+    def learn(self) -> None:
+        """Train until the clock says so."""
+        options, optimiser, fresh = self.options, self.optimiser, self.optimiser.n
+        buckets, clock = SigmaBuckets(BUCKETS, 2, self.process.device), Clock(options, self.process.device)
+        while (progress := clock.tick()) is not None:
+            if clock.n % options.every == 0:
+                self.bank.fill()
+            batch = self.draw()
+            each, known = self.step(*batch)
+            rate = rate_factor(optimiser.n - fresh, progress, warmup=options.warmup, decay=options.decay, floor=0.003)
+            norm = optimiser.step(rate)
+            dropped, sigma = batch[5], batch[6]
+            buckets.add(sigma, [(each, 1 - dropped), (each, dropped)])
+            if self.process.main and (clock.n in (1, 2, 5, 20, 100) or clock.n % 500 == 0):
+                given, without = buckets.take()
+                print(
+                    f"text {optimiser.n} t {clock.elapsed:.0f}s {clock.pace():.1f} ms prog {progress:.3f} rate {rate:.3f} "
+                    f"norm {norm.item():.2f} place {known[0]:.2f} thing {known[1]:.2f} | v {buckets.named(given)} "
+                    f"| without caption {unnamed(without)}",
+                    flush=True,
+                )
+                clock.mark()
+
+    def save(self) -> None:
+        """Write --state, and the averaged weights as OUT/text.pt."""
+        files, optimiser = self.tokenizer_files, self.optimiser
+        torch.save(optimiser.state() | dict(tokenizer=files), self.options.state)
         optimiser.use_average()
-        parts = dict(unet=half(unet), text=half(text), head=half(head))
-        save_parts(parts | dict(tokenizer=files, steps=optimiser.n), f"{args.out}/text.pt")
+        parts = dict(unet=half(self.unet), text=half(self.text), head=half(self.head))
+        save_parts(parts | dict(tokenizer=files, steps=optimiser.n), f"{self.options.out}/text.pt")
+
+
+def train(options: TextOptions) -> None:
+    """Train the UNet and the text encoder of the text mini; writes OUT/text.pt and --state."""
+    process, began = start(), time.time()
+    training = TextTraining(options, process)
+    training.fill_bank(began)
+    training.learn()
+    if process.main:
+        print_peak_memory()
+        training.save()
     finish()
 
 
-def export(vae: str, weights: str, folder: str):
-    """Checkpoints of both stages -> the folder that StableDiffusionPipeline.from_pretrained reads."""
-    from svd_lab.training.networks.text import save_text_folder
-
+def export(vae: str, weights: str, folder: str) -> Path:
+    """Make of the checkpoints of both text stages the folder that StableDiffusionPipeline.from_pretrained reads."""
     saved, unet, text = load_parts(weights), make_text_unet(), make_text_encoder()
-    unet.load_state_dict({k: v.float() for k, v in saved["unet"].items()})
-    text.load_state_dict({k: v.float() for k, v in saved["text"].items()})
+    unet.load_state_dict(full(saved["unet"]))
+    text.load_state_dict(full(saved["text"]))
     return save_text_folder(folder, load_text_vae(vae, "cpu"), unet, text, saved.get("tokenizer"))

@@ -1,252 +1,309 @@
-"""Stage two of training: the UNet and the CLIP image encoder together, on a bank of latents that is refreshed all the time.
+"""Stage `unet`: the UNet and the CLIP image encoder together, on a bank of latents that is refreshed all the time.
 
-The conditioning is StableVideoDiffusionPipeline's to the letter: picture latents = mode of encode(picture + noise_aug * randn),
-NOT scaled, repeated over frames and joined on the channels; video latents x scaling_factor; input / sqrt(sigma^2 + 1); timestep
+The conditioning is exactly StableVideoDiffusionPipeline's: picture latents = mode of encode(picture + noise_aug * randn), NOT
+scaled, repeated over frames and joined on the channels; video latents x scaling_factor; input / sqrt(sigma^2 + 1); timestep
 ln(sigma) / 4; v-prediction; added_time_ids = [fps - 1, motion_bucket_id, noise_aug]; unconditional = zero CLIP embedding and zero
 picture latents. [diffusers StableVideoDiffusionPipeline; sigma and preconditioning: EDM, arXiv 2206.00364]
 
-While it trains, a small head (dropped afterwards) asks the CLIP embedding what moves and which way it faces. With `--freeze 1` the
-encoder stays as it came (from its own stage, train_clip.py), the head only listens, and the UNet learns to live with its answers.
-A UNet whose encoder is always right about known things forgets to look at the picture, and follows it where it is wrong or unsure:
-with things held out. So with `--doubt p` a share p of the clips comes with the answer of `--doubter` instead, an earlier, less able
-encoder whose answers lie in the same space: what it is unsure of, the UNet has to see for itself. And with `--guided w` its own
-sampling, guidance and all, is led towards the truth (visits.py): w times that loss, on `--visited` of the newest `--places`,
-which come, five each, from `--sampled` clips of each refill.
+A small head (dropped afterwards) predicts from the CLIP embedding what moves and which way it faces. With `--freeze` the encoder
+stays as its own stage left it (image_encoder.py), and the UNet learns to live with its embeddings. A UNet whose encoder is always
+right about known things stops looking at the picture, and follows the encoder where it is wrong or unsure: with held-out things. So
+with `--weaker-share p` a share p of the clips is embedded by `--weaker-encoder`, an earlier checkpoint with the same embedding
+space: what that one is unsure of, the UNet has to see for itself. `--guided-weight w` adds w times the loss of guided predictions
+on the UNet's own sampling (self_sampling.py).
 
-New clips come from `--workers` other processes, which draw them on the CPU (-1: as many as there are cores to spare, none where
-training itself is on the CPU; 0: this process draws them, on its device). The GPU only encodes them, 64 at a time, whenever so
+New clips come from `--workers` other processes, which draw them on the CPU. The GPU only encodes them, 64 at a time, whenever so
 many are ready and `--every` steps have passed since the last ones.
 """
 
-import math
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from svd_lab.training.loop.latent_bank import Bank, doubts, embed, load_doubter, load_vae
-from svd_lab.training.loop.muon import Optimiser
-from svd_lab.training.loop.render_workers import Renderer
-from svd_lab.training.loop.self_sampling import Visits, guided_distance
-from svd_lab.training.loop.stretch import (
-    Ahead,
-    Clock,
-    Graphed,
-    finish,
-    half,
-    load_parts,
-    save_parts,
-    shared_memory,
-    spare_cores,
-    start,
+from svd_lab.training.loop.background import BackgroundBatches
+from svd_lab.training.loop.checkpoints import half, load_parts, save_parts
+from svd_lab.training.loop.clock import Clock, SigmaBuckets, rate_factor, unnamed
+from svd_lab.training.loop.cuda_graph import Graphed
+from svd_lab.training.loop.latent_bank import (
+    LatentBank,
+    check_weaker_encoder,
+    embed,
+    load_encoder,
+    load_vae,
+    mix_embeddings,
 )
+from svd_lab.training.loop.muon import Optimiser
+from svd_lab.training.loop.options import StageOptions, check_shares, option
+from svd_lab.training.loop.process import Process, finish, print_peak_memory, start
+from svd_lab.training.loop.render_workers import render_workers
+from svd_lab.training.loop.sampling import random_sigmas
+from svd_lab.training.loop.self_sampling import SelfSampledStates, guided_distance
 from svd_lab.training.networks.fused_blocks import rewrite
 from svd_lab.training.networks.video import clip_of, make_clip, make_unet, zero_residuals
+from svd_lab.training.stages.unet_losses import drop_masks, head_loss, unseen_error, v_loss
 from svd_lab.training.world.varied_world import VariedWorld
+from svd_lab.world.clips import FRAMES
 from svd_lab.world.motion import KINDS
-from svd_lab.world.scenes import FRAMES, World
+from svd_lab.world.scenes import World
 
-AT_ONCE = 8  # clips a worker draws at once: 29 a second on one core, where 64 at once need 5 GB and come at 19
-
-
-def sigmas(n: int, device, mean: float, spread: float, wide: float, top: float = 700.0) -> torch.Tensor:
-    """[n] noise levels, stratified: lognormal, and a share `wide` uniform in ln(sigma) over 0.01 .. `top`."""
-    k = int(n * wide)
-    strata = lambda m: (torch.rand(1, device=device) + torch.arange(m, device=device) / max(1, m)).remainder(1)  # noqa: E731
-    normal = mean + spread * math.sqrt(2) * torch.erfinv(2 * strata(n - k).clamp(1e-4, 1 - 1e-4) - 1)
-    lo, hi = math.log(0.01), math.log(top)
-    return torch.exp(torch.cat([normal, lo + (hi - lo) * strata(k)]))
+ENCODED_TOGETHER = 64  # clips
+FEWER = 10  # frames of every fifth step, as the class's call has; the others have FRAMES
+BUCKETS = (0.3, 1.0, 3.0, 10.0, 40.0)  # noise levels, of the log
+PROFILED = range(30, 33)  # steps
 
 
-def v_loss(unet, x0, cond, embedding, ids, mask, sigma, noise, weight: float):
-    """-> loss, and by clip: v-loss, squared error of x0 inside the mask. x0 [n,T,8,16,28] scaled, cond [n,8,16,28] (0: dropped)."""
-    s, dtype = sigma[:, None, None, None, None], next(unet.parameters()).dtype
-    root = (s * s + 1).sqrt()
-    inputs = torch.cat([(x0 + s * noise) / root, cond[:, None].expand_as(x0)], 2).to(dtype)
-    v = unet(inputs, 0.25 * sigma.log(), embedding[:, None], ids, return_dict=False)[0].float()
-    error = (v - (noise - s * x0) / root).square()
-    w = 1 + weight * mask
-    each = (error * w).mean((1, 2, 3, 4)) / w.mean((1, 2, 3, 4))
-    inside = (error.detach() * s * s / (s * s + 1) * mask).mean((1, 2, 3, 4)) / mask.mean((1, 2, 3, 4)).clamp(min=1e-3)
-    return each.mean(), each.detach(), inside
+@dataclass(frozen=True, kw_only=True)
+class UNetOptions(StageOptions):
+    """Options of stage `unet`."""
+
+    vae: str = option("vae.pt", "checkpoint or folder with the VAE; none: an untrained one, for dry runs")
+    weights: str = option("", "checkpoint or folder to start from, with fresh momenta")
+    freeze: bool = option(False, "leave the image encoder as it is in --weights")
+    batch: int = option(48, "clips a step")
+    bank: int = option(20000, "encoded clips to draw from")
+    prefill: int = option(4096, "encoded clips before the first step")
+    every: int = option(24, "steps between two batches of new clips")
+    workers: int = option(-1, "processes that draw clips; -1: one for each spare core, none on a CPU; 0: none")
+    designs: str = option("", "folder of assets.build_designs with other drawings of the things")
+    plain: float = option(0.0, "share of clips on plain backgrounds")
+    nothing: float = option(0.12, "share of clips without a known thing")
+    two: float = option(0.18, "share of clips with two things")
+    sigma_mean: float = option(1.5, "mean of ln(sigma)")
+    sigma_max: float = option(700.0, "highest noise level")
+    uniform: float = option(0.35, "share of noise levels drawn uniformly in ln(sigma), up to sigma-max")
+    mask_weight: float = option(3.0, "additional weight of the loss where things are")
+    head_weight: float = option(0.05, "weight of the head's loss")
+    drop_embedding: float = option(0.04, "share of clips without the CLIP embedding, but with picture latents")
+    weaker_share: float = option(0.0, "share of clips that --weaker-encoder embeds")
+    weaker_encoder: str = option("", "checkpoint with an earlier, less able image encoder")
+    guided_weight: float = option(0.0, "weight of the loss on the UNet's own guided sampling; 0: without")
+    guided_batch: int = option(24, "states of its own sampling a step")
+    sampled_clips: int = option(32, "clips it samples after each batch of new ones, five states each")
+    sampled_states: int = option(4800, "newest states to draw from")
+    ema: float = option(0.9993, "decay of the averaged weights")
+    warmup: int = option(200, "steps over which the learning rate rises")
+    decay: float = option(0.9, "share of the schedule over which the learning rate falls")
+    profile: bool = option(False, "print a profile of steps 30 to 32")
+
+    def __post_init__(self) -> None:
+        if self.freeze and not self.weights:
+            raise ValueError(
+                "--freeze keeps the image encoder of --weights, which is missing: give --weights, or leave it out"
+            )
+        check_shares(self, "plain", "nothing", "two", "drop_embedding")
+        check_weaker_encoder(self.weaker_share, self.weaker_encoder)
 
 
-@torch.no_grad()
-def unseen_error(unet, clip, bank: Bank, n: int) -> float:
-    """Error of x0 around things at sigma 60, where way and kind of motion are decided, on clips that no step has seen.
+class UNetTraining:
+    """The models of this stage, their optimiser, and the steps of its `learn`.
 
-    Far above the log's ">40", which is of clips of the bank: the bank is being learnt by heart, so refresh it more often (--every).
+    Args:
+        options: Of the stage.
+        process: This one.
+        world: On the process's device; draws the clips that `workers` don't.
+        workers: Draw clips elsewhere.
     """
-    bank.fill()
-    x0, cond, picture, ids, mask, _ = bank.newest(n)
-    embedding = embed(clip, picture)
-    sigma = torch.full((len(x0),), 60.0, device=x0.device)
-    return (
-        v_loss(unet, x0, cond.float(), embedding, ids, mask.float(), sigma, torch.randn_like(x0), 0.0)[2].mean().item()
-    )
 
+    def __init__(self, options: UNetOptions, process: Process, world: World, workers: BackgroundBatches | None):
+        self.options, self.process, self.workers = options, process, workers
+        device, dtype = process.device, process.dtype
+        self.weaker = load_encoder(options.weaker_encoder, device, dtype)
+        torch.manual_seed(0)
+        vae = rewrite(load_vae(options.vae, device).to(dtype))
+        self.saved = load_parts(options.weights) if options.weights else {}
+        self._make_models(device, dtype)
+        named = [(f"{k}.{n}", p) for k in ("unet", "clip", "head") for n, p in getattr(self, k).named_parameters()]
+        self.optimiser = Optimiser(named, muon=options.muon, ema=options.ema)
+        if options.resume:
+            self.optimiser.load(torch.load(options.resume, map_location=device))
+        torch.manual_seed(7000 + 100 * options.seed + process.rank)
+        batch = min(ENCODED_TOGETHER, options.prefill)
+        self.bank = LatentBank(vae, world, options.bank, batch, nothing=options.nothing, two=options.two)
+        self.sampled = min(options.sampled_clips, batch)
+        self.states = None
+        if options.guided_weight:
+            self.states = SelfSampledStates(
+                self.unet, self.optimiser, options.sampled_states, self.sampled, process.gpu
+            )
+        self.step = Graphed(self.forward_backward, self.optimiser, process.gpu)
 
-def other_processes(args, world: World, rank: int, device: str, batch: int) -> Ahead | None:
-    """Workers that draw batches of clips for a Bank; None if it has to draw its own."""
-    workers = args.workers if args.workers >= 0 else spare_cores() if device != "cpu" else 0
-    tables = sum(t.nbytes for t in vars(world).values() if isinstance(t, torch.Tensor))
-    need = 1.2 * tables + workers * 2**26  # these are shared, and four parts are on their way from each
-    if workers and shared_memory() < need:
-        print(
-            f"rank {rank}: /dev/shm is too small for {workers} workers ({need / 2**30:.1f} GiB), so there are none",
-            flush=True,
-        )
-        workers = 0
-    if not workers:
-        return None
-    part = math.gcd(batch, AT_ONCE)
-    seed = 10**9 + (args.seed * 1000 + rank) * 1000  # + the worker's number; none of it a seed of something else
-    return Ahead(
-        Renderer(world, part, seed, nothing=args.nothing, two=args.two), workers, batch // part, device != "cpu"
-    )
+    def _make_models(self, device: str, dtype: torch.dtype) -> None:
+        """Make UNet, image encoder and head, from averaged weights where there are some (an exported folder has no head)."""
+        saved = self.saved
+        self.unet = rewrite(zero_residuals(make_unet()).to(device, dtype)).train()
+        clip = (clip_of(saved["clip"]) if saved else make_clip()).to(device, dtype).train()
+        self.clip = clip.requires_grad_(not self.options.freeze)
+        self.head = nn.Linear(clip.config.projection_dim, len(KINDS) + 1).to(device, dtype)
+        for name, model in (("unet", self.unet), ("head", self.head)):
+            if name in saved:
+                model.load_state_dict(saved[name])
 
-
-def train(args) -> None:
-    if args.freeze and not args.weights:
-        raise SystemExit(
-            "--freeze 1 keeps the image encoder of --weights, and there are none: give --weights, or leave it out"
-        )
-    for name in ("plain", "nothing", "two", "blind"):
-        if not 0 <= getattr(args, name) <= 1:
-            raise SystemExit(f"--{name} is a share of the clips, from 0 to 1, not {getattr(args, name):g}")
-    rank, _, device = start()
-    doubter = load_doubter(args.doubt, args.doubter, device, torch.bfloat16 if device != "cpu" else torch.float32)
-    began, batch = time.time(), min(64, args.prefill)
-    world = VariedWorld(designs=args.designs, plain=args.plain)
-    # The workers come first: while they start, the models are loaded.
-    with other_processes(args, world, rank, device, batch) or nullcontext() as ahead:
-        world = world.on(device, 5000 + 100 * args.seed + rank)
-        learn(args, rank, device, began, world, batch, ahead, doubter)
-    finish()
-
-
-def learn(args, rank: int, device: str, began: float, world: World, batch: int, ahead: Ahead | None, doubter) -> None:
-    """A stretch of training on clips of `world`, and on those that come from `ahead`."""
-    torch.manual_seed(0)
-    gpu = device != "cpu"
-    dtype = torch.bfloat16 if gpu else torch.float32
-    vae = rewrite(load_vae(args.vae, device).to(dtype))
-    unet = rewrite(zero_residuals(make_unet()).to(device, dtype)).train()
-    saved = load_parts(args.weights) if args.weights else {}
-    clip = (clip_of(saved["clip"]) if saved else make_clip()).to(device, dtype).train().requires_grad_(not args.freeze)
-    head = nn.Linear(clip.config.projection_dim, len(KINDS) + 1).to(device, dtype)
-    named = [
-        (f"{k}.{n}", p) for k, m in (("unet", unet), ("clip", clip), ("head", head)) for n, p in m.named_parameters()
-    ]
-    for k, m in (("unet", unet), ("head", head)):
-        if k in saved:  # go on from averaged weights, with fresh momenta; the exported folder has no head
-            m.load_state_dict(saved[k])
-    optimiser = Optimiser(named, muon=args.muon, ema=args.ema)
-    if args.resume:
-        optimiser.load(torch.load(args.resume, map_location=device))
-    fresh = optimiser.n
-    torch.manual_seed(7000 + 100 * args.seed + rank)
-    bank, theirs = Bank(vae, world, args.bank, batch, nothing=args.nothing, two=args.two), 0
-    while bank.n < args.prefill:
-        made = ahead.ready() if ahead else None
-        bank.put(made or bank.render())  # idle, this process draws as well
-        theirs += batch if made else 0
-    if rank == 0:
-        spread = bank.parts[0][: bank.n].float().std().item()
-        print(
-            f"unet bank {bank.n}, {theirs} of them from {ahead.workers if ahead else 0} workers, latent std {spread:.3f}, "
-            f"set-up {time.time() - began:.0f} s",
-            flush=True,
-        )
-
-    sampled = min(args.sampled, batch)
-    visits = Visits(unet, optimiser, args.places, sampled, gpu) if args.guided else None
-
-    @torch.no_grad()
-    def sample_newest():
-        x0, cond, picture, ids, mask, _ = bank.newest(sampled)
-        doubted = torch.rand(sampled, device=device) < args.doubt
-        embedding = doubts(doubter, picture, embed(clip, picture), doubted)
-        visits.add_clips(x0, cond.float(), embedding, ids, mask)
-
-    def work(x0, cond, picture, ids, mask, what, sigma, noise, keep_picture, keep_embedding, doubted, *visited):
-        embedding = embed(clip, picture)
-        guess = head(embedding).float()
-        known = (what[:, 0] >= 0).float()
-        kind = F.cross_entropy(guess[:, :-1], what[:, 0].clamp(min=0), reduction="none") * known
-        side = what[:, 1].float()
-        facing = F.binary_cross_entropy_with_logits(guess[:, -1], (side > 0).float(), reduction="none") * side.abs()
-        right = ((guess[:, :-1].argmax(1) == what[:, 0]).float() * known).sum() / known.sum().clamp(min=1)
-        cond = cond.float() * keep_picture[:, None, None, None]
-        embedding = doubts(doubter, picture, embedding, doubted) * keep_embedding[:, None].to(dtype)
-        loss, each, inside = v_loss(unet, x0, cond, embedding, ids, mask.float(), sigma, noise, args.inside)
-        (loss + args.ask * (kind + facing).mean()).backward()
-        near = torch.zeros_like(loss)
-        if visited:
-            near = guided_distance(unet, args.inside, *visited).mean()
-            (args.guided * near).backward()
-        return each, inside, right.detach(), facing.detach().sum() / side.abs().sum().clamp(min=1), near.detach()
-
-    step = Graphed(work, optimiser, gpu)
-    edges, names = torch.tensor([0.3, 1, 3, 10, 40], device=device), ["<.3", ".3-1", "1-3", "3-10", "10-40", ">40"]
-    if visits:
-        sample_newest()
-    sums, count = torch.zeros(2, 6, device=device), torch.zeros(6, device=device)
-    profile = torch.profiler.profile() if args.profile and rank == 0 else None
-    clock, last, before = Clock(args.seconds, args.begin, args.end, args.steps, device), time.time(), 0
-    due, seen = args.every, bank.seen
-    while (progress := clock.tick()) is not None:
-        if profile and clock.n == 30:
-            profile.start()
-        if profile and clock.n == 33:
-            profile.stop()
-            order = "self_cuda_time_total" if gpu else "self_cpu_time_total"
-            print(profile.key_averages().table(sort_by=order, row_limit=40, max_name_column_width=70), flush=True)
-        if clock.n >= due and (made := ahead.ready() if ahead else bank.render()):
-            bank.put(made)
-            due = clock.n + args.every
-            if visits:
-                sample_newest()
-        n, frames = args.batch, 10 if clock.n % 5 == 0 else FRAMES
-        late = max(0.0, (progress - 0.8) / 0.2)  # details last
-        sigma = sigmas(n, device, args.mean - 0.8 * late, 1.6, args.wide * (1 - 0.3 * late), args.top)
-        drop = torch.rand(n, device=device)  # 8% neither, 4% no picture latents, `blind` no embedding
-        keep_picture = (drop > 0.12).float()
-        keep_embedding = ((drop > 0.08) & ~((drop > 0.12) & (drop <= 0.12 + args.blind))).float()
-        doubted = torch.rand(n, device=device) < args.doubt
-        x0, *rest = bank.draw(n, frames)
-        visited = visits.draw(args.visited) if visits else []
-        each, inside, right, facing, near = step(
-            x0, *rest, sigma, torch.randn_like(x0), keep_picture, keep_embedding, doubted, *visited
-        )
-        rate = min(1.0, (optimiser.n - fresh + 1) / args.warm) * min(1.0, (1 - progress) / args.decay + 0.003)
-        norm = optimiser.step(rate)
-        k = torch.bucketize(sigma, edges)
-        count.index_add_(0, k, keep_picture)
-        sums[0].index_add_(0, k, each * keep_picture)
-        sums[1].index_add_(0, k, inside * keep_picture)
-        if rank == 0 and (clock.n in (1, 2, 5, 20, 100, args.steps) or clock.n % 500 == 0):
-            v, x = (sums / count.clamp(min=1)).tolist()
-            ask = clock.n % 500 == 0 or clock.n == args.steps
-            led = f" guided {near.item():.3f}" if visits else ""
-            unseen = f" unseen {unseen_error(unet, clip, bank, n):.3f}" if ask else ""
+    def fill_bank(self, began: float) -> None:
+        """Fill the bank; idle, this process draws as well. began: when the set-up began, for the log."""
+        bank, theirs = self.bank, 0
+        while bank.n < self.options.prefill:
+            made = self.workers.ready() if self.workers else None
+            bank.put(made or bank.render())
+            theirs += bank.batch if made else 0
+        if self.process.main:
+            spread = bank.parts[0][: bank.n].float().std().item()
+            workers = self.workers.workers if self.workers else 0
             print(
-                f"unet {optimiser.n} t {time.time() - clock.started:.0f}s {(time.time() - last) / (clock.n - before) * 1e3:.1f} ms "
-                f"prog {progress:.3f} rate {rate:.3f} norm {norm.item():.2f} bank {bank.n} "
-                f"new {bank.seen - seen} kind {right.item():.2f} facing {facing.item():.2f}{led} | "
-                f"v {' '.join(f'{a}:{b:.3f}' for a, b in zip(names, v, strict=True))}"
-                f" | x0 inside {' '.join(f'{b:.3f}' for b in x)}{unseen}",
+                f"unet bank {bank.n}, {theirs} of them from {workers} workers, latent std {spread:.3f}, "
+                f"set-up {time.time() - began:.0f} s",
                 flush=True,
             )
-            last, before, seen = time.time(), clock.n, bank.seen
-            sums.zero_()
-            count.zero_()
-    if rank == 0:
-        if gpu:
-            print("peak GiB", round(torch.cuda.max_memory_allocated() / 2**30, 1), flush=True)
-        torch.save(optimiser.state(), args.state)
-        optimiser.use_average()
-        encoder = saved["clip"] if args.freeze and saved else half(clip)  # not rounded to bfloat16 for nothing
-        save_parts(dict(unet=half(unet), clip=encoder, head=half(head), steps=optimiser.n), f"{args.out}/unet.pt")
+
+    def refresh(self) -> bool:
+        """Put new clips into the bank, if some are ready, and sample from them; returns whether it did."""
+        made = self.workers.ready() if self.workers else self.bank.render()
+        if made:
+            self.bank.put(made)
+            self.sample_newest()
+        return bool(made)
+
+    @torch.no_grad()
+    def sample_newest(self) -> None:
+        """Add the UNet's own sampling of the newest clips to the states, if there are any."""
+        if self.states is None:
+            return
+        x0, cond, picture, ids, mask, _ = self.bank.newest(self.sampled)
+        weaker = torch.rand(self.sampled, device=self.process.device) < self.options.weaker_share
+        embedding = mix_embeddings(self.weaker, picture, embed(self.clip, picture), weaker)
+        self.states.add_clips(x0, cond.float(), embedding, ids, mask)
+
+    def draw(self, step: int, progress: float) -> tuple[torch.Tensor, ...]:
+        """Draw the arguments of `forward_backward`."""
+        options, device = self.options, self.process.device
+        n, frames = options.batch, FEWER if step % 5 == 0 else FRAMES
+        late = max(0.0, (progress - 0.8) / 0.2)  # details last
+        mean, uniform = options.sigma_mean - 0.8 * late, options.uniform * (1 - 0.3 * late)
+        sigma = random_sigmas(n, device, mean=mean, spread=1.6, uniform=uniform, low=0.01, high=options.sigma_max)
+        keep_picture, keep_embedding = drop_masks(n, device, options.drop_embedding)
+        weaker = torch.rand(n, device=device) < options.weaker_share
+        clips = self.bank.draw(n, frames)
+        states = self.states.draw(options.guided_batch) if self.states else []
+        return *clips, sigma, torch.randn_like(clips[0]), keep_picture, keep_embedding, weaker, *states
+
+    def forward_backward(
+        self,
+        x0: torch.Tensor,
+        cond: torch.Tensor,
+        picture: torch.Tensor,
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        what: torch.Tensor,
+        sigma: torch.Tensor,
+        noise: torch.Tensor,
+        keep_picture: torch.Tensor,
+        keep_embedding: torch.Tensor,
+        weaker: torch.Tensor,
+        *states: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        """Compute all gradients of a step.
+
+        Args:
+            x0 .. what: A draw of the bank.
+            sigma, noise: As for `v_loss`.
+            keep_picture, keep_embedding: `drop_masks`.
+            weaker: Which clips the weaker encoder embeds.
+            states: A draw of the states, if any.
+
+        Returns:
+            By clip the loss and the error of x0 where things are; of the head the share of known motions and the loss of facing;
+            the loss of guided predictions.
+        """
+        options = self.options
+        embedding = embed(self.clip, picture)
+        predicted, right, facing = head_loss(self.head, embedding, what)
+        cond = cond.float() * keep_picture[:, None, None, None]
+        embedding = mix_embeddings(self.weaker, picture, embedding, weaker)
+        embedding = embedding * keep_embedding[:, None].to(embedding.dtype)
+        loss, each, inside = v_loss(
+            self.unet, x0, cond, embedding, ids, mask.float(), sigma, noise, options.mask_weight
+        )
+        (loss + options.head_weight * predicted).backward()
+        guided = torch.zeros_like(loss)
+        if states:
+            guided = guided_distance(self.unet, options.mask_weight, *states).mean()
+            (options.guided_weight * guided).backward()
+        return each, inside, right, facing, guided.detach()
+
+    def learn(self) -> None:
+        """Train until the clock says so."""
+        options, optimiser, fresh = self.options, self.optimiser, self.optimiser.n
+        profiler = torch.profiler.profile() if options.profile and self.process.main else None
+        self.sample_newest()
+        buckets = SigmaBuckets(BUCKETS, 2, self.process.device)
+        clock, due, self.logged = Clock(options, self.process.device), options.every, self.bank.seen
+        while (progress := clock.tick()) is not None:
+            if profiler:
+                profile_step(profiler, clock.n, self.process.gpu)
+            if clock.n >= due and self.refresh():
+                due = clock.n + options.every
+            batch = self.draw(clock.n, progress)
+            each, inside, *shown = self.step(*batch)
+            rate = rate_factor(optimiser.n - fresh, progress, warmup=options.warmup, decay=options.decay, floor=0.003)
+            norm = optimiser.step(rate)
+            sigma, keep_picture = batch[6], batch[8]
+            buckets.add(sigma, [(each, keep_picture), (inside, keep_picture)])
+            if self.process.main and (clock.n in (1, 2, 5, 20, 100) or clock.last or clock.n % 500 == 0):
+                self.log(clock, f"rate {rate:.3f} norm {norm.item():.2f}", shown, buckets)
+
+    def log(self, clock: Clock, rate: str, shown: list[torch.Tensor], buckets: SigmaBuckets) -> None:
+        """Print the state of training; at times also the error on new clips."""
+        right, facing, guided = (value.item() for value in shown)
+        v, x0 = buckets.take()
+        ending = f" guided {guided:.3f}" if self.states else ""
+        unseen, pace, elapsed = "", clock.pace(), clock.elapsed
+        if clock.n % 500 == 0 or clock.last:
+            unseen = f" unseen {unseen_error(self.unet, self.clip, self.bank, self.options.batch):.3f}"
+        print(
+            f"unet {self.optimiser.n} t {elapsed:.0f}s {pace:.1f} ms prog {clock.progress:.3f} {rate} bank {self.bank.n} "
+            f"new {self.bank.seen - self.logged} kind {right:.2f} facing {facing:.2f}{ending} | v {buckets.named(v)} | "
+            f"x0 inside {unnamed(x0)}{unseen}",
+            flush=True,
+        )
+        self.logged = self.bank.seen
+        clock.mark()
+
+    def save(self) -> None:
+        """Write --state, and the averaged weights as OUT/unet.pt."""
+        torch.save(self.optimiser.state(), self.options.state)
+        self.optimiser.use_average()
+        frozen = self.options.freeze and self.saved
+        encoder = self.saved["clip"] if frozen else half(self.clip)  # not rounded to bfloat16 for nothing
+        made: dict[str, Any] = dict(unet=half(self.unet), clip=encoder, head=half(self.head), steps=self.optimiser.n)
+        save_parts(made, f"{self.options.out}/unet.pt")
+
+
+def profile_step(profiler: torch.profiler.profile, step: int, gpu: bool) -> None:
+    """Profile the steps PROFILED, and print the kernels that take longest."""
+    if step == PROFILED.start:
+        profiler.start()
+    if step == PROFILED.stop:
+        profiler.stop()
+        order = "self_cuda_time_total" if gpu else "self_cpu_time_total"
+        print(profiler.key_averages().table(sort_by=order, row_limit=40, max_name_column_width=70), flush=True)
+
+
+def train(options: UNetOptions) -> None:
+    """Train the UNet and the image encoder of the video mini; writes OUT/unet.pt and --state."""
+    process, began = start(), time.time()
+    world = VariedWorld(designs=options.designs, plain=options.plain)
+    batch = min(ENCODED_TOGETHER, options.prefill)
+    drawn = dict(nothing=options.nothing, two=options.two)
+    # The workers come first: while they start, the models are loaded.
+    with render_workers(world, options.workers, batch, options.seed, process, **drawn) or nullcontext() as workers:
+        world = world.on(process.device, 5000 + 100 * options.seed + process.rank)
+        training = UNetTraining(options, process, world, workers)
+        training.fill_bank(began)
+        training.learn()
+        if process.main:
+            print_peak_memory()
+            training.save()
+    finish()
