@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from svd_lab.batch.items import BatchRequest, check_call, is_done, list_items
+from svd_lab.limits import cpu_quota
 
 
 @dataclass
@@ -203,7 +204,8 @@ def _run_processes(request: BatchRequest, count: int, on_outcome: Callable[[dict
     Raises:
         RuntimeError: No process could load the model.
     """
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, _cores() // count))  # the launcher's own default is 1
+    cores = int(cpu_quota() or os.cpu_count() or 1)
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // count))  # the launcher's own default is 1
     ended, fatal = 0, ""
     with tempfile.TemporaryDirectory(prefix="svd-lab-batch-") as folder:
         request_file, outcome_file = Path(folder) / "request.json", Path(folder) / "outcomes.jsonl"
@@ -247,12 +249,6 @@ def _follow(reader: TextIO, process: subprocess.Popen[bytes]) -> Iterator[dict[s
                 rest = ""
         if running:
             time.sleep(0.1)
-
-
-def _cores() -> int:
-    from svd_lab.threads import cpu_quota
-
-    return int(cpu_quota() or os.cpu_count() or 1)
 
 
 def _describe(outcome: dict[str, Any], number: int, total: int) -> str:

@@ -1,17 +1,19 @@
-"""batch: many pictures or prompts as one at a time, on several processes, whatever is in the way or ended a run before."""
+"""What a batch promises: the frames of single calls, on several processes, resumable, and undisturbed by bad pictures."""
 
 import contextlib
 import json
 import os
 import re
 import signal
+from dataclasses import asdict
 
 import pytest
 from conftest import make_picture
 
 from svd_lab import generate_text2video, generate_video, read_recipe
+from svd_lab.batch import worker
 from svd_lab.batch.generate import generate_batch
-from svd_lab.batch.items import list_items, request_hash
+from svd_lab.batch.items import BatchRequest, list_items, request_hash
 from svd_lab.commands.main import main
 
 SETTINGS = {"num_frames": 3, "num_inference_steps": 2, "decode_chunk_size": 1, "motion_bucket_id": 90}
@@ -20,7 +22,7 @@ FLAGS = ["--num-frames", "3", "--num-inference-steps", "2", "--decode-chunk-size
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Four pictures, one of which is none."""
+    """A folder of three pictures, one broken picture, and a text."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     for number, name in enumerate(("ant.png", "bee.jpg", "cow.webp")):
@@ -38,12 +40,14 @@ def hashes(folder):
     return {path.name: read_recipe(path)["frames_sha256"] for path in sorted(folder.glob("*.mp4"))}
 
 
-def test_two_processes_make_the_frames_that_each_picture_has_alone(pictures, tiny_folder, tiny_pipe, tmp_path):
-    out, alone, said = tmp_path / "out", tmp_path / "alone", []
-    result = generate_batch(pictures, out, 5, model=tiny_folder, device="cpu", processes=2, say=said.append, **SETTINGS)
+def test_two_processes_make_the_frames_of_single_calls(pictures, tiny_folder, tiny_pipe, tmp_path):
+    out, alone, lines = tmp_path / "out", tmp_path / "alone", []
+    result = generate_batch(
+        pictures, out, 5, model=tiny_folder, device="cpu", processes=2, say=lines.append, **SETTINGS
+    )
     assert result.made == ["ant.mp4", "bee.mp4", "cow.mp4"] and not result.kept
     assert list(result.failed) == ["bad.mp4"] and "bad.png" in result.failed["bad.mp4"] and not result.ok
-    assert sorted(line.split()[0] for line in said) == ["1/4", "2/4", "3/4", "4/4"]
+    assert sorted(line.split()[0] for line in lines) == ["1/4", "2/4", "3/4", "4/4"]
     assert result.item_seconds.keys() == {*result.made} and min(result.item_seconds.values()) > 0
     for name in ("ant.png", "bee.jpg", "cow.webp"):
         generate_video(pictures / name, alone / f"{name.split('.')[0]}.mp4", 5, pipe=tiny_pipe, **SETTINGS)
@@ -51,24 +55,21 @@ def test_two_processes_make_the_frames_that_each_picture_has_alone(pictures, tin
     assert not [path for path in out.iterdir() if path.suffix != ".mp4"]
 
 
-def test_the_command_lists_what_failed_and_goes_on_where_it_was(pictures, tiny_folder, tmp_path, capfd):
+def test_the_command_lists_failures_and_continues_when_given_again(pictures, tiny_folder, tmp_path, capfd):
     out = tmp_path / "out"
-    words = ["batch", str(pictures), str(out), "--model", str(tiny_folder), "--device", "cpu", *FLAGS]
-    assert main(words) == 1
-    said, errors = capfd.readouterr()
-    assert (
-        re.search(r"3 made \([\d.]+ s a video\), 0 done before, 1 failed", said)
-        and "bad.mp4: " in errors
-        and "bad.png" in errors
-    )
+    arguments = ["batch", str(pictures), str(out), "--model", str(tiny_folder), "--device", "cpu", *FLAGS]
+    assert main(arguments) == 1
+    output, errors = capfd.readouterr()
+    assert re.search(r"3 made \([\d.]+ s per video\), 0 done before, 1 failed", output)
+    assert "bad.mp4: " in errors and "bad.png" in errors
     first = {path: path.stat().st_mtime_ns for path in out.iterdir()}
     (pictures / "bad.png").unlink()
-    assert main(words) == 0
+    assert main(arguments) == 0
     assert "0 made, 3 done before, 0 failed" in capfd.readouterr()[0]
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == first
 
 
-def test_what_is_another_request_is_made_anew(pictures, tiny_folder, tmp_path):
+def test_a_video_of_another_request_is_made_again(pictures, tiny_folder, tmp_path):
     out = tmp_path / "out"
     both = [pictures / "ant.png", pictures / "bee.jpg"]
 
@@ -82,15 +83,15 @@ def test_what_is_another_request_is_made_anew(pictures, tiny_folder, tmp_path):
     assert again() == ([], names)
     assert again(seed=6) == (names, [])
     assert again(seed=6, fps=8) == (names, [])
-    assert again(seed=6, fps=8, playback_fps=8) == ([], names)  # the same, said out loud
+    assert again(seed=6, fps=8, playback_fps=8) == ([], names)  # its default, given explicitly
     make_picture((80, 60), seed=9).save(pictures / "ant.png")
     assert again(seed=6, fps=8) == (["ant.mp4"], ["bee.mp4"])
     (out / "bee.mp4").write_bytes((out / "bee.mp4").read_bytes()[:2000])
     assert again(seed=6, fps=8) == (["bee.mp4"], ["ant.mp4"])
 
 
-def test_after_a_kill_the_batch_is_resumed(pictures, tiny_folder, tmp_path):
-    """One of two processes is killed: the launcher ends the other, what is missing is told, and the next run makes it."""
+def test_a_batch_resumes_after_a_process_was_killed(pictures, tiny_folder, tmp_path):
+    """One of two processes is killed: the launcher ends the other, what is missing has failed, and the next batch makes it."""
     import psutil
 
     for number in range(3):
@@ -102,7 +103,7 @@ def test_after_a_kill_the_batch_is_resumed(pictures, tiny_folder, tmp_path):
         if not killed:
             tree = {}
             for child in psutil.Process().children(recursive=True):
-                with contextlib.suppress(psutil.Error):  # another test's, that ends just now
+                with contextlib.suppress(psutil.Error):  # has just ended
                     tree[child.pid] = child.cmdline()
             workers = [
                 pid for pid, words in tree.items() if words[1:3] == ["-u", "-m"] and "svd_lab.batch.worker" in words
@@ -112,7 +113,7 @@ def test_after_a_kill_the_batch_is_resumed(pictures, tiny_folder, tmp_path):
 
     options = {"model": tiny_folder, "device": "cpu", "num_inference_steps": 12, "num_frames": 3}
     result = generate_batch(pictures, tmp_path / "out", processes=2, say=kill_one, **options)
-    assert killed and result.failed and "run it again" in next(iter(result.failed.values()))
+    assert killed and result.failed and "run the batch again" in next(iter(result.failed.values()))
     complete = hashes(tmp_path / "out")
     assert 1 <= len(complete) < 6 and {*result.made} <= complete.keys()
     result = generate_batch(pictures, tmp_path / "out", say=quiet, **options)
@@ -120,7 +121,7 @@ def test_after_a_kill_the_batch_is_resumed(pictures, tiny_folder, tmp_path):
     assert complete.items() <= hashes(tmp_path / "out").items() and len(hashes(tmp_path / "out")) == 6
 
 
-def test_prompts_make_what_each_makes_alone(tiny_folder, tiny_image_folder, tiny_pipe, tiny_image_pipe, tmp_path):
+def test_prompts_make_the_frames_of_single_calls(tiny_folder, tiny_image_folder, tiny_pipe, tiny_image_pipe, tmp_path):
     prompts = ["a red rocket", "a city at night, aerial view!", "  "]
     options = {"model": tiny_folder, "image_model": tiny_image_folder, "device": "cpu", "say": quiet}
     options |= {"num_frames": 2, "num_inference_steps": 1, "image_num_inference_steps": 2}
@@ -136,20 +137,21 @@ def test_prompts_make_what_each_makes_alone(tiny_folder, tiny_image_folder, tiny
     assert generate_batch(prompts=prompts, out=tmp_path / "out", seed=3, **options).kept == result.made
 
 
-def test_a_process_that_cannot_load_the_model_says_why_in_a_line(pictures, tmp_path, monkeypatch):
-    from svd_lab.batch.generate import worker
-
-    job, ended = tmp_path / "job.json", tmp_path / "ended.jsonl"
-    places = {"model": str(pictures), "device": "cpu", "dtype": None, "speed": "exact", "memory": "auto"}
-    job.write_text(json.dumps({"items": [], "text": False, "parent": os.getpid(), **places}))
-    ended.touch()
-    monkeypatch.setattr("sys.argv", ["batch_worker", str(job), str(ended)])
+def test_a_process_that_cannot_load_the_model_gives_the_reason(pictures, tmp_path, monkeypatch):
+    request = BatchRequest(
+        items=[], text=False, seed=42, settings={}, model=str(pictures), image_model="auto", device="cpu", dtype=None,
+        speed="exact", memory="auto", parent=os.getpid(),
+    )  # fmt: skip
+    request_file, outcome_file = tmp_path / "request.json", tmp_path / "outcomes.jsonl"
+    request_file.write_text(json.dumps(asdict(request)))
+    outcome_file.touch()
+    monkeypatch.setattr("sys.argv", ["worker", str(request_file), str(outcome_file)])
     worker.main()
-    assert "model_index.json is missing" in json.loads(ended.read_text())["fatal"]
+    assert "model_index.json is missing" in json.loads(outcome_file.read_text())["fatal"]
 
 
 @pytest.mark.parametrize(
-    ("keywords", "kind", "says"),
+    ("keywords", "error", "words"),
     [
         ({}, TypeError, "either"),
         ({"pictures": "nowhere"}, FileNotFoundError, "nowhere"),
@@ -162,15 +164,15 @@ def test_a_process_that_cannot_load_the_model_says_why_in_a_line(pictures, tmp_p
         ({"pictures": ["a.png"], "processes": 0}, ValueError, "at least 1"),
     ],
 )
-def test_a_slip_is_refused_before_any_model_is_loaded(monkeypatch, tmp_path, keywords, kind, says):
+def test_a_wrong_argument_is_refused_before_a_model_is_loaded(monkeypatch, tmp_path, keywords, error, words):
     from svd_lab import pipelines
 
-    monkeypatch.setattr(pipelines, "load_video_pipeline", lambda *_, **__: pytest.fail("it went on"))
-    with pytest.raises(kind, match=says):
+    monkeypatch.setattr(pipelines, "load_video_pipeline", lambda *_, **__: pytest.fail("a model was loaded"))
+    with pytest.raises(error, match=words):
         generate_batch(out=tmp_path / "out", **keywords)
 
 
-def test_no_two_videos_have_one_name(tmp_path):
+def test_no_two_videos_have_the_same_name(tmp_path):
     def names(*files):
         return [os.path.basename(item["video"]) for item in list_items(files, None, tmp_path)]
 
@@ -181,7 +183,7 @@ def test_no_two_videos_have_one_name(tmp_path):
     assert len({*prompts}) == 3 and all(os.path.dirname(video) == str(tmp_path) for video in prompts)
 
 
-def test_a_request_is_the_same_whatever_machine_answers_it():
+def test_a_request_does_not_depend_on_the_machine():
     recipe = {
         "call": "generate_video",
         "seed": 1,
