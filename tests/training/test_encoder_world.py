@@ -1,4 +1,4 @@
-"""Things as other hands draw them: the icon sets of build_designs, and the world of the image encoder's stage."""
+"""Things as other designers draw them: the icon sets of build_designs, and the image encoder's training world."""
 
 import json
 from random import Random
@@ -23,7 +23,7 @@ LEFT_HALF = '<rect x="0" y="4" width="8" height="8" fill="#f00"/><rect x="8" y="
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
-    """An icon set as iconify packs one: a rocket by another of its names, a snail, a thing that is held out."""
+    """An icon set in iconify's format: a rocket under another name, a snail, a held-out thing."""
     folder = tmp_path_factory.mktemp("package")
     names = ["rocket-ship", "snail", HELD_OUT["en"].replace(" ", "-"), "person-surfing"]
     icons = dict(
@@ -52,36 +52,36 @@ def cell(atlas, name):
     return np.asarray(atlas)[y : y + CELL, x : x + CELL].astype(int)
 
 
-def test_a_design_finds_things_by_what_it_calls_them(package):
+def test_a_design_finds_things_by_its_own_names(package):
     design = Design(package)
     find = lambda en: design.find(next(t for t in catalogue() if t["en"] == en))  # noqa: E731
     assert find("rocket") == "rocket-ship" and find("snail") == "snail" and find("ghost") is None
-    design.by_code = {"1f680": "snail"}  # where a set says which character an icon is, that counts
+    design.by_code = {"1f680": "snail"}  # the character of an icon counts, if the set gives it
     assert find("rocket") == "snail" and find("snail") is None
 
 
-def test_an_atlas_has_the_known_things_of_a_design_facing_left_and_no_other(designs):
+def test_an_atlas_has_only_known_things_of_a_design_facing_left(designs):
     atlas = Image.open(designs / "streamline-emojis.webp").convert("RGBA")
     rocket, snail = cell(atlas, "rocket"), cell(atlas, "snail")
     middle = CELL // 2
-    assert rocket[middle, 20, 0] > 200 > 60 > rocket[middle, 20, 2], "red on its left, as it was drawn"
-    assert snail[middle, 20, 2] > 200 > 60 > snail[middle, 20, 0], "this design's snail looks the other way: mirrored"
+    assert rocket[middle, 20, 0] > 200 > 60 > rocket[middle, 20, 2], "red on its left, as drawn"
+    assert snail[middle, 20, 2] > 200 > 60 > snail[middle, 20, 0], "this design's snail faces right, so it is mirrored"
     assert not cell(atlas, HELD_OUT["en"])[..., 3].any() and not cell(atlas, "ghost")[..., 3].any()
-    assert not cell(atlas, "person surfing")[..., 3].any(), "the way it faces cannot be told"
+    assert not cell(atlas, "person surfing")[..., 3].any(), "it is not clear which way it faces"
 
 
-def test_every_exception_names_a_known_thing_that_faces_some_way():
+def test_every_exception_names_a_known_thing_with_a_direction():
     directed = {t["en"] for t in catalogue() if t["kind"] in DIRECTIONAL and not t["held_out"]}
     for table in (build_designs.MIRRORED, build_designs.UNLIKE):
         for design, names in table.items():
             assert names and set(names) <= directed, design
 
 
-def test_a_world_shows_a_design_where_it_has_the_thing(designs):
+def test_a_world_shows_the_things_that_a_design_has(designs):
     world = VariedWorld(designs=designs)
     rocket, ghost = (world.keep.index([t["en"] for t in catalogue()].index(n)) for n in ("rocket", "ghost"))
     theirs = world.atlas[0, 2 * world.rows :]
-    assert len(theirs) == world.rows and torch.equal(theirs[ghost], world.atlas[0, ghost]), "in 3D what it lacks"
+    assert len(theirs) == world.rows and torch.equal(theirs[ghost], world.atlas[0, ghost]), "missing ones in 3D"
     assert not torch.equal(theirs[rocket], world.atlas[0, rocket])
     assert world._shares() == pytest.approx([0.45, 0.3, 0.25]) and VariedWorld()._shares() == pytest.approx([0.6, 0.4])
     styles = world._style(4000).div(world.rows, rounding_mode="floor").bincount() / 4000
@@ -93,13 +93,13 @@ def test_a_folder_without_designs_is_refused(tmp_path):
         EncoderWorld(designs=tmp_path)
 
 
-def test_what_moves_how_and_which_way_stays_as_it_is():
-    """Mirrored after all that is done to it, a thing that faces right is one that faces left: 80 trains, both ways."""
+def test_things_face_the_way_that_they_move():
+    """80 trains, both ways: their shape says which way they face, whatever was changed about them."""
     world = EncoderWorld(seed=4)
     train = next(i for i in world.keep if catalogue()[i]["en"] == "high-speed train")
     clips = world.clips(80, two=0, nothing=0, only=[train] * 80, at=torch.zeros(80, 1))
     assert clips.kind[:, 0].eq(list(KINDS).index("drive")).all() and set(clips.facing.tolist()) == {-1, 1}
-    # Its nose is low and its tail high: above its middle, most of it lies away from where it faces.
+    # Its nose is low and its tail high: most of its upper part is behind its middle.
     x = torch.linspace(-1, 1, clips.alpha.shape[-1])
     shift = []
     for alpha, facing in zip(clips.alpha[:, 0], clips.facing.tolist(), strict=True):
@@ -111,7 +111,7 @@ def test_what_moves_how_and_which_way_stays_as_it_is():
 
 
 @pytest.mark.parametrize("how", [bent, redrawn, missing])
-def test_a_share_of_the_things_changes_and_stays_a_cut_out(how, monkeypatch):
+def test_some_of_the_things_change_and_stay_cut_outs(how, monkeypatch):
     world = World(seed=2)
     cut = world.atlas[0, :64].clone()
     out = how(cut, world.draw)
@@ -123,7 +123,7 @@ def test_a_share_of_the_things_changes_and_stays_a_cut_out(how, monkeypatch):
     assert torch.equal(how(cut, world.draw), cut)
 
 
-def test_pictures_without_a_thing_may_be_close_ups_and_others_never_are(monkeypatch):
+def test_only_pictures_without_a_thing_may_be_close_ups(monkeypatch):
     world = VariedWorld(seed=8)
     drawn = []
     monkeypatch.setattr(world, "_crowd", lambda picture, *_: drawn.append(len(picture)) or picture)
@@ -133,11 +133,13 @@ def test_pictures_without_a_thing_may_be_close_ups_and_others_never_are(monkeypa
     monkeypatch.undo()
     before = torch.full((6, 3, 128, 224), 0.5)
     after = world._crowd(before, NEAR, CLOSE_THINGS)
-    assert after.shape == before.shape and ((after - before).abs().amax(1) > 0.02).float().mean() > 0.5, "they fill it"
+    assert after.shape == before.shape and ((after - before).abs().amax(1) > 0.02).float().mean() > 0.5, (
+        "the things fill it"
+    )
     assert 0 <= after.min() and after.max() <= 1
 
 
-def test_behind_some_things_stand_others_paler_and_never_where_there_is_no_thing(monkeypatch):
+def test_behind_some_things_there_are_paler_ones(monkeypatch):
     monkeypatch.setattr(encoder_world, "BUSY", 1.0)
     world = EncoderWorld(seed=8)
     monkeypatch.setattr(VariedWorld, "_scenery", lambda self, n, empty: (torch.full((n, 3, 128, 224), 0.5), None))
@@ -145,13 +147,11 @@ def test_behind_some_things_stand_others_paler_and_never_where_there_is_no_thing
     picture, _ = world._scenery(12, empty)
     changed = (picture - 0.5).abs().amax((1, 2, 3))
     assert torch.equal(changed > 0.01, ~empty)
-    assert changed.max() <= 0.5 * encoder_world.PALE[1] + 1e-6, (
-        "at most that much of their contrast with what is behind them"
-    )
+    assert changed.max() <= 0.5 * encoder_world.PALE[1] + 1e-6, "at most this opaque"
 
 
 def where(page, colour):
-    """Mean place, in shares of the page, of the pixels of a colour."""
+    """Mean position of the pixels of a colour, in shares of the page."""
     rows, columns = np.nonzero(
         (np.abs(np.asarray(page)[..., :3].astype(int) - colour).max(-1) < 6) & (np.asarray(page)[..., 3] > 200)
     )
@@ -159,7 +159,7 @@ def where(page, colour):
 
 
 @pytest.mark.parametrize("family", invented.FAMILIES, ids=lambda f: f.__name__)
-def test_invented_things_are_whole_pictures_of_a_known_kind_and_never_the_same(family):
+def test_invented_things_are_complete_and_never_the_same(family):
     thing = next(t for t in catalogue() if t["en"] == invented.FAMILIES[family])
     assert not thing["held_out"]
     pages = [invented.invent(family, Random(seed)) for seed in range(6)]
@@ -186,7 +186,7 @@ def test_invented_things_face_left_and_rockets_up_to_the_right():
         assert x < 0.42 and y > 0.58, "the flame is down on the left"
 
 
-def test_a_share_of_the_varied_world_is_invented_and_moves_as_its_kind_does():
+def test_a_share_of_the_varied_world_is_invented_things():
     world = VariedWorld(seed=3)
     cells, like = invented.cells(INVENTED, 2)
     assert cells.shape == (2, INVENTED, CELL, CELL, 4) and not np.array_equal(cells[0], cells[1])

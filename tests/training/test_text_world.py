@@ -1,4 +1,4 @@
-"""What the text mini promises: its world says what it shows, its words are understood, its networks are the genuine classes."""
+"""The text mini: its captions say what its world shows, its words are known, its networks are the genuine classes."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ import torch
 
 from svd_lab.mini.catalogue import catalogue
 from svd_lab.mini.lexicon import unknown_words
-from svd_lab.training.measure import evaluate_text
+from svd_lab.training.measure import evaluate_text, text_scores
 from svd_lab.training.networks.text import (
     encode_prompts,
     encode_text,
@@ -34,9 +34,9 @@ def tokenizer(tmp_path_factory):
     return tokenizer_for_training(tmp_path_factory.mktemp("tokenizer"))
 
 
-def test_the_world_is_as_large_as_the_issue_asks():
+def test_the_world_has_many_things_riders_mounts_and_places():
     assert len(things()) >= 150 and len(place_words()) >= 12
-    assert not any(catalogue()[t.index]["held_out"] for t in things()), "the video mini must know every thing"
+    assert not any(catalogue()[t.index]["held_out"] for t in things()), "the video mini must know all of them"
     assert sum(bool(t.rider) for t in things()) >= 20 and sum(t.saddle is not None for t in things()) >= 15
     for language in ("en", "ko"):
         names = [n for t in things() for n in getattr(t, language)]
@@ -59,11 +59,11 @@ def test_captions_name_what_is_in_the_scene_in_both_languages():
                 assert any(p in en for p in nouns + adverbials) and any(p.strip("*") in ko for p in nouns_ko + stems)
 
 
-def test_training_never_sees_a_held_out_combination_and_the_measure_does():
+def test_training_never_sees_a_held_out_combination_and_evaluations_do():
     rng = Random(6)
     assert not any(held_out(draw_scene(rng)) for _ in range(500))
     assert all(held_out(draw_scene(rng, "riding", training=False)) for _ in range(50))
-    assert not held_out(scene_of("astronaut", other="horse", relation="riding")), "the class's prompt is taught"
+    assert not held_out(scene_of("astronaut", other="horse", relation="riding")), "a prompt of the lessons"
 
 
 def test_korean_particles_follow_the_last_syllable():
@@ -107,7 +107,7 @@ def test_any_prompt_becomes_77_tokens_and_never_an_error(tokenizer, prompt):
     assert ours[0, 0] == SIZE - 2 and ours[0, -1] == SIZE - 1
 
 
-def test_case_and_unicode_form_do_not_matter_and_words_of_the_world_are_few_tokens(tokenizer):
+def test_case_and_unicode_form_do_not_matter_and_names_are_few_tokens(tokenizer):
     assert tokenizer.tokenize("A Dog") == tokenizer.tokenize("a dog")
     assert tokenizer.tokenize(unicodedata.normalize("NFD", "우주비행사")) == tokenizer.tokenize("우주비행사")
     counts = [len(tokenizer.tokenize(n)) for t in things() for n in (*t.en, *t.ko)]
@@ -129,7 +129,7 @@ def test_all_networks_together_stay_below_22_megabytes():
     assert 2 * parameters < 22.5e6
 
 
-def test_the_text_vae_starts_with_the_video_vae_s_encoder():
+def test_the_text_vae_starts_with_the_video_vaes_encoder():
     from svd_lab.training.networks.video import make_vae
 
     torch.manual_seed(0)
@@ -180,7 +180,7 @@ def test_colours_change_the_thing_and_not_the_wheels():
     assert min(dark) > 0.05, "tyres stay dark"
 
 
-def test_the_judge_learns_what_it_is_asked_and_the_score_reads_it_right():
+def test_the_judge_learns_its_labels_and_the_scores_read_it_right():
     torch.manual_seed(0)
     scenes = [scene_of("dog", place="plain red"), scene_of("house", place="space")] * 4
     pictures, _ = Stills(seed=8).render(scenes)
@@ -190,22 +190,22 @@ def test_the_judge_learns_what_it_is_asked_and_the_score_reads_it_right():
         optimiser.zero_grad()
         judge_loss(judge(pictures), truth).backward()
         optimiser.step()
-    rows = evaluate_text.score(judge.eval(), scenes, pictures)
-    assert evaluate_text.mean(rows, "place") == 1.0 and evaluate_text.mean(rows, "best") == 1.0
-    wrong = evaluate_text.score(judge, scenes[1:] + scenes[:1], pictures)
-    assert evaluate_text.mean(wrong, "place") == 0.0 and evaluate_text.mean(wrong, "present") == 0.0
+    rows = text_scores.score(judge.eval(), scenes, pictures)
+    assert text_scores.mean(rows, "place") == 1.0 and text_scores.mean(rows, "best") == 1.0
+    wrong = text_scores.score(judge, scenes[1:] + scenes[:1], pictures)
+    assert text_scores.mean(wrong, "place") == 0.0 and text_scores.mean(wrong, "present") == 0.0
     assert look(judge, pictures).things.shape == (8, len(things()))
 
 
-def test_prompts_of_the_measure_are_half_held_out_and_the_same_every_time():
+def test_half_of_the_measured_prompts_are_held_out_the_same_every_time():
     for relation in ("alone", "riding"):
-        first, again = (evaluate_text.prompts_for(relation, 12, 1) for _ in range(2))
+        first, again = (text_scores.prompts_for(relation, 12, 1) for _ in range(2))
         assert first == again and [held_out(s) for s in first] == [False, True] * 6
 
 
 def test_the_table_says_what_is_missed():
-    table = {name: 0.8 for name in evaluate_text.FLOORS} | {"relation right": None}
-    text = evaluate_text.markdown(dict(table=table, cost=dict(image=3.0, text_to_video=26.0, rss=1.0)))
+    table = {name: 0.8 for name in text_scores.FLOORS} | {"relation right": None}
+    text = text_scores.markdown(dict(table=table, cost=dict(image=3.0, text_to_video=26.0, rss=1.0)))
     assert (
         text.count("missed") == 4
         and "| place right | 80.0% | 90% **missed** |" in text
@@ -213,7 +213,7 @@ def test_the_table_says_what_is_missed():
     )
 
 
-def test_three_steps_of_every_stage_on_a_cpu_give_a_folder_the_genuine_pipeline_reads(tmp_path, monkeypatch, capsys):
+def test_three_steps_of_every_text_stage_give_a_genuine_pipeline(tmp_path, monkeypatch, capsys):
     """In this process, so that imports and the atlas are paid once; text training goes on where it stopped and can be softened."""
     from svd_lab.training import train
 
@@ -242,45 +242,15 @@ def test_three_steps_of_every_stage_on_a_cpu_give_a_folder_the_genuine_pipeline_
     pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "w", dtype=torch.float32)
     picture = pipe("a dog", num_inference_steps=1).images[0]
     assert picture.size == (224, 128), "the video mini's own size"
-    small = (
-        "--single",
-        2,
-        "--pairs",
-        1,
-        "--sweep",
-        1,
-        "--truth",
-        4,
-        "--steps",
-        1,
-        "--places",
-        2,
-        "--class-seeds",
-        1,
-        "--quick",
-        "--device",
-        "cpu",
-    )
-    result = evaluate_text.main(
-        [
-            str(a)
-            for a in (
-                "--folder",
-                tmp_path / "w",
-                "--judge",
-                tmp_path / "judge.pt",
-                "--json",
-                tmp_path / "e.json",
-                *small,
-            )
-        ]
-    )
-    assert set(evaluate_text.FLOORS) <= set(result["table"])
+    files = f"--folder {tmp_path / 'w'} --judge {tmp_path / 'judge.pt'} --json {tmp_path / 'e.json'}"
+    small = "--single 2 --pairs 1 --sweep 1 --truth 4 --steps 1 --places 2 --class-seeds 1 --quick --device cpu"
+    result = evaluate_text.main(f"{files} {small}".split())
+    assert set(text_scores.FLOORS) <= set(result["table"])
     assert json.loads((tmp_path / "e.json").read_text())["table"] == result["table"]
 
 
-def test_soft_guidance_is_the_teacher_s_at_a_lower_scale():
-    """The arithmetic that `--soften` rests on: guidance g of u + K (c - u) is guidance K g of c."""
+def test_soft_guidance_is_the_teachers_at_a_lower_scale():
+    """The arithmetic behind `--soften`: guidance g of u + K (c - u) is guidance K g of c."""
     c, u, k, g = torch.randn(5), torch.randn(5), 0.4, 7.5
     soft = u + k * (c - u)
     assert torch.allclose(u + g * (soft - u), u + k * g * (c - u), atol=1e-5)

@@ -1,1 +1,1 @@
-"""Build what ships: the atlas of things, the example pictures, more designs of things for training."""
+"""Builders of the atlas of things, the example pictures, and more pictures of things for training."""

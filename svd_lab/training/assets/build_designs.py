@@ -1,12 +1,12 @@
-"""More designs of the known things, for training the image encoder: what moves how, whoever drew it. Made once, not committed.
+"""Draw the known things in other designs, for training the image encoder; the results are not committed.
 
     npm pack @iconify-json/twemoji @iconify-json/emojione @iconify-json/fxemoji @iconify-json/streamline-emojis
     pip install resvg-py                                 # draws SVG; unpack each archive with tar xzf
-    python -m svd_lab.training.assets.build_designs .designs twemoji/package emojione/package fxemoji/package streamline-emojis/package
+    python -m svd_lab.training.assets.build_designs .designs {twemoji,emojione,fxemoji,streamline-emojis}/package
 
-Twemoji, Emoji One 2 and Streamline Emojis are under CC BY 4.0, FxEmojis under Apache 2.0. An atlas a design, in the order and
-cells of things.webp; a cell is empty where the design lacks the thing. Things that are held out are left out of all of them, and
-Noto is left out as a whole: it is the other hand that outside.py measures with.
+Twemoji, Emoji One 2 and Streamline Emojis are under CC BY 4.0, FxEmojis under Apache 2.0. Each design becomes an atlas with the
+order and cells of things.webp; a cell is empty where the design lacks the thing. Held-out things are left out of all of them, and Noto
+is left out as a whole, because `unseen_pictures` measures with it.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import json
 import re
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageOps
 
@@ -21,8 +22,9 @@ from svd_lab.mini.catalogue import catalogue
 from svd_lab.training.assets.build_things import drawn, save_atlas
 from svd_lab.world.atlas import fit
 
-# Of things whose motion has a direction: drawn to face the other way than Fluent's; and not from the side, or so that the way
-# cannot be told at a glance. Found by looking at all of them.
+Thing = dict[str, Any]  # see `catalogue`
+
+# Things with a direction that a design draws facing right instead of left.
 MIRRORED = {
     "twemoji": ("shopping cart",),
     "emojione": ("eagle",),
@@ -34,6 +36,7 @@ BOATS = (
     "speedboat", "motor boat", "passenger ship", "canoe", "railway car", "tram car",
 )  # fmt: skip
 CARS = ("police car", "taxi", "automobile", "sport utility vehicle", "sailboat", "bicycle", "bus")
+# Things with a direction that a design does not draw from the side, or so that it is not clear which way they face.
 UNLIKE = {
     "twemoji": (*BOATS, "roller skate", "honeybee", "mosquito", "deer", "hedgehog"),
     "emojione": (
@@ -47,17 +50,22 @@ UNLIKE = {
 
 
 def squashed(name: str) -> str:
+    """A name in lower case, its letters and digits alone."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def names_of(thing: dict) -> list[str]:
-    """How a design may call it: CLDR's name, or Unicode's where it is one character; squashed."""
+def names_of(thing: Thing) -> list[str]:
+    """The squashed names under which a design may have a thing: CLDR's, and Unicode's if it is one character."""
     code = [int(c, 16) for c in thing["code"].split("-") if c != "fe0f"]
     return [squashed(thing["en"]), *([squashed(unicodedata.name(chr(code[0]), ""))] if len(code) == 1 else [])]
 
 
 class Design:
-    """An icon set of iconify as a table from a thing to its picture."""
+    """An icon set in iconify's format: an icon for each thing.
+
+    Args:
+        folder: An unpacked npm package @iconify-json/….
+    """
 
     def __init__(self, folder: Path):
         icons = json.loads((folder / "icons.json").read_text(encoding="utf-8"))
@@ -70,16 +78,14 @@ class Design:
         chars = folder / "chars.json"
         self.by_code = json.loads(chars.read_text(encoding="utf-8")) if chars.exists() else {}
 
-    def find(self, thing: dict) -> str | None:
-        code = thing["code"].replace("-fe0f", "")
-        names = (
-            [self.by_name.get(squashed(self.by_code.get(code, "")))]
-            if self.by_code
-            else map(self.by_name.get, names_of(thing))
-        )
-        return next((n for n in names if n), None)
+    def find(self, thing: Thing) -> str | None:
+        """The name of its icon, by code if the set gives codes, otherwise by name."""
+        if self.by_code:
+            return self.by_name.get(squashed(self.by_code.get(thing["code"].replace("-fe0f", ""), "")))
+        return next((icon for name in names_of(thing) if (icon := self.by_name.get(name))), None)
 
-    def draw(self, thing: dict) -> Image.Image | None:
+    def draw(self, thing: Thing) -> Image.Image | None:
+        """Draw a thing as a cell, facing left; None if the set lacks it or it is in UNLIKE."""
         name = self.find(thing)
         if name is None or thing["en"] in UNLIKE.get(self.name, ()):
             return None
@@ -93,7 +99,7 @@ class Design:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, help="folder for the atlases")
     parser.add_argument("packages", type=Path, nargs="+", help="unpacked iconify packages")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

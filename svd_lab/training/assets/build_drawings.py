@@ -1,38 +1,48 @@
-"""Pictures that the text mini draws, for the image encoder's stage (train_clip.py): in lesson 4 the video mini gets nothing else.
+"""Draw pictures with the text mini, for training the image encoder: in lesson 4 the video mini gets such pictures.
 
     python -m svd_lab.training.assets.build_drawings OUT.pt --pictures 4096 --seed 1 [--sheet SHEET.png]
 
-Of one thing alone in some place, one in eight of a place alone; all of the text mini's things are known to the video mini. What is
-meant is known, which way it faces is not: the text mini draws it as it likes. Version 3's encoder, at 98% of the world's pictures
-nearest to the right one of 29 answers, was at 91% of these.
+They show one thing in some place, one in eight a place alone; the video mini knows all of the text mini's things. Which way a thing
+faces is not known.
 """
 
 import argparse
 import io
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 
-from svd_lab.mini.catalogue import THINGS
+from svd_lab.bundled import text_mini_folder
+from svd_lab.training.measure.evaluate_text import load, make
 from svd_lab.training.stages.encoder_targets import NOTHING
 from svd_lab.training.text.captions import caption
 from svd_lab.training.text.scene_grammar import draw_scene, things
+from svd_lab.training.world.stills import sheet
 
 EMPTY = 1 / 8  # share of places alone
-STEPS = 20  # of denoising; the class's 50 would take 2.5 times as long
-TEXT_MINI = THINGS.parent / "text"
+STEPS = 20  # of denoising; the lessons' 50 would take 2.5 times as long
 
 
-def draw(n: int, seed: int, device: str, batch: int = 8, folder: str | Path = TEXT_MINI) -> dict:
-    """n pictures: `pictures` uint8 [n,3,128,224], `things` [n], catalogue indices or NOTHING, and `texts`, a list. On a CPU's core
-    0.7 s each.
+def draw(n: int, seed: int, device: str, batch: int = 8, folder: str | Path | None = None) -> dict[str, Any]:
+    """Draw pictures; a picture takes 0.7 s on one core of a CPU.
 
-    Raises what StableDiffusionPipeline.from_pretrained raises for a `folder` that holds none (an OSError).
+    Args:
+        n: How many.
+        seed: Of scenes and noise.
+        device: "cuda" or "cpu".
+        batch: How many are drawn together.
+        folder: A text mini; the shipped one by default.
+
+    Returns:
+        pictures: uint8 [n,3,128,224]. things: [n], index into `catalogue()`, or NOTHING. texts: the n prompts.
+
+    Raises:
+        OSError: The folder holds no pipeline.
     """
-    from svd_lab.training.measure.evaluate_text import load, make
-
+    folder = folder or text_mini_folder()
     pipe, rng = load(folder, device), random.Random(seed)
     scenes = [draw_scene(rng, "nothing" if rng.random() < EMPTY else "alone") for _ in range(n)]
     texts = [caption(scene, rng, rng.choice(("en", "ko")), plain=True) for scene in scenes]
@@ -41,8 +51,8 @@ def draw(n: int, seed: int, device: str, batch: int = 8, folder: str | Path = TE
     return dict(pictures=(pictures * 255).round().to(torch.uint8), things=torch.tensor(shown), texts=texts)
 
 
-def save(made: dict, path: str | Path) -> None:
-    """What `draw` gives, each picture as a WebP of some 4 KB: a lent machine is sent no more than 64 MiB."""
+def save(made: dict[str, Any], path: str | Path) -> None:
+    """Write what `draw` returns, each picture as a WebP of about 4 KB, so that thousands of them are quickly copied."""
     files = []
     for picture in made["pictures"]:
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file := io.BytesIO(), "webp", quality=85)
@@ -53,8 +63,8 @@ def save(made: dict, path: str | Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="file to write")
-    parser.add_argument("--pictures", type=int, default=4096)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pictures", type=int, default=4096, help="how many (4096)")
+    parser.add_argument("--seed", type=int, default=1, help="of scenes and noise (1)")
     parser.add_argument("--sheet", type=Path, help="also write the first forty as one picture")
     args = parser.parse_args()
     if args.pictures < 1:
@@ -65,8 +75,6 @@ def main() -> None:
     save(made, args.out)
     print(f"{args.out}: {args.pictures} pictures")
     if args.sheet:
-        from svd_lab.training.world.stills import sheet
-
         sheet(made["pictures"][:40] / 255, made["texts"][:40], args.sheet)
 
 

@@ -1,11 +1,11 @@
-"""Paint the pictures that lesson 04 starts from while no image model runs on a CPU (pictures/examples/horse.jpg and city.jpg).
+"""Paint the example pictures of lesson 4's prompts (pictures/examples/horse.jpg and city.jpg); run once, the results are committed.
 
     npm pack @lobehub/fluent-emoji-3d      # MIT; unpack with tar xzf
     python -m svd_lab.training.assets.build_examples FLUENT/package/assets
 
-They show what the class's two prompts say: an astronaut on a horse, and a city at night from the air, long exposure. Horse and
-astronaut are cut out of Microsoft's Fluent Emoji 3D (MIT); all else is painted here. Deterministic, and of Stable Video
-Diffusion's own size, like the pictures of `build_pictures`.
+They show what the two prompts say: an astronaut riding a horse, and an aerial view of a city at night. Horse and astronaut are cut
+out of Microsoft's Fluent Emoji 3D (MIT); all else is painted here. Deterministic, and of Stable Video Diffusion's native size, like
+the pictures of `build_pictures`.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from svd_lab.training.assets.paint import (
     soften,
     to_array,
     to_image,
+    visible,
 )
 
 
@@ -69,10 +70,8 @@ def moon() -> np.ndarray:
 
 
 def cut(assets: Path, code: str, height: float) -> Image.Image:
-    """One emoji as RGBA, cropped to what is visible, `height` heights of the picture tall."""
-    with Image.open(assets / f"{code}.webp") as file:
-        thing = file.convert("RGBA")
-    thing = thing.crop(thing.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox())
+    """Cut out an emoji as RGBA, `height` heights of the picture tall."""
+    thing = visible(assets, code)
     size = round(thing.width * height * H / thing.height), round(height * H)
     return thing.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
 
@@ -86,7 +85,7 @@ def horse(assets: Path) -> Image.Image:
     shadow = np.exp(-2.2 * (((X - middle) / 0.26) ** 4 + ((Y - 0.935) / 0.026) ** 2))
     picture = blend(picture, picture * rgb("3c3c4c")[0], 0.8 * shadow)
     page = to_image(picture)
-    # The rider sits behind the horse's back; his leg hangs before it.
+    # The rider is behind the horse's back, one leg in front of it.
     page.paste(rider, (round(left + 134 * u - rider.width / 2), round(top + 96 * u - rider.height)), rider)
     page.paste(animal, (left, top), animal)
     leg = Image.new("RGBA", page.size)
@@ -105,7 +104,7 @@ def horse(assets: Path) -> Image.Image:
 
 
 def city() -> Image.Image:
-    """A city at night from the air, long exposure: towers with lit windows, streets full of trails of light."""
+    """A city at night from the air, long exposure: towers with lit windows, light trails in the streets."""
     draw = np.random.default_rng(26)
     base = to_image(ramp(Y / 0.2, "080b20", "1b1a3c", "4a3150"))
     glow = Image.new("RGB", (W, H))
@@ -113,7 +112,7 @@ def city() -> Image.Image:
     turn, pitch, up, zoom = np.deg2rad(24), np.deg2rad(25), 3.3, 1.25
 
     def see(x: float, y: float, z: float) -> tuple[float, float, float]:
-        """A point (right, up, ahead of the middle of the town) -> where it is painted, and how far it is."""
+        """Project a point (to the right, above, ahead of the centre of the city) to pixels, and give its distance."""
         right, ahead = x * np.cos(turn) - z * np.sin(turn), x * np.sin(turn) + z * np.cos(turn) + 5.6
         high = (y - up) * np.cos(pitch) + ahead * np.sin(pitch)
         far = ahead * np.cos(pitch) - (y - up) * np.sin(pitch)
@@ -124,7 +123,7 @@ def city() -> Image.Image:
 
     size = 22
     face(paint, [(-60, 0, -7), (60, 0, -7), (60, 0, 120), (-60, 0, 120)], (17, 17, 34))
-    for line in range(-size, size + 1):  # the trails: headlights one way, tail lights the other, brighter in avenues
+    for line in range(-size, size + 1):  # light trails: headlights one way, tail lights the other, brighter in avenues
         wide = 2.8 if line % 3 == 0 else 1.0
         for across in (False, True):
             for lane, colour in (
@@ -188,7 +187,7 @@ def city() -> Image.Image:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("assets", type=Path, help="the assets folder of @lobehub/fluent-emoji-3d")
-    parser.add_argument("--out", type=Path, default=PICTURE_FOLDER / "examples")
+    parser.add_argument("--out", type=Path, default=PICTURE_FOLDER / "examples", help="folder to write into")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     for name, picture in (("horse", horse(args.assets)), ("city", city())):

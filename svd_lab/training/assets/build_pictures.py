@@ -3,10 +3,9 @@
     npm pack @lobehub/fluent-emoji-3d      # MIT; unpack with tar xzf
     python -m svd_lab.training.assets.build_pictures FLUENT/package/assets
 
-One thing that the model knows, cut out of Microsoft's Fluent Emoji 3D (MIT), in a landscape that it has never seen: unlike the
-backgrounds of its world these are painted here at 16 times the pixels, with light, haze, clouds, waves, grass and shadows. Every
-thing has room where its motion will take it. The size is Stable Video Diffusion's own, so that the real model takes them as
-they are. Deterministic: the same packages paint the same pictures.
+Each shows one thing that the mini knows, cut out of Microsoft's Fluent Emoji 3D (MIT), in a landscape that it has never seen,
+painted here with light, haze, clouds, waves, grass and shadows. Every thing has room for its motion. The size is Stable Video Diffusion's
+native one, so that the real model takes them unchanged. Deterministic: the same packages give the same pictures.
 """
 
 import argparse
@@ -36,6 +35,7 @@ from svd_lab.training.assets.paint import (
     soften,
     to_array,
     to_image,
+    visible,
     water,
 )
 
@@ -203,7 +203,7 @@ def pitch() -> np.ndarray:
     return light(grass(picture, 0.9, 15, 2600, ("58a83f", "6cbb4c", "479636")), 0.2, -0.1, 0.6, "fff0c0", 0.4)
 
 
-# scene, thing, its longest side, where its middle is (in heights of the picture), mirrored, the height of its shadow
+# Scene, thing, its longest side and the place of its centre (in heights of the picture), mirrored, the height of its shadow.
 PICTURES = {
     "ball": (pitch, "26bd", 0.45, (0.84, 0.69), False, 0.915),
     "balloon": (seaside, "1f388", 0.56, (0.98, 0.6), False, None),
@@ -215,18 +215,15 @@ PICTURES = {
 
 
 def paint(assets: Path, name: str) -> Image.Image:
-    """One finished picture of PICTURES."""
+    """Paint one of PICTURES."""
     scene, code, size, (x, y), mirrored, ground = PICTURES[name]
-    picture = scene()
-    with Image.open(assets / f"{code}.webp") as file:
-        thing = file.convert("RGBA")
-    thing = thing.crop(thing.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox())
+    picture, thing = scene(), visible(assets, code)
     if mirrored:
         thing = thing.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     scale = size * H / max(thing.size)
     wide, tall = (round(side * scale) for side in thing.size)
     thing = thing.convert("RGBa").resize((wide, tall), Image.Resampling.LANCZOS).convert("RGBA")
-    if name == "boat":  # it comes with a block of water, which shall end in the lake
+    if name == "boat":  # the emoji includes water, which is to fade into the lake
         fade = np.clip(5.5 * (1 - np.linspace(0, 1, tall)), 0, 1)[:, None]
         thing.putalpha(Image.fromarray((np.asarray(thing.getchannel("A")) * fade).astype(np.uint8)))
     if ground is not None:
@@ -240,8 +237,8 @@ def paint(assets: Path, name: str) -> Image.Image:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("assets", type=Path, help="the assets folder of @lobehub/fluent-emoji-3d")
-    parser.add_argument("--out", type=Path, default=PICTURE_FOLDER)
-    parser.add_argument("--only", choices=PICTURES)
+    parser.add_argument("--out", type=Path, default=PICTURE_FOLDER, help="folder to write into")
+    parser.add_argument("--only", choices=PICTURES, help="paint this one only")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     for name in [args.only] if args.only else PICTURES:

@@ -1,12 +1,11 @@
-"""Make the catalogue of things (things.webp, flat.webp and things.json) from three npm packages; run once, results are committed.
+"""Build the catalogue of things (things.webp, flat.webp, things.json) from three npm packages; run once, the results are committed.
 
     npm pack @lobehub/fluent-emoji-3d @lobehub/fluent-emoji-flat emojibase-data   # all MIT; unpack each with tar xzf
     pip install resvg-py                                                          # draws the flat ones, which are SVG
     python -m svd_lab.training.assets.build_things FLUENT/package/assets FLAT/package/assets EMOJIBASE/package
 
-flat.webp holds the same things in another style, for training only: pictures from outside are not all in 3D.
-
-The pictures are Microsoft's Fluent Emoji 3D (MIT); the Korean and English names are Unicode CLDR's, through emojibase (MIT).
+The pictures are Microsoft's Fluent Emoji (MIT), in 3D and, for training only, in its flat style; the Korean and English names are
+Unicode CLDR's, through emojibase (MIT).
 """
 
 import argparse
@@ -15,13 +14,14 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from svd_lab.mini.catalogue import CELL, COLUMNS, THINGS
+from svd_lab.mini.catalogue import ATLAS_3D, ATLAS_FLAT, CELL, COLUMNS, THINGS
 from svd_lab.world.atlas import fit
 
-# The kinds of motion and who moves so. Every directional thing of this set faces LEFT (rocket and planes: up and right).
+# {kind of motion: things}. All things with a direction face left in this set (rocket and airplanes: up and right).
 KINDS = {
     "slant": "1f680 2708-fe0f 1f6e9-fe0f",
     "comet": "2604-fe0f",
@@ -59,7 +59,7 @@ KINDS = {
     "rock": "1f9f8 1f916 26c4 2603-fe0f 1f427 1f47d 1f47e 1f480 1f383 1f438 1f989 1f414 1f423 1f424 1f425 1f9a6 1f98d 1f9a7 1f432"
     " 1f984 1fa86 1f5ff 1f4a9 1f921 1f3a0",
 }
-# Whole CLDR subgroups, less what KINDS already took.
+# {kind of motion: whole CLDR subgroups}, except for the things in KINDS.
 SUBGROUPS = {
     "ball": "face-smiling face-affection face-tongue face-neutral-skeptical face-sleepy face-unwell face-glasses face-concerned"
     " face-negative face-hat",
@@ -67,22 +67,22 @@ SUBGROUPS = {
     "still": "food-fruit food-vegetable food-prepared food-asian food-sweet drink place-building place-religious clothing"
     " musical-instrument computer light-video household phone tool science sport book-paper mail office",
 }
-# Square icons, several things at once, or things whose facing cannot be read.
+# Square icons, several things at once, or things that do not clearly face one way.
 LEFT_OUT = set(
     "1f636-200d-1f32b-fe0f 1fae5 1f43e 1f43d 1f412 1f9a5 2620-fe0f 1f47f 1f5d1-fe0f 1f3bd 1f6f7 1f5c2-fe0f 1f4c8 1f4c9 1f4ca"
     " 1f5b2-fe0f".split()
 )
-# Never left out of training: the lessons' own pictures are made of these.
+# Never held out: the lessons' pictures show these.
 ALWAYS_KNOWN = set("1f680 1f407 1f40e 1f697 26f5 26bd 1f388 1f9d1-200d-1f680".split())
 
 
 def family(code: str) -> str:
-    """The same for one person's variants (woman, man, person running): no near-copy of a held-out thing is ever known."""
+    """The code without variants of a person (woman, man, person running), so that none of them is known if another is held out."""
     return re.sub(r"^1f46[89]|^1f9d1", "person", re.sub(r"-200d-264[02]-fe0f$", "", code))
 
 
-def hold_out(rows: list[dict]) -> None:
-    """Mark one family in nine of every kind of at least eight things, in the order of their hashes, so that nobody chooses."""
+def hold_out(rows: list[dict[str, Any]]) -> None:
+    """Mark one family in nine of every kind with at least eight things as held out: the first in the order of their hashes."""
     for kind in {r["kind"] for r in rows}:
         members = [r for r in rows if r["kind"] == kind]
         known = {family(code) for code in ALWAYS_KNOWN}
@@ -95,14 +95,14 @@ def hold_out(rows: list[dict]) -> None:
 
 
 def drawn(svg: str) -> Image.Image:
-    """An SVG as a picture of 256 pixels."""
-    import resvg_py
+    """Draw an SVG, 256 x 256 pixels."""
+    import resvg_py  # only the builders need it
 
     return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=256, height=256))))
 
 
 def save_atlas(cells: list[Image.Image | None], file: Path, quality: int) -> None:
-    """Cells side by side, COLUMNS in a row, as WebP; None leaves one empty."""
+    """Write cells as an atlas in WebP, COLUMNS in a row; None leaves a cell empty."""
     atlas = Image.new("RGBA", (COLUMNS * CELL, -(-len(cells) // COLUMNS) * CELL))
     for i, cell in enumerate(cells):
         if cell is not None:
@@ -110,36 +110,30 @@ def save_atlas(cells: list[Image.Image | None], file: Path, quality: int) -> Non
     atlas.save(file, quality=quality, method=6)
 
 
-def flat(folder: Path, otherwise: Path):
-    """-> code -> the flat picture of it, 256 pixels, or the 3D one where there is none."""
-
-    def draw(code: str) -> Image.Image:
-        file = folder / f"{code}.svg"
-        if not file.exists():
-            return Image.open(otherwise / f"{code}.webp")
-        return drawn(file.read_text(encoding="utf-8"))
-
-    return draw
+def solid(code: str, assets: Path) -> Image.Image:
+    """The picture of a thing in 3D."""
+    return Image.open(assets / f"{code}.webp")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("assets", type=Path, help="the assets folder of @lobehub/fluent-emoji-3d")
-    parser.add_argument("flat", type=Path, help="the assets folder of @lobehub/fluent-emoji-flat")
-    parser.add_argument("emojibase", type=Path, help="the folder of emojibase-data")
-    parser.add_argument("--out", type=Path, default=THINGS)
-    args = parser.parse_args()
-    names = json.loads((args.emojibase / "meta/groups.json").read_text())["subgroups"]
+def flat(code: str, assets: Path, fallback: Path) -> Image.Image:
+    """The flat picture of a thing, or the one in 3D if there is none."""
+    file = assets / f"{code}.svg"
+    return drawn(file.read_text(encoding="utf-8")) if file.exists() else solid(code, fallback)
+
+
+def choose(assets: Path, emojibase: Path) -> list[dict[str, Any]]:
+    """The rows of things.json: all things that have a kind of motion, a picture and names. Ends the program if one lacks them."""
+    names = json.loads((emojibase / "meta/groups.json").read_text())["subgroups"]
     english, korean = (
-        {d["hexcode"].lower(): d for d in json.loads((args.emojibase / lang / "data.json").read_text())}
-        for lang in ("en", "ko")
+        {d["hexcode"].lower(): d for d in json.loads((emojibase / language / "data.json").read_text())}
+        for language in ("en", "ko")
     )
     kind_of = {code: kind for kind, codes in KINDS.items() for code in codes.split()}
     by_subgroup = {s: kind for kind, groups in SUBGROUPS.items() for s in groups.split()}
     rows = []
     for key, d in english.items():
         plain = key.replace("-fe0f", "")
-        code = next((c for c in (key, key + "-fe0f", plain) if (args.assets / f"{c}.webp").exists()), None)
+        code = next((c for c in (key, key + "-fe0f", plain) if (assets / f"{c}.webp").exists()), None)
         kind = kind_of.get(code) or by_subgroup.get(names.get(str(d.get("subgroup")), ""))
         if code and kind and code not in LEFT_OUT:
             rows.append(dict(code=code, kind=kind, en=d["label"], ko=korean[key]["label"]))
@@ -147,13 +141,20 @@ def main() -> None:
     if missing:
         raise SystemExit(f"no picture or name for {sorted(missing)}")
     hold_out(rows)
-    rows.sort(key=lambda r: (r["kind"], r["code"]))
+    return sorted(rows, key=lambda r: (r["kind"], r["code"]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("assets", type=Path, help="the assets folder of @lobehub/fluent-emoji-3d")
+    parser.add_argument("flat", type=Path, help="the assets folder of @lobehub/fluent-emoji-flat")
+    parser.add_argument("emojibase", type=Path, help="the folder of emojibase-data")
+    parser.add_argument("--out", type=Path, default=THINGS, help="folder to write into")
+    args = parser.parse_args()
+    rows = choose(args.assets, args.emojibase)
     args.out.mkdir(parents=True, exist_ok=True)
-    for file, draw in (
-        ("things.webp", lambda code: Image.open(args.assets / f"{code}.webp")),
-        ("flat.webp", flat(args.flat, args.assets)),
-    ):
-        save_atlas([fit(draw(r["code"])) for r in rows], args.out / file, quality=88)
+    save_atlas([fit(solid(r["code"], args.assets)) for r in rows], args.out / ATLAS_3D, quality=88)
+    save_atlas([fit(flat(r["code"], args.flat, args.assets)) for r in rows], args.out / ATLAS_FLAT, quality=88)
     lines = ",\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
     (args.out / "things.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     counts = {k: sum(r["kind"] == k for r in rows) for k in (*KINDS, "still")}
