@@ -1,8 +1,8 @@
-"""Make the READMEs' table of lessons, and its pictures, from the committed notebooks: python docs/lesson_table.py
+"""Write the READMEs' table of lessons, and its pictures, from the committed notebooks: python docs/lesson_table.py
 
-Everything in the table is read where it is true: a lesson's title and what it makes in its first cell, the seconds in the output
-of its last, the picture from a video that its run left in the Korean notebook, the repository's address in pyproject.toml. Run it
-after `lessons/build.py --execute`, and when the address changes. A test holds the table to what this gives.
+Everything in it is read from its source: a lesson's title and what it makes from its first cell, the seconds from the output of its
+last, the picture from a video in the Korean notebook, the repository's address from pyproject.toml. Run it after `lessons/build.py
+--execute`, and when the address changes. A test compares the READMEs with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 320  # pixels of a picture
 VIDEO = re.compile(r'src="data:video/mp4;base64,([^"]+)"')
-SHOWN = {"02_rocket": "motion"}  # the cell whose first video stands for the lesson; for the others the first there is
+SHOWN = {"02_rocket": "motion"}  # the cell whose first video illustrates the lesson; default: the first video of all
 MARKS = ("<!-- lessons: written by docs/lesson_table.py -->", "<!-- end of lessons -->")
 WORDS = {
     "en": {
@@ -42,27 +42,28 @@ WORDS = {
 
 
 def lessons() -> list[str]:
-    """The names of all lessons, in order."""
+    """List the names of all lessons, in order."""
     return [path.stem for path in sorted((ROOT / "lessons" / "ko").glob("[0-9][0-9]_*.ipynb"))]
 
 
 def read(name: str, language: str) -> NotebookNode:
+    """Read a lesson's committed notebook."""
     return nbformat.read(ROOT / "lessons" / language / f"{name}.ipynb", as_version=4)
 
 
 def seconds(name: str) -> int:
-    """How long the committed run took, as its last cell says."""
+    """The seconds of the committed run, from the output of its last cell."""
     text = "".join(output.get("text", "") for output in read(name, "ko").cells[-1].outputs)
     return int(re.search(rf"{name}: (\d+) s;", text)[1])
 
 
 def picture(name: str) -> Path:
-    """Where the lesson's moving picture lies."""
+    """The path of the lesson's moving picture."""
     return ROOT / "docs" / f"lesson-{name[:2]}.webp"
 
 
 def make_picture(name: str) -> None:
-    """Write picture(name): the chosen video of the committed run as an animated WebP, WIDTH pixels wide, at its own rate."""
+    """Write the lesson's video as an animated WebP, WIDTH pixels wide, at its own frame rate."""
     cells = [cell for cell in read(name, "ko").cells if cell.cell_type == "code"]
     shown = [cell for cell in cells if SHOWN.get(name, cell.id) == cell.id]
     html = "".join(output.get("data", {}).get("text/html", "") for cell in shown for output in cell.outputs)
@@ -84,7 +85,7 @@ def make_picture(name: str) -> None:
 
 
 def table(language: str) -> str:
-    """The table in "en" or "ko", as Markdown."""
+    """Format the table in "en" or "ko" as Markdown."""
     words = WORDS[language]
     address = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
     repository = address.removeprefix("https://github.com/")
@@ -109,7 +110,7 @@ def table(language: str) -> str:
 
 
 def with_table(text: str, language: str) -> str:
-    """A README's `text` with the table between MARKS."""
+    """Put the table between the MARKS in a README's `text`."""
     before, rest = text.split(MARKS[0])
     after = rest.split(MARKS[1])[1]
     return f"{before}{MARKS[0]}\n{table(language)}\n{MARKS[1]}{after}"

@@ -1,10 +1,9 @@
-"""What the studio says before a run, and what the run then takes: a new studio with a real model, which has measured nothing yet.
+"""Compare a new studio's estimates with what the runs take, on a real model.
 
-    SVD_LAB_MODELS=/tmp/models python docs/measure_estimate.py OUT --model svd
+    SVD_LAB_MODELS=MODELS python docs/measure_estimate.py OUT --model svd
 
-Six runs of the rocket. Of each: what the calibration alone says, what the studio says by all that it has learnt so far, and what it
-took. docs/measure_studio.py does the same with the miniature at length. OUT gets estimate.json, after each run, and the videos in
-studio/.
+For each of six runs of the rocket: the estimate by calibration alone, the estimate by all runs so far, and what it took. OUT gets
+estimate.json, updated after each run, and the videos in studio/. docs/measure_studio.py does more with the miniature.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ RUNS = ((6, 4, 2, 1), (14, 4, 2, 1), (14, 10, 4, 1), (6, 10, 4, 1), (14, 10, 2, 
 
 
 def measure_estimate(model: str, out: Path) -> None:
-    """Six runs of a new studio. Writes estimate.json: of each run what calibration alone and what all it had learnt said before."""
+    """Make the runs and write estimate.json."""
     start = time.perf_counter()
     pipe = load_video_pipeline(model)
     loaded = time.perf_counter()
@@ -43,11 +42,11 @@ def measure_estimate(model: str, out: Path) -> None:
         width, height = (max(unit, round(side * share / unit) * unit) for side in native_size(pipe))
         names = {"num_frames": frames, "num_inference_steps": steps, "decode_chunk_size": chunk}
         values = read(session, **names, width=width, height=height)
-        first, told = estimate(pipe, values, session.calibrated), session.estimate(values)
+        calibrated, learnt = estimate(pipe, values, session.calibrated), session.estimate(values)
         made, _ = session.make(values, on_step=lambda *_: None, on_preview=lambda _: None)
         row = names | {"width": width, "height": height, "seconds": made["seconds"]}
-        row |= {"calibrated_seconds": first.seconds, "estimated_seconds": told.seconds}
-        row |= {"calibrated_gib": first.bytes / 2**30, "estimated_gib": told.bytes / 2**30}
+        row |= {"calibrated_seconds": calibrated.seconds, "estimated_seconds": learnt.seconds}
+        row |= {"calibrated_gib": calibrated.bytes / 2**30, "estimated_gib": learnt.bytes / 2**30}
         row |= {"peak_gib": made["video"].get("peak_bytes", 0) / 2**30, **made["video"]}
         found["runs"].append(row)
         print(estimate_line(row), flush=True)
@@ -55,9 +54,10 @@ def measure_estimate(model: str, out: Path) -> None:
 
 
 def estimate_line(row: dict[str, Any]) -> str:
+    """Format a run of estimate.json as a line."""
     said = f"{row['num_frames']:2} frames {row['width']}x{row['height']}, {row['num_inference_steps']:2} steps, chunk "
     said += f"{row['decode_chunk_size']}: took {row['seconds']:6.2f} s, {row['peak_gib']:5.2f} GiB; by calibration "
-    said += f"{row['calibrated_seconds']:6.2f} s, {row['calibrated_gib']:5.2f} GiB; as learnt so far "
+    said += f"{row['calibrated_seconds']:6.2f} s, {row['calibrated_gib']:5.2f} GiB; by the runs so far "
     return said + f"{row['estimated_seconds']:6.2f} s, {row['estimated_gib']:5.2f} GiB"
 
 

@@ -1,13 +1,13 @@
-"""Measure what the studio promises, with the miniature on this machine, and print it as Markdown: docs/studio.md holds a run of it.
+"""Measure the studio with the miniature on this machine, and print Markdown; docs/studio.md has the output of a run.
 
-    python docs/measure_studio.py            # all of it: about 4 minutes on one core
+    python docs/measure_studio.py            # everything: about 4 minutes on one core
     python docs/measure_studio.py estimate   # or: opening, cost, memory
 
-estimate: ten runs of varied settings; what was estimated before each (from the calibration, then from the runs so far), and what
-it took. Where others share the machine its pace moves by a third from minute to minute, which no estimate can know. So a fixed
-piece of work is timed before and after each run, and a second error is that of a machine whose pace is even: all timings divided by
-the pace. memory: four settings, each in a new process: one that has made a video keeps what it has freed, and seems to need none.
-opening: seconds until the panel is there, with the pipeline loaded. cost: what previews, progress and measuring take of a run.
+estimate: for ten runs of varied settings, the estimate before each (by calibration, then by the runs so far) and the time taken.
+The speed of a shared machine varies by a third from minute to minute, which no estimate can foresee. So a fixed piece of work is
+timed before and after each run, and a second error is computed from all timings divided by that speed. memory: four settings, each
+in a new process, because one that has made a video reuses what it has freed. opening: seconds until the panel is open, with the
+pipeline loaded. cost: the share of a run that previews, progress and measuring take.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from svd_lab import generate_video, load_video_pipeline
 from svd_lab.performance import flops  # before torch
@@ -35,21 +36,23 @@ RUNS = [
 ]  # fmt: skip
 
 
-def open_session(pipe, folder: str) -> Session:
+def open_session(pipe: Any, folder: str) -> Session:
+    """Open a studio without widgets, with the rocket."""
     made = Session(VIDEO, pipe, None, "en", folder, {})
     made.use("rocket")
     return made
 
 
-def read(session: Session, **changes) -> dict:
+def read(session: Session, **changes: Any) -> dict[str, Any]:
+    """Set fields of the studio, and return the values of all."""
     session.texts |= {name: str(value) for name, value in changes.items()}
     values, problems = session.read()
     assert not problems, problems
     return values
 
 
-def pace(pipe) -> float:
-    """Seconds of a fixed piece of work: three calls each of the UNet and the decoder, small ones."""
+def pace(pipe: Any) -> float:
+    """Time a fixed piece of work: three small calls each of the UNet and the decoder; seconds."""
     device, dtype = pipe._execution_device, pipe.unet.dtype
     start = time.perf_counter()
     with torch.no_grad():
@@ -59,7 +62,8 @@ def pace(pipe) -> float:
     return time.perf_counter() - start
 
 
-def measure_estimate(pipe, folder: str) -> None:
+def measure_estimate(pipe: Any, folder: str) -> None:
+    """Compare estimates of time with what ten runs take."""
     session = open_session(pipe, folder)
     start = time.perf_counter()
     session.prepare()
@@ -93,29 +97,31 @@ def measure_estimate(pipe, folder: str) -> None:
 
 
 def memory_of(setting: tuple[int, int, int, int]) -> tuple[float, float]:
-    """(estimated, seen) MiB of one run; to be called in a new process."""
+    """(estimated, measured) MiB of one run; to be called in a new process."""
     pipe = load_video_pipeline("mini", device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         session = open_session(pipe, folder)
         names = ("num_frames", "width", "height", "decode_chunk_size")
         values = read(session, num_inference_steps=2, **dict(zip(names, setting, strict=True)))
-        session.calibrated = Rates(1, 1)  # no calibration: it would take some of the memory before
+        session.calibrated = Rates(1, 1)  # no calibration, which would take some of the memory before the run
         session.learn()
         run, _ = session.make(values)
         return session.estimate(values).bytes / 2**20, run["video"]["peak_bytes"] / 2**20
 
 
-def measure_memory(pipe, folder: str) -> None:
-    print("| frames | size | chunk | estimated | seen |\n|---|---|---|---|---|")
+def measure_memory(pipe: Any, folder: str) -> None:
+    """Compare estimates of memory with the peaks of four runs."""
+    print("| frames | size | chunk | estimated | measured |\n|---|---|---|---|---|")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as processes:
         for setting in ((10, 224, 128, 2), (6, 224, 128, 1), (14, 224, 128, 7), (4, 448, 256, 1)):
-            estimated, seen = processes.submit(memory_of, setting).result()
+            estimated, measured = processes.submit(memory_of, setting).result()
             frames, width, height, chunk = setting
-            print(f"| {frames} | {width}×{height} | {chunk} | {estimated:.0f} MiB | {seen:.0f} MiB |", flush=True)
+            print(f"| {frames} | {width}×{height} | {chunk} | {estimated:.0f} MiB | {measured:.0f} MiB |", flush=True)
 
 
-def measure_opening(pipe, folder: str) -> None:
+def measure_opening(pipe: Any, folder: str) -> None:
+    """Time opening the panel."""
     start = time.perf_counter()
     from svd_lab.studio.panel import Panel
 
@@ -128,8 +134,8 @@ def measure_opening(pipe, folder: str) -> None:
     print(f"Imports {imported:.2f} s, the first panel {times[0]:.2f} s, the next ones {min(times):.2f} s.")
 
 
-def measure_cost(pipe, folder: str) -> None:
-    """Inside one run, by processor time: previews, progress and what other threads do, as shares of the whole."""
+def measure_cost(pipe: Any, folder: str) -> None:
+    """Measure the shares of one run's processor time that previews, progress and other threads take."""
     from svd_lab.studio.panel import Panel
 
     session = open_session(pipe, folder)
@@ -173,8 +179,8 @@ def measure_cost(pipe, folder: str) -> None:
                 generate_video(session.picture, path, 42, pipe=pipe, num_inference_steps=8, on_step=lambda *_: None)
                 plain.append(time.process_time() - start)
     print(
-        f"In turns with plain calls, the least processor time of three each: {min(plain):.2f} s plain, {min(studio):.2f} s in the "
-        f"studio, {min(studio) / min(plain) - 1:+.1%} (with the contact sheet that it keeps; the machine itself moves by "
+        f"Alternating with plain calls, the least processor time of three each: {min(plain):.2f} s plain, {min(studio):.2f} s in "
+        f"the studio, {min(studio) / min(plain) - 1:+.1%} (with its contact sheet; the machine itself varies by "
         f"{max(plain) / min(plain) - 1:.0%} between plain runs)."
     )
 

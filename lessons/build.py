@@ -1,19 +1,19 @@
 """Build the notebooks: lessons/src/NN_name.py -> lessons/ko/NN_name.ipynb and lessons/en/NN_name.ipynb.
 
-    python lessons/build.py              # write both folders; outputs stay where the code is unchanged
-    python lessons/build.py --check      # exit 1, with names, when a notebook is not what its source gives
+    python lessons/build.py              # write both folders; outputs are kept where the code is unchanged
+    python lessons/build.py --check      # exit 1, with names, if a notebook does not match its source
     python lessons/build.py --execute    # run them on the mini and keep the outputs (about two minutes each)
 
-A source is jupytext's py:percent and holds both languages, so that the two notebooks cannot drift apart:
+A source is jupytext's py:percent and has both languages, so that the two notebooks cannot drift apart:
 
-- every cell has an id: `# %% id="unet"`. A Markdown cell stands twice, first lang="ko", then lang="en", with one id;
-- a comment that teaches stands twice in the code, lines `# ko| …` followed by lines `# en| …`, or behind the code
+- every cell has an id: `# %% id="unet"`. A Markdown cell is written twice with one id, first lang="ko", then lang="en";
+- a comment that teaches is written twice in the code: lines `# ko| …` followed by lines `# en| …`, or after code
   `x = 1  # ko| … # en| …`. The build keeps one and drops the mark;
-- code stands once and prints no sentences, so that its outputs serve both languages: --execute runs the Korean notebook
-  and gives the English one the same outputs;
-- no Hangul in the English notebook, but for code tagged "korean-prompts", where it is data;
-- before the cell tagged "parameters" the build puts one that installs svd-lab on Colab and Kaggle, and does nothing elsewhere.
-  The repository's address in it is pyproject.toml's.
+- code is written once and prints no sentences, so that its outputs serve both languages: --execute runs the Korean notebook
+  and copies its outputs into the English one;
+- the English notebook has no Hangul, except in code tagged "korean-prompts", where it is data;
+- before the cell tagged "parameters" the build inserts one that installs svd-lab on Colab and Kaggle, and does nothing elsewhere.
+  Its repository address is from pyproject.toml.
 
 Needs jupytext, and nbclient for --execute (the project's test extra brings both).
 """
@@ -37,7 +37,7 @@ from nbformat import NotebookNode
 
 LESSONS = Path(__file__).resolve().parent
 LANGUAGES = ("ko", "en")
-MAX_BYTES = 1_000_000  # of a notebook with its outputs: code hosts show no larger ones
+MAX_BYTES = 1_000_000  # of a notebook with its outputs; code hosts do not show larger ones
 WIDGET = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -62,20 +62,25 @@ _HANGUL = re.compile(r"[가-힣]")
 
 
 def sources() -> list[Path]:
-    """The sources of all lessons, in order."""
+    """List the sources of all lessons, in order."""
     return sorted((LESSONS / "src").glob("[0-9][0-9]_*.py"))
 
 
 def notebook_path(source: Path, language: str) -> Path:
-    """Where the notebook of `source` in `language` lies."""
+    """The path of the notebook of `source` in `language`."""
     return LESSONS / language / f"{source.stem}.ipynb"
 
 
 def build(text: str, language: str, name: str = "source") -> NotebookNode:
-    """The notebook, without outputs, that a source's `text` gives in `language` ("ko" or "en").
+    """Build a notebook without outputs.
 
-    Raises ValueError, with the source's `name` and the cell, for a missing or doubled id, a Markdown cell or comment that
-    lacks a language, and Korean in the English notebook.
+    Args:
+        text: The source.
+        language: "ko" or "en".
+        name: The source's name, for error messages.
+
+    Raises:
+        ValueError: A missing or repeated id, a Markdown cell or comment that lacks a language, or Korean in the English notebook.
     """
     cells = []
     for cell_id, versions in _by_id(jupytext.reads(text, fmt="py:percent").cells, name):
@@ -98,7 +103,7 @@ def build(text: str, language: str, name: str = "source") -> NotebookNode:
 
 
 def _by_id(cells: list[NotebookNode], name: str) -> list[tuple[str, dict[str, NotebookNode]]]:
-    """Cells in order as (id, {language: cell}); both languages of a code cell are the cell itself."""
+    """The cells in order as (id, {language: cell}); a code cell serves both languages."""
     found: list[tuple[str, dict[str, NotebookNode]]] = []
     cells = list(cells)
     while cells:
@@ -107,10 +112,12 @@ def _by_id(cells: list[NotebookNode], name: str) -> list[tuple[str, dict[str, No
         if not re.fullmatch(r"[a-z0-9-]{1,64}", cell_id):
             raise ValueError(f'{name}: a cell needs id="…" of small letters, digits and "-": {cell.source[:60]!r}')
         if cell_id == INSTALL_ID:
-            raise ValueError(f"{name}: the id {INSTALL_ID!r} is that of a cell which the build adds; take another")
+            raise ValueError(
+                f"{name}: the id {INSTALL_ID!r} is reserved for a cell that the build adds; choose another"
+            )
         if cell_id in dict(found):
             raise ValueError(
-                f"{name}: two cells have the id {cell_id!r} (or a Markdown cell's languages do not follow each other)"
+                f"{name}: two cells have the id {cell_id!r} (or the languages of a Markdown cell are not adjacent)"
             )
         if cell.cell_type != "markdown":
             found.append((cell_id, dict.fromkeys(LANGUAGES, cell)))
@@ -119,18 +126,18 @@ def _by_id(cells: list[NotebookNode], name: str) -> list[tuple[str, dict[str, No
         order = [part.metadata.get("lang") for part in (cell, other) if part is not None]
         if other is None or order != list(LANGUAGES) or other.metadata.get("id") != cell_id:
             raise ValueError(
-                f'{name}: Markdown cell {cell_id!r} must stand twice, lang="ko" and then lang="en", with the same id'
+                f'{name}: Markdown cell {cell_id!r} must be written twice with one id, lang="ko" and then lang="en"'
             )
         if not _HANGUL.search(cell.source) or not re.search("[a-zA-Z]", other.source):
-            raise ValueError(f"{name}: Markdown cell {cell_id!r} is empty or not Korean first")
+            raise ValueError(f"{name}: Markdown cell {cell_id!r} is empty, or its Korean version is not first")
         found.append((cell_id, dict(zip(LANGUAGES, (cell, other), strict=True))))
     return found
 
 
 def one_language(code: str, language: str, name: str = "code") -> str:
-    """`code` with the comments of one language, without their marks. ValueError for a comment that lacks the other."""
+    """Keep the comments of one language, without their marks; raises ValueError for a comment that lacks the other."""
     kept = []
-    expected: str | None = None  # after a ko line: another one, or en
+    expected: str | None = None  # after a Korean line: "en", until an English one follows
     for line in code.splitlines():
         if mark := _LINE.fullmatch(line):
             if mark["lang"] == "en" and expected is None:
@@ -145,7 +152,7 @@ def one_language(code: str, language: str, name: str = "code") -> str:
         if mark := _BEHIND.fullmatch(line):
             line = f"{mark['code']}  # {mark[language]}"
         elif re.search(r"# (ko|en)\|", line):
-            raise ValueError(f"{name}: a comment behind code must read `# ko| … # en| …`: {line.strip()!r}")
+            raise ValueError(f"{name}: a comment after code must be written `# ko| … # en| …`: {line.strip()!r}")
         kept.append(line)
     if expected == "en":
         raise ValueError(f"{name}: the last comment has no English")
@@ -153,16 +160,19 @@ def one_language(code: str, language: str, name: str = "code") -> str:
 
 
 def plain_code(code: str) -> str:
-    """`code` without comments and blank lines: what the two languages share."""
+    """Remove comments and blank lines: what is left is the same in both languages."""
     tokens = [t for t in tokenize.generate_tokens(io.StringIO(code).readline) if t.type != tokenize.COMMENT]
     lines = tokenize.untokenize(tokens).splitlines()
     return "\n".join(line.rstrip(" \\") for line in lines if line.strip(" \\"))
 
 
 def keep_outputs(new: NotebookNode, old: NotebookNode) -> bool:
-    """Copy the outputs of `old` into `new` when all code is the same, comments aside; else leave none. Says whether.
+    """Copy the outputs of `old` into `new` if their code, without comments, is the same.
 
-    The code of the installing cell may differ: it shows nothing, and a new address of the repository changes no output.
+    The installing cell may differ: it shows nothing, and another address of the repository changes no output.
+
+    Returns:
+        Whether they were copied.
     """
     after, before = ({cell.id: cell for cell in one.cells if cell.cell_type == "code"} for one in (new, old))
     if list(after) != list(before):
@@ -177,7 +187,7 @@ def keep_outputs(new: NotebookNode, old: NotebookNode) -> bool:
 
 
 def without_outputs(notebook: NotebookNode) -> NotebookNode:
-    """A copy of `notebook` with neither outputs nor execution counts, and no metadata that a run left."""
+    """Copy `notebook` without outputs, execution counts and metadata of a run."""
     bare = copy.deepcopy(notebook)
     for cell in bare.cells:
         cell.metadata.pop("execution", None)
@@ -188,7 +198,15 @@ def without_outputs(notebook: NotebookNode) -> NotebookNode:
 
 
 def execute(notebook: NotebookNode, timeout: int = 600) -> None:
-    """Run `notebook` in place on the mini, in an empty folder; the first error ends it (nbclient's CellExecutionError)."""
+    """Run `notebook` in place on the mini, in an empty folder.
+
+    Args:
+        notebook: Gets the outputs.
+        timeout: Seconds that a cell may take.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: A cell raised.
+    """
     from nbclient import NotebookClient
 
     settings = {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "passive", "SVD_LAB_MODELS": ""}
@@ -203,7 +221,7 @@ def execute(notebook: NotebookNode, timeout: int = 600) -> None:
             resources={"metadata": {"path": folder}},
         )
         client.execute(env=environment)
-    # The loading bars of diffusers and transformers: a widget's state is not kept, and without it they stand still at 0%.
+    # The loading bars of diffusers and transformers are widgets, whose state is not kept: without it they would show 0%.
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -213,7 +231,7 @@ def execute(notebook: NotebookNode, timeout: int = 600) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 when a notebook is not what its source gives"
+        "--check", action="store_true", help="write nothing; exit 1 if a notebook does not match its source"
     )
     parser.add_argument("--execute", action="store_true", help="run the notebooks on the mini and keep the outputs")
     parser.add_argument("lessons", nargs="*", help="starts of names, as 01; default: all lessons")
@@ -246,9 +264,9 @@ def main() -> int:
                 f"{path.relative_to(LESSONS.parent)}: {len(notebook.cells)} cells, {len(content.encode()) / 1e3:.0f} kB"
             )
     if stale:
-        print(f"not what the sources give (run: python lessons/build.py): {', '.join(stale)}", file=sys.stderr)
+        print(f"these do not match their sources (run: python lessons/build.py): {', '.join(stale)}", file=sys.stderr)
     if large:
-        print(f"larger than {MAX_BYTES / 1e6:.0f} MB, too large for code hosts: {', '.join(large)}", file=sys.stderr)
+        print(f"too large for code hosts (over {MAX_BYTES / 1e6:.0f} MB): {', '.join(large)}", file=sys.stderr)
     return 1 if stale or large else 0
 
 

@@ -1,6 +1,6 @@
-"""What a student does with the studio, as checks on a page that shows it; tests/browser_studio.py opens the pages and runs them.
+"""What a student does with the studio, as checks of a page that shows it; tests/browser_studio.py opens the pages and runs them.
 
-Each check is a function of a `Studio`; they are run in the order of CHECKS, on one panel with the miniature.
+Each check is a function of a `Studio`. They are run in the order of CHECKS, on one panel with the miniature.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS
 from svd_lab.studio.messages import LANGUAGES, MESSAGES, PICTURE_NAMES, say
 
 BAD = ["abc", "-5", "1e999", "  ", "99999999999"]
-OTHER = {  # a value for every field that is not the one it begins with
+OTHER = {  # a value for every field, other than its first one
     "motion_bucket_id": "50", "num_inference_steps": "3", "seed": "7", "num_frames": "4", "fps": "9", "playback_fps": "5.5",
     "noise_aug_strength": "0.1", "min_guidance_scale": "1.5", "max_guidance_scale": "2.5", "decode_chunk_size": "3",
     "width": "160", "height": "96", "fit": "stretch", "file": "film",
@@ -34,7 +34,16 @@ ROLES = {"button", "textbox", "combobox", "checkbox", "progressbar", "Video", "i
 
 
 class Studio:
-    """The panel on the page. front: "lab", "notebook" or "voila"; dark(page) turns the page's theme."""
+    """A panel on a page.
+
+    Args:
+        page: The page that shows it.
+        folder: The notebook's folder.
+        language: "ko" or "en".
+        shots: The folder for screenshots, or None.
+        front: "lab", "notebook" or "voila".
+        dark: Turns the page's theme dark.
+    """
 
     def __init__(
         self, page: Page, folder: Path, language: str, shots: Path | None, front: str, dark: Callable[[Page], None]
@@ -70,19 +79,19 @@ class Studio:
         return self.box.locator("[role=status], [role=alert]").all_inner_texts()
 
     def says(self, key: str, **values: object) -> bool:
-        """Whether the sentence `key` stands there, up to its first value."""
+        """Whether the panel shows the message `key`, up to its first value."""
         shown = self.word(key, **values) if values else self.beginning(key)
         return any(shown in text for text in self.texts())
 
     def beginning(self, key: str) -> str:
-        """The sentence `key` up to its first value."""
+        """The message `key` up to its first value."""
         return MESSAGES[key][LANGUAGES.index(self.language)].split("{")[0].split("<")[0].strip()
 
     def steps_of(self, total: int) -> bool:
         return f"/{total}" in self.status() or f"of {total}" in self.status()
 
     def make(self, seconds: float = 120) -> dict[str, Any]:
-        """Click Run, and wait for the video; its record."""
+        """Click Run, wait for the video, and return its record."""
         made = len(self.records())
         self.run.click()
         return self.finish(made + 1, seconds)
@@ -105,7 +114,7 @@ class Studio:
 
 
 def opens(s: Studio) -> None:
-    """The panel shows four things to set, an estimate, and the picture as the model will see it."""
+    """The panel shows the basic settings, an estimate, and the picture as the model will get it."""
     s.until(lambda: "⏱" in s.box.inner_text(), 30, "an estimate")
     assert s.box.locator("img").count() >= 7
     assert sum(entry.is_visible() for entry in s.box.locator(".svd-card .svd-entry").all()) == 3
@@ -113,7 +122,7 @@ def opens(s: Studio) -> None:
 
 
 def refuses(s: Studio) -> None:
-    """A bad value in any field is told in words, and Run runs nothing."""
+    """A bad value in any field is explained, and Run runs nothing."""
     s.box.get_by_role("button", name=s.word("more")).click()
     s.field("num_frames").wait_for(state="visible")
     s.shoot("02-more")
@@ -130,16 +139,18 @@ def refuses(s: Studio) -> None:
                 )
         if field is typed[0]:
             s.run.click()
-            s.until(lambda: s.says("fix_first"), 5, "Run refuses, too")
+            s.until(lambda: s.says("fix_first"), 5, "Run is refused, too")
             s.shoot("03-refused")
         entry.fill(before)
         entry.press("Tab")
-        s.until(lambda: s.box.locator(".svd-card [role=alert]").count() == 0, 5, f"{field.name} takes {before!r} again")
+        s.until(
+            lambda: s.box.locator(".svd-card [role=alert]").count() == 0, 5, f"{field.name} accepts {before!r} again"
+        )
     assert not s.videos() and not s.records()
 
 
 def runs(s: Studio) -> None:
-    """A double click on Run runs once; the bar moves, a preview shows, the video plays, and it lies on disk."""
+    """A double click on Run runs once; the bar moves, a preview appears, the video plays and is on disk."""
     s.type("num_inference_steps", "6")
     s.run.dblclick()
     bar = s.box.locator("progress")
@@ -157,34 +168,34 @@ def runs(s: Studio) -> None:
 
     s.until(look, 120, "the run ends")
     assert len(seen) >= 4 and preview, f"the bar was at {sorted(seen)}, preview {preview}"
-    s.box.locator("video").first.scroll_into_view_if_needed()  # out of sight chromium pauses it
+    s.box.locator("video").first.scroll_into_view_if_needed()  # chromium pauses it out of view
     video = "(v => [v.readyState >= 2, v.videoWidth, !v.paused])(document.querySelector('.svd-studio video'))"
     s.until(lambda: s.page.evaluate(video) == [True, 224, True], 10, "the video plays")
     assert len(s.videos()) == len(s.records()) == 1
     s.shoot("05-done")
-    if s.shots:  # the pictures of docs/studio.md and the lessons, as a beginner sees it
+    if s.shots:  # for docs/studio.md and the lessons: the panel as a beginner sees it
         s.box.get_by_role("button", name=s.word("fewer")).click()
         s.page.mouse.move(5, 5)
-        s.page.wait_for_timeout(3500)  # the video's own buttons fade
+        s.page.wait_for_timeout(3500)  # until the video's controls fade
         s.shoot("05-basic")
         s.box.get_by_role("button", name=s.word("more")).click()
 
 
 def cancels(s: Studio) -> None:
-    """Run while running says so; Stop ends the run within a step and leaves no file; the kernel answers meanwhile."""
+    """A second Run is refused; the kernel responds meanwhile; Stop ends the run within a step and leaves no file."""
     s.type("num_inference_steps", "60")
     s.run.click()
     s.until(lambda: s.steps_of(60), 30, "the first step")
     s.page.evaluate(
-        "window.told = []; new MutationObserver(() => window.told.push(...[...document.querySelectorAll("
+        "window.seen = []; new MutationObserver(() => window.seen.push(...[...document.querySelectorAll("
         "'.svd-studio [role=status], .svd-studio [role=alert]')].map(e => e.innerText))).observe("
         "document.querySelector('.svd-studio'), {subtree: true, childList: true, characterData: true})"
     )
     s.run.click()
     busy = s.beginning("busy")
-    s.until(lambda: any(busy in text for text in s.page.evaluate("window.told")), 10, "a second run is told")
+    s.until(lambda: any(busy in text for text in s.page.evaluate("window.seen")), 10, "a second run is refused")
     s.type("motion_bucket_id", "-3")
-    s.until(lambda: s.box.locator(".svd-card [role=alert]").count() == 1, 10, "the panel answers while it runs")
+    s.until(lambda: s.box.locator(".svd-card [role=alert]").count() == 1, 10, "the panel responds while it runs")
     s.type("motion_bucket_id", "127")
     start = time.monotonic()
     s.stop.click()
@@ -194,7 +205,7 @@ def cancels(s: Studio) -> None:
 
 
 def changes(s: Studio) -> None:
-    """Every control is changed, and the run has just these values; a preset's button enters its value."""
+    """Every control is changed, and the run has these values; a preset's button enters its value."""
     for field in VIDEO_FIELDS:
         if field.kind == "fit":
             words = next(words for value, words in field.presets if value == OTHER[field.name])
@@ -223,7 +234,7 @@ def changes(s: Studio) -> None:
 
 
 def uploads(s: Studio) -> None:
-    """An uploaded picture is shown as the model will see it, in both ways to fit it, and made into a video."""
+    """An uploaded picture is shown as the model will get it, in two fits, and made into a video."""
     Image.radial_gradient("L").convert("RGB").resize((300, 500)).save(s.folder / "mine.png")
     with s.page.expect_file_chooser() as chooser:
         s.box.get_by_role("button", name=s.word("upload")).click()
@@ -232,14 +243,14 @@ def uploads(s: Studio) -> None:
     shown = s.box.locator(".svd-card img").first
     before = shown.get_attribute("src")
     s.field("fit").select_option(s.box.locator("option").nth(1).inner_text())
-    s.until(lambda: shown.get_attribute("src") != before, 10, "another fit shows")
+    s.until(lambda: shown.get_attribute("src") != before, 10, "another fit is shown")
     s.shoot("06-upload")
     s.type("num_inference_steps", "2")
     assert Path(s.make()["source"]).name.startswith("mine-")
 
 
 def restores(s: Studio) -> None:
-    """A click in the history brings settings, picture and video back; two play side by side; the code is there."""
+    """A click in the history restores settings, picture and video; two videos play side by side; the code is shown."""
     s.box.get_by_role("button", name=s.word("restore", number=1), exact=True).click()
     texts = s.records()[0]["texts"]
     for name in ("motion_bucket_id", "num_inference_steps", "noise_aug_strength", "seed"):
@@ -272,18 +283,18 @@ def has_names(s: Studio) -> None:
 
 
 def by_path(s: Studio) -> None:
-    """A path opens with the Enter key; one that is not there is told in words."""
+    """The Enter key opens a path; a missing file is explained."""
     path = s.box.get_by_label(s.word("path"), exact=True)
     path.fill("no-such.png")
     path.press("Enter")
-    s.until(lambda: any("no-such.png" in text for text in s.texts()), 10, "it is told")
+    s.until(lambda: any("no-such.png" in text for text in s.texts()), 10, "it is explained")
     path.fill("mine.png")
     path.press("Enter")
     s.until(lambda: not any("no-such.png" in text for text in s.texts()), 10, "the picture opens")
 
 
 def by_keyboard(s: Studio) -> None:
-    """The Tab, Space and Enter keys are enough: a picture, a number, Run, and a video; focus goes through all in order."""
+    """The Tab, Space and Enter keys are enough for a picture, a number, Run and a video; the focus goes through all in order."""
     rocket, rabbit = (PICTURE_NAMES[name][LANGUAGES.index(s.language)] for name in ("rocket", "rabbit"))
     s.box.get_by_role("button", name=s.word("upload")).focus()
     walked: list[str] = []
@@ -300,7 +311,7 @@ def by_keyboard(s: Studio) -> None:
     tab_to(rabbit, "Shift+Tab")
     before = s.box.locator(".svd-card img").first.get_attribute("src")
     s.page.keyboard.press("Space")
-    s.until(lambda: s.box.locator(".svd-card img").first.get_attribute("src") != before, 10, "the rabbit is taken")
+    s.until(lambda: s.box.locator(".svd-card img").first.get_attribute("src") != before, 10, "the rabbit is shown")
     walked.clear()
     tab_to(s.label("num_inference_steps"))
     s.page.keyboard.press("Control+A")
@@ -316,15 +327,15 @@ def by_keyboard(s: Studio) -> None:
 
 
 def reloads(s: Studio) -> None:
-    """A page that is reloaded while a video is made shows the panel again, and the run comes to its end.
+    """A page that is reloaded during a run shows the panel again, and the run finishes.
 
-    Voilà gives a reloaded page a new kernel: there the videos that were finished are what stays.
+    Voilà gives a reloaded page a new kernel, so there only the finished videos remain.
     """
     made = len(s.records())
     if s.front == "voila":
         s.page.reload()
         s.page.wait_for_selector(".svd-studio", timeout=90_000)
-        s.until(lambda: s.box.locator(".svd-run").count() == min(made, 12), 20, "the videos made are there")
+        s.until(lambda: s.box.locator(".svd-run").count() == min(made, 12), 20, "the finished videos are listed")
         s.box.get_by_role("button", name=s.word("more")).click()
         return
     s.type("num_inference_steps", "12")
@@ -363,7 +374,7 @@ def is_dark(s: Studio) -> None:
 
 
 def writes(s: Studio) -> None:
-    """The panel for texts: bad values are refused, the picture is drawn first, then it moves; a run can be restored."""
+    """The panel for prompts: bad values are refused, the picture comes first, then the video; a run can be restored."""
     s.until(lambda: "⏱" in s.box.inner_text(), 60, "an estimate")
     s.box.get_by_role("button", name=s.word("more")).click()
     for name in ("prompt", "guidance_scale", "image_num_inference_steps", "num_inference_steps"):
@@ -371,7 +382,7 @@ def writes(s: Studio) -> None:
         s.type(name, "  " if name == "prompt" else "-5")
         s.until(lambda: s.box.locator(".svd-card [role=alert]").count() == 1, 5, f"{name} is refused")
         s.type(name, before)
-        s.until(lambda: s.box.locator(".svd-card [role=alert]").count() == 0, 5, f"{name} is taken again")
+        s.until(lambda: s.box.locator(".svd-card [role=alert]").count() == 0, 5, f"{name} is accepted again")
     asked = {"prompt": "a rabbit in a meadow", "negative_prompt": "letters", "guidance_scale": "5", "seed": "3"}
     asked |= {"image_num_inference_steps": "6", "num_inference_steps": "3"}
     for name, text in asked.items():
@@ -385,7 +396,7 @@ def writes(s: Studio) -> None:
     assert {name: str(run["call"][name]) for name in asked} == asked | {"guidance_scale": "5.0"}, run["call"]
     s.type("prompt", "a boat")
     s.box.get_by_role("button", name=s.word("restore", number=run["number"]), exact=True).click()
-    s.until(lambda: s.field("prompt").input_value() == asked["prompt"], 10, "the text is back")
+    s.until(lambda: s.field("prompt").input_value() == asked["prompt"], 10, "the prompt is back")
     s.box.locator("summary", has_text=s.word("code")).click()
     assert "generate_text2video" in s.box.locator("details pre").last.inner_text()
     s.shoot("11-text-done")

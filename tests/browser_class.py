@@ -1,8 +1,8 @@
-"""The page of a class in a real browser, at 30 and at 1,000 students: what plays, what is fetched, filters, escaping, phone width.
+"""Check a class's page in a real browser, with 30 and with 1,000 students: playback, requests, filters, escaping, phone width.
 
-    python tests/browser_class.py --shots DIR [--chromium /usr/bin/chromium]
+    python tests/browser_class.py --shots SHOTS [--chromium /usr/bin/chromium]
 
-By hand, before a release; needs playwright. The clips are those of the committed notebooks.
+Run it by hand before a release; it needs the extra "browser". The clips are those of the committed notebooks.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ GIVEN = [
 
 
 def notebook_clips() -> list[bytes]:
-    """The mp4s inside the committed notebooks."""
+    """Extract the mp4s of the committed notebooks."""
     texts = [path.read_text("utf-8").replace("\\n", "") for path in sorted((ROOT / "lessons" / "en").glob("*.ipynb"))]
     return [
         base64.b64decode(found) for text in texts for found in re.findall(r"data:video/mp4;base64,([\w+/=]+)", text)
@@ -50,7 +50,7 @@ def notebook_clips() -> list[bytes]:
 
 
 def make_class(folder: Path, students: int, lessons: list[str], language: str, title: str) -> int:
-    """A class's folder with real clips, one run in twelve failed; how many failed."""
+    """Write a class's folder with real clips, in which one run in twelve failed; return how many failed."""
     store, dice, clips = open_store(str(folder)), random.Random(1), notebook_clips()
     prepare(store, resume=False)
     runs, records = [], {}
@@ -65,44 +65,48 @@ def make_class(folder: Path, students: int, lessons: list[str], language: str, t
             )
             runs.append(Run(name, lesson, place, "key", "sha", {"seed": dice.randrange(2**32), **start}))
             (folder / place).mkdir(parents=True)
-            told: dict[str, Any] = {"status": "failed", "cell": "code cell 4 of 12 (rabbit)", "clips": []}
-            told |= {"message": dice.choice(MESSAGES), "files": {f"{lesson}.ipynb": 1}, "seconds": dice.uniform(2, 90)}
+            record: dict[str, Any] = {"status": "failed", "cell": "code cell 4 of 12 (rabbit)", "clips": []}
+            record |= {
+                "message": dice.choice(MESSAGES),
+                "files": {f"{lesson}.ipynb": 1},
+                "seconds": dice.uniform(2, 90),
+            }
             if len(runs) % 12:
                 names = ["rocket.mp4", "fps.mp4", "motion bucket.mp4"][: 1 + number % 3]
                 for offset, clip in enumerate(names):
                     (folder / place / clip).write_bytes(clips[(number + offset) % len(clips)])
-                told |= {"status": "done", "cell": None, "message": "", "clips": names}
-                told["files"]["result.json"] = 1
-            records[place] = told
+                record |= {"status": "done", "cell": None, "message": "", "clips": names}
+                record["files"]["result.json"] = 1
+            records[place] = record
     write_summary(store, runs, records, title, language)
     return len(runs) // 12
 
 
 def count(page: Page, what: str) -> int:
-    """Of the videos of the page: how many play, or are open."""
+    """Count the page's videos that are "playing" or "open"."""
     test = {"playing": "v.readyState >= 2 && !v.paused", "open": "v.hasAttribute('src')"}[what]
     return page.evaluate(f"[...document.querySelectorAll('video')].filter(v => {test}).length")
 
 
-def look(page: Page, folder: Path, runs: int, failed: int, shots: Path, name: str) -> None:
-    """Open the page and try all of it; AssertionError for what does not hold."""
-    told, asked = [], []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("dialog", lambda dialog: (told.append("a dialog"), dialog.dismiss()))
-    page.on("request", lambda request: asked.append(request.url))
+def check(page: Page, folder: Path, runs: int, failed: int, shots: Path, name: str) -> None:
+    """Open the page and try everything on it; raises AssertionError."""
+    messages, requests = [], []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("dialog", lambda dialog: (messages.append("a dialog"), dialog.dismiss()))
+    page.on("request", lambda request: requests.append(request.url))
     page.goto((folder / "index.html").as_uri())
     page.wait_for_selector(".card")
     assert page.locator(".card.failed").count() == min(60, failed)
     assert "failed" in page.locator(".card").first.get_attribute("class")
     page.screenshot(path=shots / f"{name}.png")
     page.select_option("select[name=status]", "1")
-    for _ in range(100):  # wait_for_function would need eval, which the page forbids
+    for _ in range(100):  # not wait_for_function, which needs eval, which the page forbids
         if count(page, "playing"):
             break
         page.wait_for_timeout(100)
     page.wait_for_timeout(1500)
-    assert 1 <= count(page, "playing") <= count(page, "open") <= 40, "those in view play, the others are closed"
+    assert 1 <= count(page, "playing") <= count(page, "open") <= 40, "only those in view are open and play"
     page.screenshot(path=shots / f"{name}-done.png")
     assert (
         re.sub(r"\D+", " ", page.locator("output").text_content()).split()[0]
@@ -118,11 +122,11 @@ def look(page: Page, folder: Path, runs: int, failed: int, shots: Path, name: st
     for _ in range(5):
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         page.wait_for_timeout(300)
-    assert page.locator(".card").count() >= min(runs, 180), "more come when one scrolls"
+    assert page.locator(".card").count() >= min(runs, 180), "scrolling loads more"
     assert count(page, "open") <= 40
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is wider than the screen"
     assert page.locator(".card img, .card script, .name b").count() == 0
-    assert not told and all(url.startswith("file://") for url in asked), (told, asked)
+    assert not messages and all(url.startswith("file://") for url in requests), (messages, requests)
 
 
 def main() -> None:
@@ -142,10 +146,10 @@ def main() -> None:
             size = (folder / "index.html").stat().st_size / 1e6
             for width, height in [(1280, 900), (390, 844)]:
                 page = browser.new_page(viewport={"width": width, "height": height})
-                look(page, folder, students * len(lessons), failed, options.shots, f"{students}-{width}")
+                check(page, folder, students * len(lessons), failed, options.shots, f"{students}-{width}")
                 page.close()
                 print(
-                    f"{students} students, {len(lessons)} lessons, {width} pixels wide: all holds; {size:.2f} MB",
+                    f"{students} students, {len(lessons)} lessons, {width} pixels wide: ok, {size:.2f} MB",
                     flush=True,
                 )
         browser.close()

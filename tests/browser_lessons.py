@@ -1,11 +1,11 @@
-"""Run lessons from top to bottom in JupyterLab in a real browser, as a student does, and look at what is shown there.
+"""Run whole lessons in JupyterLab in a real browser, as a student does, and check what the page shows.
 
-    python tests/browser_lessons.py 01 02 --language en --shots /tmp/shots
+    python tests/browser_lessons.py 01 02 --language en --shots SHOTS
 
-Not collected by pytest: it needs JupyterLab, Playwright's Python package (`pip install jupyterlab playwright`) and a chromium
-(Debian: `apt install chromium fonts-noto-cjk`), and takes as long as the lessons do. Each notebook is copied with docs/ into an
-empty folder, its outputs are removed, and "Run All Cells" is clicked. The run fails (exit 1) when a cell raises, when one has not
-run, or when a video that was made does not play. Screenshots, one a screenful, go into the folder given.
+Not collected by pytest: it needs the extras "lessons" and "browser" and a chromium (Debian: `apt install chromium fonts-noto-cjk`),
+and takes as long as the lessons. Each notebook is copied with docs/ into an empty folder, its outputs are removed, and "Run All
+Cells" is clicked. It fails (exit 1) if a cell raises or does not run, a video does not play, or a picture is broken. Screenshots,
+one for each screenful, go to SHOTS.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BROWSER_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Cells out of sight are attached, too: what is asked of the page is asked of the whole notebook.
+# Cells out of view are attached, too, so that the checks see the whole notebook.
 SETTINGS = (
     '{"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},'
     ' "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}'
@@ -50,7 +50,7 @@ BROKEN = "[...document.querySelectorAll('.jp-Notebook img')].filter(i => !i.natu
 
 @contextmanager
 def lab(folder: Path, jupyter: str, port: int, front: str = "lab") -> Iterator[str]:
-    """JupyterLab ("lab") or Notebook 7 ("notebook") over `folder`, as long as the block lasts; gives its address."""
+    """Serve `folder` with JupyterLab ("lab") or Notebook 7 ("notebook") during the block; yields the address."""
     overrides = folder / ".settings"
     overrides.mkdir()
     (overrides / "overrides.json").write_text(SETTINGS)
@@ -70,13 +70,13 @@ def lab(folder: Path, jupyter: str, port: int, front: str = "lab") -> Iterator[s
 
 
 def wait_for_address(address: str, path: str, server: subprocess.Popen[bytes], log: Path) -> str:
-    """`address`, once something answers at its `path`; RuntimeError, with the end of the log, when the server ends or is mute."""
+    """Return `address` once its `path` answers; raise RuntimeError, with the end of the log, if the server ends or stays silent."""
     for _ in range(120):
         try:
             urllib.request.urlopen(address + path, timeout=1).close()
             return address
         except urllib.error.HTTPError:
-            return address  # it says no, so it is there
+            return address  # a refusal is an answer, too
         except OSError:
             if server.poll() is not None:
                 break
@@ -85,7 +85,7 @@ def wait_for_address(address: str, path: str, server: subprocess.Popen[bytes], l
 
 
 def wait_for_kernel(address: str, name: str, limit: float = 60) -> None:
-    """Until the server has a kernel for notebook `name` that waits for work. TimeoutError after `limit` seconds."""
+    """Wait until the server has an idle kernel for notebook `name`; TimeoutError after `limit` seconds."""
     end = time.monotonic() + limit
     while time.monotonic() < end:
         with urllib.request.urlopen(f"{address}/api/sessions", timeout=10) as answer:
@@ -97,16 +97,16 @@ def wait_for_kernel(address: str, name: str, limit: float = 60) -> None:
 
 
 def run_in_browser(page: Page, address: str, name: str, limit: float) -> list[str]:
-    """Open notebook `name` (a path below the server's folder), run all of it; what went wrong, in words."""
+    """Open notebook `name` (a path in the server's folder), run all of it, and return what went wrong."""
     page.goto(f"{address}/lab/tree/{name}?reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
     wait_for_kernel(address, name)
-    page.wait_for_timeout(2000)  # until the page, too, knows of the kernel
+    page.wait_for_timeout(2000)  # until the page has the kernel, too
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_timeout(2000)
     select = page.locator(".jp-Dialog button.jp-mod-accept")
-    if select.count():  # it did not yet: JupyterLab asks which kernel to take, and the notebook's own is chosen
+    if select.count():  # it did not have it yet: JupyterLab asks for a kernel, and the notebook's own is preselected
         select.click()
     end = time.monotonic() + limit
     while time.monotonic() < end:
@@ -116,7 +116,7 @@ def run_in_browser(page: Page, address: str, name: str, limit: float) -> list[st
         time.sleep(1)
     problems = [f"a cell raised: {text[-300:]}" for text in page.evaluate(ERRORS)]
     problems += [f"cell {i} has not run: {c!r}" for i, c in enumerate(page.evaluate(COUNTS)) if not c[1:-2].isdigit()]
-    page.wait_for_timeout(2000)  # the last outputs are drawn
+    page.wait_for_timeout(2000)  # until the last outputs are drawn
     videos = page.evaluate(VIDEOS)
     problems += [f"video {i} does not play: {v}" for i, v in enumerate(videos) if v[0] < 2 or not v[1] or not v[2]]
     if not videos:
@@ -125,7 +125,7 @@ def run_in_browser(page: Page, address: str, name: str, limit: float) -> list[st
 
 
 def take_screenshots(page: Page, folder: Path) -> None:
-    """One picture a screenful, from top to bottom, as NN.png."""
+    """Write NN.png for each screenful, from top to bottom."""
     folder.mkdir(parents=True, exist_ok=True)
     scroller = ".jp-WindowedPanel-outer"
     page.evaluate(f"document.querySelector('{scroller}').scrollTop = 0")
@@ -144,9 +144,9 @@ def main() -> int:
     parser.add_argument("lessons", nargs="*", default=[""], help="starts of names, as 01; default: all")
     parser.add_argument("--language", choices=["ko", "en"], default="ko")
     parser.add_argument("--shots", type=Path, help="folder for screenshots")
-    parser.add_argument("--limit", type=float, default=600, help="seconds a lesson may take")
-    parser.add_argument("--jupyter", default="jupyter", help="the jupyter command whose JupyterLab is used")
-    parser.add_argument("--browser", default=shutil.which("chromium"), help="chromium's executable")
+    parser.add_argument("--limit", type=float, default=600, help="seconds that a lesson may take")
+    parser.add_argument("--jupyter", default="jupyter", help="the jupyter command to use")
+    parser.add_argument("--browser", default=shutil.which("chromium"), help="path of chromium")
     parser.add_argument("--port", type=int, default=8899)
     options = parser.parse_args()
     source = ROOT / "lessons" / options.language
@@ -154,7 +154,7 @@ def main() -> int:
     failed = not chosen
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        notebooks = folder / "lessons" / options.language  # where a clone has them: their pictures lie in ../../docs
+        notebooks = folder / "lessons" / options.language  # as in a clone, because their pictures are in ../../docs
         notebooks.mkdir(parents=True)
         shutil.copytree(ROOT / "docs", folder / "docs")
         for path in chosen:

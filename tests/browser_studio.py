@@ -1,13 +1,12 @@
-"""Drive the studio in JupyterLab, Notebook 7 and Voilà in a real browser, as a student does, and look at what is shown there.
+"""Use the studio in JupyterLab, Notebook 7 and Voilà in a real browser, as a student does, and check what the page shows.
 
     python tests/browser_studio.py                                   # JupyterLab, as CI does: about two minutes
-    python tests/browser_studio.py --front lab notebook voila --shots /tmp/shots
-    python tests/browser_studio.py --panel text                      # the panel that begins with a text
+    python tests/browser_studio.py --front lab notebook voila --shots SHOTS
+    python tests/browser_studio.py --panel text                      # the panel that starts from a prompt
 
-Not collected by pytest: it needs a chromium (Debian: `apt install chromium fonts-noto-cjk`) and the extra "browser"; Notebook 7
-(`pip install notebook`) and Voilà (`pip install voila`) where they are asked for. The checks are those of browser_checks.py, run in
-order on one notebook with the miniature; each prints a line, with the seconds it took. The run fails (exit 1) when one of them
-does. Screenshots go into the folder given.
+Not collected by pytest: it needs a chromium (Debian: `apt install chromium fonts-noto-cjk`), the extra "browser", and for their
+fronts Notebook 7 (`pip install notebook`) and Voilà (`pip install voila`). The checks of browser_checks.py are run in order on one
+notebook with the miniature; each prints a line with its seconds. It fails (exit 1) if one of them does. Screenshots go to SHOTS.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ NAME = "studio.ipynb"
 
 
 def notebook(language: str, panel: str) -> nbformat.NotebookNode:
-    """panel: "video" or "text"."""
+    """Make a notebook that opens a studio. panel: "video" or "text"."""
     open_panel = f"video_studio(pipe, language={language!r})"
     if panel == "text":
         open_panel = f"text_studio(pipe, load_image_pipeline('mini', device='cpu'), language={language!r})"
     cells = [
         "from svd_lab import load_image_pipeline, load_video_pipeline\n"
-        "from svd_lab.studio.studio import text_studio, video_studio\n"
+        "from svd_lab.controls import text_studio, video_studio\n"
         'pipe = load_video_pipeline("mini", device="cpu")',
         f"import time\n\nstart = time.perf_counter()\nstudio = {open_panel}\nstudio.panel\n"
         'print(f"opened in {time.perf_counter() - start:.2f} s")',
@@ -51,7 +50,7 @@ def notebook(language: str, panel: str) -> nbformat.NotebookNode:
 
 @contextmanager
 def voila(folder: Path, jupyter: str, port: int) -> Iterator[str]:
-    """Voilà over the notebook, as long as the block lasts; gives its address."""
+    """Serve the notebook with Voilà during the block; yields the address."""
     command = [
         str(Path(shutil.which(jupyter) or jupyter).with_name("voila")),
         str(folder / NAME),
@@ -74,15 +73,15 @@ def open_in_jupyter(page: Page, address: str, front: str) -> None:
     page.goto(f"{address}/lab/tree/{NAME}?reset" if front == "lab" else f"{address}/notebooks/{NAME}")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
     wait_for_kernel(address, NAME)
-    page.wait_for_timeout(2000)  # until the page, too, knows of the kernel
+    page.wait_for_timeout(2000)  # until the page has the kernel, too
     if front == "lab":
-        page.keyboard.press("Control+B")  # the side bar folds away
+        page.keyboard.press("Control+B")  # hides the side bar
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
 def turn_dark(page: Page) -> None:
-    """JupyterLab's and Notebook's own dark theme, from their menu."""
+    """Choose the dark theme in the menu of JupyterLab or Notebook."""
     page.get_by_role("menuitem", name="Settings", exact=True).click()
     page.locator(".lm-Menu-item", has_text="Theme").first.hover()
     page.locator(".lm-Menu-item", has_text="JupyterLab Dark").first.click()
@@ -90,17 +89,18 @@ def turn_dark(page: Page) -> None:
 
 
 def turn_voila_dark(page: Page) -> None:
+    """Open the page again with Voilà's dark theme."""
     page.goto(f"{page.url.split('?')[0]}?theme=dark")
     page.wait_for_selector(".svd-studio", timeout=90_000)
 
 
 def drive(front: str, options: argparse.Namespace) -> bool:
-    """Run the checks in one front end; whether all held."""
-    held = True
+    """Run the checks in one front end; return whether all passed."""
+    passed = True
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         nbformat.write(notebook(options.language, options.panel), folder / NAME)
-        os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(folder / ".user")  # the dark theme must not become the tester's own
+        os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(folder / ".user")  # not the tester's own, which would turn dark
         os.environ["JUPYTERLAB_WORKSPACES_DIR"] = str(folder / ".workspaces")
         server = voila(folder, options.jupyter, options.port)
         if front != "voila":
@@ -134,18 +134,18 @@ def drive(front: str, options: argparse.Namespace) -> bool:
                 try:
                     check(studio)
                     result = "ok"
-                except Exception as error:  # the next check may still tell something
-                    result, held = f"FAILED: {error}", False
+                except Exception as error:  # the next checks may still pass
+                    result, passed = f"FAILED: {error}", False
                     studio.shoot(f"failed-{check.__name__}")
                 print(f"  {check.__name__:12} {time.monotonic() - start:5.1f} s  {result}", flush=True)
             browser.close()
         if "Unknown subshell_id" in (log := (folder / ".lab.log").read_text(errors="replace")):
             print(
-                f"  the server's log has {log.count('Unknown subshell_id')} clicks that were lost to a subshell that is gone"
+                f"  the server's log has {log.count('Unknown subshell_id')} clicks that were lost with their subshell"
             )
-        if not held:
+        if not passed:
             print(log[-3000:], file=sys.stderr)
-    return held
+    return passed
 
 
 def main() -> int:
@@ -155,8 +155,8 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", help="names of checks, default: all")
     parser.add_argument("--language", choices=["ko", "en"], default="ko")
     parser.add_argument("--shots", type=Path, help="folder for screenshots")
-    parser.add_argument("--jupyter", default="jupyter", help="the jupyter command whose front ends are used")
-    parser.add_argument("--browser", default=shutil.which("chromium"), help="chromium's executable")
+    parser.add_argument("--jupyter", default="jupyter", help="the jupyter command to use")
+    parser.add_argument("--browser", default=shutil.which("chromium"), help="path of chromium")
     parser.add_argument("--port", type=int, default=8898)
     options = parser.parse_args()
     if options.shots:

@@ -1,4 +1,4 @@
-"""What every lesson's notebook imports: `start_lesson` in its first cell, `finish_lesson` in its last, and the bundled pictures."""
+"""What every lesson imports: `start_lesson` in its first cell, `finish_lesson` in its last, and the bundled pictures."""
 
 from svd_lab.bundled import EXAMPLES, PICTURES
 from svd_lab.lesson.notebook import cost, finish_lesson, progress, start_lesson

@@ -1,13 +1,14 @@
-"""Pictures for the lessons: rows with labels, clips side by side, a small line plot. PIL only; knows no models.
+"""Figures for the lessons: labelled grids of pictures, clips side by side, plots. Knows no models.
 
-Labels are drawn with Pillow's own font, which has Latin letters only: keep them to names and numbers.
+Labels must be Latin: neither Pillow's default font nor matplotlib's has Hangul.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,11 +16,25 @@ from svd_lab.clip import Clip
 
 GAP = 6  # pixels between pictures
 LABEL = 20  # pixels of height for a line of label
-COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
+#: How plots look, as matplotlib's rcParams. The size is that of a cell of `grid` with two columns.
+PLOT_STYLE = {
+    "figure.figsize": (4.47, 2.7),
+    "figure.dpi": 100,
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "lines.marker": "o",
+    "lines.markersize": 5,
+    "legend.frameon": False,
+}
 
 
 def show(image: Image.Image) -> None:
-    """Display a picture in the notebook as JPEG or PNG, whichever is smaller: committed notebooks stay small."""
+    """Display a picture in the notebook as JPEG or PNG, whichever is smaller, because notebooks are committed."""
     from IPython.display import Image as Shown
     from IPython.display import display
 
@@ -30,7 +45,7 @@ def show(image: Image.Image) -> None:
 
 
 def checkerboard(image: Image.Image, square: int = 8) -> Image.Image:
-    """An RGBA picture over grey squares of `square` pixels, the way image editors show what is transparent."""
+    """Put an RGBA picture on grey squares of `square` pixels, as image editors show transparency."""
     across, down = (math.ceil(side / square) for side in image.size)
     light = [(x + y) % 2 * 35 + 200 for y in range(down) for x in range(across)]
     board = Image.frombytes("L", (across, down), bytes(light)).resize(
@@ -43,14 +58,20 @@ def checkerboard(image: Image.Image, square: int = 8) -> Image.Image:
 def grid(
     images: Sequence[Image.Image], labels: Sequence[str] | None = None, columns: int | None = None, width: int = 900
 ) -> Image.Image:
-    """Pictures in rows on white, at most `width` pixels wide in all, each with a label above it.
+    """Arrange pictures in rows on white, each scaled to its column.
 
-    columns: pictures a row, default all. Each is scaled to its column (small ones by repeating pixels, so that cells of a latent
-    stay squares). Raises ValueError when labels are not as many as pictures, or there are none.
+    Args:
+        images: At least one picture. Small ones are enlarged by repeating pixels, so that cells of a latent stay squares.
+        labels: A label above each picture.
+        columns: Pictures a row; default all.
+        width: The most pixels that the whole may be wide.
+
+    Raises:
+        ValueError: No pictures, or not as many labels as pictures.
     """
     if not images or (labels is not None and len(labels) != len(images)):
         raise ValueError(
-            f"grid takes at least one picture and as many labels; got {len(images)} and {len(labels or [])}"
+            f"grid takes at least one picture and as many labels as pictures, not {len(images)} and {len(labels or [])}"
         )
     columns = min(columns or len(images), len(images))
     cell = (width - GAP * (columns - 1)) // columns
@@ -75,7 +96,7 @@ def grid(
 
 
 def _fitting_font(text: str, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The largest of 14 to 8 pixels in which `text` is at most `width` pixels wide; 8 if none is."""
+    """The largest font from 14 down to 8 pixels in which `text` is at most `width` pixels wide; 8 if none is."""
     fonts = (ImageFont.load_default(size) for size in range(14, 8, -1))
     return next((font for font in fonts if font.getlength(text) <= width), ImageFont.load_default(8))
 
@@ -83,56 +104,66 @@ def _fitting_font(text: str, width: int) -> ImageFont.FreeTypeFont | ImageFont.I
 def side_by_side(
     clips: Sequence[Clip], labels: Sequence[str], columns: int | None = None, width: int | None = None
 ) -> Clip:
-    """Clips of one length playing beside each other, as one clip that is not saved yet; seed and recipe are the first one's.
+    """Join clips of one length into one that plays them side by side. It is not saved; seed and recipe are the first one's.
 
-    width: of the whole in pixels; default 208 a column, at most 520, so that ten such videos fit into a notebook of 1 MB.
-    Raises ValueError for clips of different lengths.
+    Args:
+        clips: At least one clip.
+        labels: A label above each clip.
+        columns: Clips a row; default all.
+        width: Pixels of the whole; default 208 a column, at most 520, so that ten such videos fit into a notebook of 1 MB.
+
+    Raises:
+        ValueError: The clips differ in length.
     """
     width = width or min(520, 208 * min(columns or len(clips), len(clips)))
     frames = [grid(moment, labels, columns, width) for moment in zip(*(clip.frames for clip in clips), strict=True)]
     return Clip(frames, clips[0].seed, clips[0].recipe)
 
 
+@contextmanager
+def plot_style() -> Iterator[None]:
+    """Draw the block's matplotlib plots in the lessons' look; ImportError, with what to install, without matplotlib."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ImportError("the lessons' plots need matplotlib: pip install 'svd-lab[lessons]'") from error
+    with matplotlib.rc_context(PLOT_STYLE):
+        yield
+
+
 def line_plot(
-    x: Sequence[float], series: dict[str, Sequence[float]], x_label: str, size: tuple[int, int] = (430, 260)
+    x: Sequence[float], series: dict[str, Sequence[float]], x_label: str, title: str | None = None
 ) -> Image.Image:
-    """A plot of one or several series over x, each with its own points; the y axis starts at 0. Values must be finite."""
+    """Plot one or several series over x with matplotlib.
+
+    Args:
+        x: Where the points are.
+        series: {name: a value for each x}. The y axis starts at 0.
+        x_label: What x is.
+        title: What y is; default the name of the series, if it is one.
+
+    Raises:
+        ValueError: No values, or some that are not finite.
+        ImportError: As plot_style.
+    """
     values = [value for ys in series.values() for value in ys]
     if not values or not all(map(math.isfinite, [*x, *values])):
-        raise ValueError(f"line_plot draws finite numbers, at least one; got x={list(x)}, {series}")
-    width, height = size
-    left, right, top, bottom = 52, width - 16, 14 + LABEL, height - 2 * LABEL - 4
-    page = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(page)
-    font = ImageFont.load_default(13)
-    high = _nice(max(*values, 1e-9))
-    low_x, high_x = min(x), max(x)
+        raise ValueError(f"line_plot takes finite numbers, at least one, not x={list(x)} and {series}")
+    with plot_style():
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import FixedLocator
 
-    def place(a: float, b: float) -> tuple[float, float]:
-        share = (a - low_x) / (high_x - low_x) if high_x > low_x else 0.5
-        return left + share * (right - left), bottom - b / high * (bottom - top)
-
-    for tick in range(5):
-        value = high * tick / 4
-        y = place(low_x, value)[1]
-        draw.line((left, y, right, y), "#dddddd")
-        draw.text((left - 6, y), f"{value:g}", "#444444", font, anchor="rm")
-    for a in x:
-        draw.text((place(a, 0)[0], bottom + 6), f"{a:g}", "#444444", font, anchor="ma")
-    draw.text(((left + right) / 2, height - LABEL), x_label, "black", font, anchor="ma")
-    across = left
-    for (name, ys), colour in zip(series.items(), COLOURS, strict=False):
-        points = [place(a, b) for a, b in zip(x, ys, strict=True)]
-        if len(points) > 1:
-            draw.line(points, colour, 2)
-        for px, py in points:
-            draw.ellipse((px - 4, py - 4, px + 4, py + 4), colour)
-        draw.text((across, 6), name, colour, font)
-        across += draw.textlength(name, font) + 20
-    return page
-
-
-def _nice(value: float) -> float:
-    """The smallest of 1, 2, 4, 6, 8 times a power of ten that is not below `value`: four ticks of it read well."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return next((step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * 0.9999), 10 * power)
+        figure = Figure()  # not pyplot's: nothing keeps it, and no window or notebook cell shows it by itself
+        axes = figure.subplots()
+        for name, ys in series.items():
+            axes.plot(x, ys, label=name)
+        axes.set(xlabel=x_label, title=title or "", ylim=(0, None if any(values) else 1))
+        axes.xaxis.set_major_locator(FixedLocator(list(x), nbins=12))  # where the points are
+        if len(series) > 1:
+            axes.legend()
+        elif title is None:
+            axes.set_title(*series)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+    return Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")

@@ -1,10 +1,10 @@
-"""The frame of a lesson's notebook: check the parameters in its first cell, write result.json in its last.
+"""The frame of a lesson's notebook: its first cell checks the parameters, its last one writes result.json.
 
     lesson = start_lesson("02_rocket", model=model, seed=seed, picture=picture, …)  # prompt=prompt in lesson 4
     …
     finish_lesson(lesson, {"rocket": clip}, {"seconds_per_video": 9.1})
 
-Imports no torch before the parameters are found good, so that a slip costs seconds.
+The parameters are checked before torch is imported, so that a mistake costs a second.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,9 +23,11 @@ from PIL import Image
 
 from svd_lab.bundled import PICTURES
 from svd_lab.clip import Clip, check_video_path
+from svd_lab.files import write_atomically
 from svd_lab.images import open_image
 from svd_lab.models.checkpoints import check_folder, locate
 from svd_lab.models.table import IMAGE, VIDEO, Family
+from svd_lab.performance.peak_memory import peak_memory
 from svd_lab.prompts import check_prompt
 from svd_lab.recipe import image_name
 from svd_lab.settings import check_settings
@@ -38,9 +38,21 @@ RESULT = "result.json"
 
 @dataclass(frozen=True)
 class Lesson:
-    """The checked parameters of a lesson's run: `picture` opened (RGB, upright, own size) or `prompt`, the other one None; `seed`
-    drawn where -1 asked for it; `out_dir` absolute and there; `given` as they stood in the notebook, fit to be shown around;
-    `started` by time.monotonic. image_model: of a lesson that starts from a prompt, else None."""
+    """The checked parameters of a lesson's run.
+
+    Attributes:
+        name: The notebook's name, without a suffix.
+        model: The video model.
+        image_model: The image model of a lesson that starts from a prompt, else None.
+        seed: The seed, drawn if -1 was given.
+        picture: The opened picture (RGB, upright, in its own size), or None in a lesson that starts from a prompt.
+        prompt: The prompt, or None in a lesson that starts from a picture.
+        num_frames: Frames of a video.
+        num_inference_steps: Denoising steps of a video.
+        out_dir: The folder for the results, absolute and existing.
+        given: The parameters as given, without paths that reveal folders of the machine.
+        started: When the run started, by time.monotonic.
+    """
 
     name: str
     model: str
@@ -67,17 +79,22 @@ def start_lesson(
     num_inference_steps: int,
     out_dir: str | os.PathLike[str],
 ) -> Lesson:
-    """Check a lesson's parameters within seconds, open the picture, and make `out_dir`.
+    """Check a lesson's parameters within seconds, open the picture, and create `out_dir`.
 
-    model: as for load_video_pipeline. seed, num_frames, num_inference_steps: as for generate_video; a seed of -1 is drawn here,
-    once for the whole lesson. picture: the name of a bundled picture ("ball", "balloon", "boat", "car", "rabbit", "rocket"),
-    or whatever open_image takes; or, in its place, prompt: as for generate_text2video, and image_model: as for
-    load_image_pipeline. out_dir: the one folder in which the run
-    writes; missing folders are made, and a result.json of an earlier run is removed, so that one that is there always belongs to
-    a run that came to its end.
+    Args:
+        name: The notebook's name, without a suffix.
+        model: As for load_video_pipeline.
+        seed: As for generate_video; -1 draws one here, for the whole lesson.
+        picture: A bundled picture's name ("ball", "balloon", "boat", "car", "rabbit", "rocket"), or whatever open_image takes.
+        prompt: Instead of a picture, a prompt as for generate_text2video.
+        image_model: With a prompt, as for load_image_pipeline.
+        num_frames, num_inference_steps: As for generate_video.
+        out_dir: The only folder in which the run writes; missing folders are created. An earlier run's result.json is removed, so
+            that one always belongs to a run that finished.
 
-    Raises TypeError or ValueError for a wrong value (papermill hands over strings), OSError for a picture, model or folder that
-    cannot be read or written.
+    Raises:
+        TypeError, ValueError: A wrong value; papermill passes strings.
+        OSError: A picture, model or folder that cannot be read or written.
     """
     started = time.monotonic()
     settings = {"seed": seed, "num_frames": num_frames, "num_inference_steps": num_inference_steps}
@@ -87,7 +104,7 @@ def start_lesson(
         _check_model(image_model, IMAGE)
     folder = _check_folder_name(out_dir)
     if (picture is None) == (prompt is None):
-        raise TypeError(f"a lesson starts from a picture or from a prompt: give one, not {picture=}, {prompt=}")
+        raise TypeError(f"a lesson starts from a picture or from a prompt: give one of them, not {picture=}, {prompt=}")
     opened = None if picture is None else _open_picture(picture)
     if opened is None:
         start = {"image_model": _shown(image_model), "prompt": check_prompt("prompt", prompt)}
@@ -121,19 +138,19 @@ def _check_model(model: str, family: Family) -> None:
     if model == "auto":
         return
     found = locate(model, family)
-    if found.folder is not None and found.source != "the Hub cache":  # a half download is completed when it is loaded
+    if found.folder is not None and found.source != "the Hub cache":  # loading completes a partial download
         check_folder(found.folder, half=False, family=family)
 
 
 def _shown(path: str | os.PathLike[str]) -> str:
-    """A name or a relative path as it is; of an absolute path the last part, because the others tell about the machine."""
+    """A name or a relative path as it is; the last part of an absolute path, because the others describe the machine."""
     return Path(path).name if os.path.isabs(path) else os.fspath(path)
 
 
 def _check_folder_name(out_dir: Any) -> Path:
     if not isinstance(out_dir, str | os.PathLike) or not os.fspath(out_dir).strip():
         raise (ValueError if isinstance(out_dir, str) else TypeError)(
-            f"out_dir must be the name of a folder to write into, not {out_dir!r}. Give one like 'out/01_pipeline'"
+            f"out_dir must be the name of a folder to write into, like 'out/01_pipeline', not {out_dir!r}"
         )
     return check_video_path(f"{os.fspath(out_dir)}/clip.mp4").parent
 
@@ -144,15 +161,23 @@ def _open_picture(picture: Any) -> Image.Image:
     try:
         return open_image(picture)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error} Bundled pictures have the names {', '.join(PICTURES)}") from error
+        raise FileNotFoundError(f"{error} The bundled pictures are {', '.join(PICTURES)}") from error
 
 
 def finish_lesson(lesson: Lesson, clips: dict[str, Clip], measured: dict[str, Any]) -> None:
-    """Write `out_dir`/result.json, complete or not at all, and print a line about it.
+    """Write `out_dir`/result.json, whole or not at all, and print a line about it.
 
-    It holds lesson, parameters, model, device, dtype, versions, seconds (since start_lesson), videos (of each clip: file, seed,
-    and what the settings were) and measured, as plain JSON. Raises ValueError for a measured value that is NaN or infinite, and
-    TypeError for one that is no number, text, list or dict.
+    It has lesson, parameters, model, device, dtype, versions, seeds, seconds (since start_lesson), videos (file, seed and settings
+    of each clip) and measured, as plain JSON.
+
+    Args:
+        lesson: From start_lesson.
+        clips: The lesson's videos by name, at least one.
+        measured: What the lesson measured, by name: numbers, texts, lists and dicts.
+
+    Raises:
+        ValueError: A measured value is NaN or infinite.
+        TypeError: A measured value is of another type.
     """
     videos = {
         name: {"file": clip.path.name if clip.path else None, "seed": clip.seed, **_settings(clip.recipe)}
@@ -169,18 +194,12 @@ def finish_lesson(lesson: Lesson, clips: dict[str, Clip], measured: dict[str, An
         "measured": measured,
     }
     text = json.dumps(result, ensure_ascii=False, indent=2, allow_nan=False, default=_plain)
-    path = lesson.out_dir / RESULT
-    hidden = lesson.out_dir / f".svd-lab-{uuid.uuid4().hex}"
-    try:
-        hidden.write_text(text + "\n", "utf-8")
-        os.replace(hidden, path)
-    finally:
-        hidden.unlink(missing_ok=True)
+    write_atomically(lesson.out_dir / RESULT, text + "\n")
     print(f"{lesson.name}: {result['seconds']:.0f} s; {RESULT} is in {lesson.given['out_dir']}")
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's and torch's numbers as Python's."""
+    """Convert a number of NumPy or torch to Python's."""
     if not hasattr(value, "item"):
         raise TypeError(
             f"a measured value must be a number, text, list or dict, not {value!r} ({type(value).__name__})"
@@ -193,7 +212,7 @@ def _settings(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def progress(label: str) -> Callable[[int, int, float], None]:
-    """An on_step function for a notebook: one line that is rewritten at each step, plain text, the same in headless runs."""
+    """Make an on_step function that rewrites one line of plain text at each step, in a notebook or in a headless run of it."""
     from IPython.display import display
 
     handle: Any = None
@@ -213,46 +232,23 @@ def progress(label: str) -> Callable[[int, int, float], None]:
 
 @contextmanager
 def cost(device: Any) -> Iterator[dict[str, float]]:
-    """Measure a block: the dict holds "seconds" and "MiB" afterwards.
+    """Measure what a block costs.
 
-    MiB: how far memory rose above where it stood at the start; on CUDA of torch's allocations on `device`, else of the process,
-    sampled every 5 ms (Linux; NaN elsewhere).
+    Args:
+        device: The device that computes.
+
+    Yields:
+        A dict that has, after the block, "seconds" and "MiB": the memory's peak beyond its level at the start, of torch's
+        allocations on a CUDA device, else of the process, sampled every 5 ms.
     """
     import torch
 
     device = torch.device(device)
     spent: dict[str, float] = {}
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
+    with peak_memory(device, interval=0.005) as peak:
         start = time.perf_counter()
         yield spent
-        torch.cuda.synchronize(device)
-        peak = torch.cuda.max_memory_allocated(device)
-    else:
-        ended, seen = threading.Event(), [before := _resident()]
-
-        def watch() -> None:
-            while not ended.wait(0.005):
-                seen.append(_resident())
-
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
-        start = time.perf_counter()
-        try:
-            yield spent
-        finally:
-            ended.set()
-            watcher.join()
-        peak = max(seen)
-    spent["seconds"] = time.perf_counter() - start
-    spent["MiB"] = (peak - before) / 2**20
-
-
-def _resident() -> float:
-    """Bytes of this process that are in memory now; NaN where the system does not tell in /proc."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * float(os.sysconf("SC_PAGE_SIZE"))
-    except (OSError, AttributeError):
-        return float("nan")
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        spent["seconds"] = time.perf_counter() - start
+    spent["MiB"] = peak["bytes"] / 2**20

@@ -1,11 +1,11 @@
-"""Run a lesson without a browser, as a class does: papermill.execute_notebook, with what papermill leaves open decided.
+"""Run a lesson without a browser: papermill.execute_notebook, with stricter checks and correct statuses.
 
-papermill only warns about a parameter that the notebook does not know, and runs on with the notebook's own value; here it is
-refused before a kernel starts, and so is a value of the wrong type. After a kernel that was killed or a cell that ran out of time
-papermill calls every cell of the notebook it leaves "completed"; here the cell that failed is called so, shows why, and those
-after it are "pending". Everything of a run lies in one folder: the executed notebook, the videos, result.json.
+papermill only warns about an unknown parameter and goes on with the notebook's own value; here it is refused before a kernel
+starts, and so is a value of the wrong type. When a kernel dies or a cell times out, papermill marks every cell "completed"; here
+the cell that failed is marked "failed" and shows why, and those after it are "pending". The executed notebook, the videos and
+result.json are in one folder.
 
-Needs papermill, which the extra "lessons" brings; no torch is imported here.
+Needs papermill, from the extra "lessons"; imports no torch.
 """
 
 from __future__ import annotations
@@ -28,15 +28,21 @@ _BOOLS = {"true": True, "false": False}
 
 
 def lessons_folder() -> Path:
-    """The folder with ko/ and en/: beside the package (a checkout, an editable installation), else lessons/ where one stands."""
+    """The folder of ko/ and en/: beside the package (a checkout, an editable installation), else lessons/ in the current one."""
     beside = Path(__file__).resolve().parents[2] / "lessons"
     return beside if (beside / LANGUAGES[0]).is_dir() else Path("lessons")
 
 
 def find_lesson(name: str, language: str = "ko") -> Path:
-    """The notebook of the lesson whose name starts with `name` ("02"), or `name` itself where that is a path to an .ipynb.
+    """Find a lesson's notebook.
 
-    Raises FileNotFoundError, with the lessons there are, when none or more than one fits.
+    Args:
+        name: The start of its name, like "02", or a path to an .ipynb.
+        language: "ko" or "en"; not used for a path.
+
+    Raises:
+        FileNotFoundError: There is no such notebook, or more than one lesson matches; the message lists them.
+        ValueError: Another language.
     """
     if name.endswith(".ipynb"):
         if not Path(name).is_file():
@@ -53,25 +59,31 @@ def find_lesson(name: str, language: str = "ko") -> Path:
     found = [path for path in there if name and path.stem.startswith(name)]
     if len(found) != 1:
         raise FileNotFoundError(
-            f"{'no' if not found else 'more than one'} lesson's name starts with {name!r}. There are "
+            f"{'no' if not found else 'more than one'} lesson's name starts with {name!r}. The lessons are "
             f"{', '.join(path.stem for path in there)}"
         )
     return found[0]
 
 
 def check_parameters(given: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """`given` with the types that the notebook declares: text from a command line becomes the int, float or bool it names.
+    """Convert parameters from a command line to the types that the notebook declares.
 
-    known: as papermill.inspect_notebook gives it, of each name "inferred_type_name", "default" and "help". Raises ValueError for
-    a name that is not known, with those that are, and for text that is not of its type. What a value may be is the lesson's own
-    first check.
+    Args:
+        given: Values by name; those that are not text stay as they are.
+        known: From papermill.inspect_notebook: "inferred_type_name", "default" and "help" of each parameter.
+
+    Returns:
+        `given` with int, float and bool in place of text that declares one. Their ranges are checked by the lesson itself.
+
+    Raises:
+        ValueError: An unknown name, with the known ones, or text that is not of the declared type.
     """
     unknown = [name for name in given if name not in known]
     if unknown:
         rows = [
             f"  {name}: {row['inferred_type_name']} = {row['default']}  {row['help']}" for name, row in known.items()
         ]
-        there = "Known are:\n" + "\n".join(rows) if rows else "It has no cell tagged 'parameters'"
+        there = "It has:\n" + "\n".join(rows) if rows else "It has no cell tagged 'parameters'"
         raise ValueError(f"the notebook has no parameter {', '.join(map(repr, unknown))}. {there}")
     return {
         name: _from_text(name, value, known[name]["inferred_type_name"]) if isinstance(value, str) else value
@@ -80,7 +92,7 @@ def check_parameters(given: Mapping[str, Any], known: Mapping[str, Mapping[str, 
 
 
 def _from_text(name: str, text: str, kind: str) -> Any:
-    if kind not in _TYPES:  # text, or a type that papermill could not tell
+    if kind not in _TYPES:  # text, or a type that papermill could not infer
         return text
     read, words = _TYPES[kind]
     try:
@@ -93,7 +105,7 @@ def _from_text(name: str, text: str, kind: str) -> Any:
 
 
 def load_papermill() -> ModuleType:
-    """papermill, or an ImportError that says how to get it."""
+    """Import papermill, or raise an ImportError that says how to install it."""
     try:
         import papermill
     except ImportError as error:
@@ -110,17 +122,26 @@ def run_lesson(
     cell_timeout: int | None = None,
     progress_bar: bool = False,
 ) -> Path:
-    """Run lesson `name` in a kernel of its own and return the executed notebook, `out`/NAME.ipynb.
+    """Run a lesson in a kernel of its own.
 
-    name, language: as for find_lesson. parameters: as for check_parameters; out_dir is given as `out`. out: the one folder into
-    which the run writes, made where it is missing; default: the lesson's own out_dir. cell_timeout: seconds a cell may take.
+    The kernel starts in the current folder, so that a relative path as `picture` is relative to it. The notebook and result.json of
+    an earlier run in `out` are removed first, so that result.json always belongs to a run that finished.
 
-    The kernel starts in the current folder, so that a relative path as `picture` means what it says. What an earlier run of the
-    lesson left in `out` as result.json or notebook is removed first: a result.json that is there belongs to a run that
-    came to its end.
+    Args:
+        name: As for find_lesson.
+        parameters: As for check_parameters, without out_dir.
+        language: "ko" or "en".
+        out: The only folder into which the run writes, created if missing; default: the lesson's own out_dir.
+        cell_timeout: Seconds that a cell may take.
+        progress_bar: Whether papermill shows one.
 
-    Raises papermill's PapermillExecutionError when a cell raises, nbclient's DeadKernelError and CellTimeoutError; the executed
-    notebook is kept and shows where. ValueError or FileNotFoundError before a kernel starts for a wrong name, parameter or folder.
+    Returns:
+        The path of the executed notebook, `out`/NAME.ipynb.
+
+    Raises:
+        ValueError, FileNotFoundError: A wrong name, parameter or folder, before a kernel starts.
+        papermill.PapermillExecutionError: A cell raised; the executed notebook is kept and shows where.
+        nbclient.exceptions.DeadKernelError, nbclient.exceptions.CellTimeoutError: Likewise, for the kernel and a cell's time.
     """
     papermill = load_papermill()
     if cell_timeout is not None and cell_timeout < 1:
@@ -136,7 +157,7 @@ def run_lesson(
     folder = Path(out).resolve()
     executed = folder / source.name
     if executed == source.resolve():
-        raise ValueError(f"{folder} is where the notebook itself lies. Give another folder for the results")
+        raise ValueError(f"{folder} contains the notebook itself. Give another folder for the results")
     if takes_folder:
         values["out_dir"] = str(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,20 +168,20 @@ def run_lesson(
             _plain(source), _plain(executed), values, progress_bar=progress_bar, execution_timeout=cell_timeout
         )
     except papermill.PapermillExecutionError:
-        raise  # the notebook that papermill left says so by itself
+        raise  # papermill has marked the cell
     except (Exception, KeyboardInterrupt) as error:
-        _mark_where_it_ended(executed, error)
+        _mark_failed_cell(executed, error)
         raise
     return executed
 
 
 def _plain(path: Path) -> str:
-    """`path` for papermill, which fills in what stands in braces."""
+    """Escape a path for papermill, which replaces what is in braces."""
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def _mark_where_it_ended(executed: Path, error: BaseException) -> None:
-    """Correct the notebook that papermill left: the last cell that was started failed, with `error`; those after it never ran."""
+def _mark_failed_cell(executed: Path, error: BaseException) -> None:
+    """Correct papermill's statuses: the last cell that was started failed with `error`, and those after it never ran."""
     import nbformat
 
     if not executed.is_file():

@@ -1,5 +1,5 @@
-"""What runs of lessons promise: parameters are refused before a kernel starts, a run that did not come to its end says so, the
-committed outputs hold in a fresh run, and no lesson needs a network."""
+"""Runs of lessons: parameters are checked before a kernel starts, an unfinished run is marked as failed, a fresh run gives the
+committed outputs, and no lesson needs a network."""
 
 import errno
 import importlib.util
@@ -33,13 +33,13 @@ SLEEP = "import time\ntime.sleep(60)"
 
 @pytest.fixture(autouse=True)
 def kernel_finds_us(monkeypatch):
-    """A notebook's kernel imports this checkout, whether or not the package is installed."""
+    """A kernel imports this checkout, whether or not the package is installed."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 @pytest.fixture
 def notebook(tmp_path, monkeypatch):
-    """A function that writes a small notebook of the given cells, after PARAMETERS, and returns its path; runs in tmp_path."""
+    """A function that writes a notebook of PARAMETERS and the given cells and returns its path; the test runs in tmp_path."""
     monkeypatch.chdir(tmp_path)
 
     def write(*cells, parameters=PARAMETERS):
@@ -55,20 +55,20 @@ def notebook(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_kernel(monkeypatch):
-    """Fails a test that gets as far as starting a kernel."""
+    """Fails a test that starts a kernel."""
     monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: pytest.fail("a kernel was about to start"))
 
 
 def statuses(path):
-    """What papermill's metadata says of each cell: parameters, injected parameters, and the notebook's own."""
+    """The papermill status of each cell: parameters, injected parameters, and the notebook's own."""
     cells = nbformat.read(path, as_version=4).cells
     return [cell.metadata.papermill.status for cell in cells if "papermill" in cell.metadata]
 
 
-# The checked runner: what it refuses, what it leaves
+# What the runner refuses, and what it leaves
 
 
-def test_an_unknown_parameter_is_refused_with_those_that_are_known_before_a_kernel_starts(no_kernel, tmp_path, capsys):
+def test_an_unknown_parameter_is_refused_before_a_kernel_starts(no_kernel, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["lesson", "02", "--language", "en", "-p", "sed", "7", "--out", str(out)]) == 1
     words = capsys.readouterr().err
@@ -103,7 +103,7 @@ def test_text_becomes_the_type_that_the_notebook_declares():
     }
     given = dict(a="-1", b="1e-3", c="True", d="5", e="x")
     assert check_parameters(given, known) == dict(a=-1, b=0.001, c=True, d="5", e="x")
-    assert check_parameters({"a": 3, "d": None}, known) == {"a": 3, "d": None}, "values that are no text stay"
+    assert check_parameters({"a": 3, "d": None}, known) == {"a": 3, "d": None}, "values that are not text stay"
 
 
 def test_a_lesson_is_found_by_its_number_in_its_language():
@@ -117,8 +117,10 @@ def test_a_lesson_is_found_by_its_number_in_its_language():
         find_lesson("01", "fr")
 
 
-def test_an_installed_package_finds_the_lessons_of_the_clone_it_is_called_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(svd_lab.lesson.run, "__file__", str(tmp_path / "site-packages" / "svd_lab" / "run_lesson.py"))
+def test_an_installed_package_finds_the_lessons_of_the_clone_around_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        svd_lab.lesson.run, "__file__", str(tmp_path / "site-packages" / "svd_lab" / "lesson" / "run.py")
+    )
     monkeypatch.chdir(ROOT)
     assert find_lesson("01").resolve() == KOREAN[0]
     monkeypatch.chdir(tmp_path)
@@ -126,7 +128,7 @@ def test_an_installed_package_finds_the_lessons_of_the_clone_it_is_called_in(tmp
         find_lesson("01")
 
 
-def test_a_run_leaves_all_it_made_in_one_folder(notebook, tmp_path, capsys):
+def test_a_run_writes_into_one_folder_only(notebook, tmp_path, capsys):
     write = (
         "import json, pathlib\npathlib.Path(out_dir, 'result.json').write_text(json.dumps([seed, share, noisy, model]))"
     )
@@ -157,14 +159,15 @@ def test_a_cell_that_raises_ends_the_run_and_an_older_result_is_gone(notebook, t
     assert "ZeroDivisionError" in (out / "a.ipynb").read_text() and "failed" in statuses(out / "a.ipynb")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cell, error, words, code",
     [(KILL, DeadKernelError, "Kernel died", 138), (SLEEP, CellTimeoutError, "timed out", 1)],
     ids=["killed kernel", "cell time-out"],
 )
-def test_a_run_that_did_not_come_to_its_end_is_a_failure(cell, error, words, code, notebook, tmp_path, capsys):
+def test_a_run_that_did_not_finish_is_a_failure(cell, error, words, code, notebook, tmp_path, capsys):
     path = notebook("print('before')", cell, "print('later')")
-    with pytest.raises(error):  # papermill by itself: it raises, though the notebook that it leaves says otherwise
+    with pytest.raises(error):  # plain papermill raises, though its notebook says "completed"
         papermill.execute_notebook(path, tmp_path / "bare.ipynb", progress_bar=False, execution_timeout=5)
     assert main(["lesson", path, "--out", "out", "--cell-timeout", "5"]) == code
     assert words in capsys.readouterr().err
@@ -175,12 +178,14 @@ def test_a_run_that_did_not_come_to_its_end_is_a_failure(cell, error, words, cod
     assert ran.cells[3].outputs[-1].ename == error.__name__ and words in ran.cells[3].outputs[-1].evalue
 
 
-def test_papermills_command_ends_with_a_failure_when_the_kernel_is_killed(notebook):
+@pytest.mark.slow
+def test_papermills_command_fails_when_the_kernel_is_killed(notebook):
     command = [sys.executable, "-m", "papermill", "--no-progress-bar", notebook(KILL), "out.ipynb"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 138 and "Kernel died" in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_lesson_runs_by_its_number_on_the_command_line(tiny_folder, picture_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given = dict(model=tiny_folder, picture=picture_file, num_frames=4, num_inference_steps=2, seed=7)
@@ -207,9 +212,7 @@ def test_a_notebook_begins_with_the_installation_then_the_parameters(path):
     "place, there, installs",
     [("colab", False, True), ("kaggle", False, True), ("colab", True, False), ("here", False, False)],
 )
-def test_svd_lab_is_installed_on_colab_and_kaggle_alone_and_only_where_it_is_missing(
-    place, there, installs, monkeypatch
-):
+def test_only_colab_and_kaggle_install_svd_lab_and_only_if_it_is_missing(place, there, installs, monkeypatch):
     cell = next(cell for cell in nbformat.read(KOREAN[0], as_version=4).cells if cell.id == "install")
     ran = []
 
@@ -254,7 +257,7 @@ def guard(event, args):
 own = socket.gethostname()
 sys.addaudithook(guard)
 """
-ALONE = (  # bring up the loopback of a fresh network namespace, over which a kernel is spoken to, and become the command
+ALONE = (  # bring up the loopback of a fresh network namespace, which a kernel needs, and become the command
     "import fcntl, os, socket, struct, sys; "
     "fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sh14x', b'lo', 1)); "
     "os.execvp(sys.argv[1], sys.argv[1:])"
@@ -263,8 +266,8 @@ ALONE = (  # bring up the loopback of a fresh network namespace, over which a ke
 
 @pytest.fixture(scope="module")
 def without_network(tmp_path_factory):
-    """(prefix of a command, environment): Python's sockets reach this machine alone, and note every other attempt in $ATTEMPTS;
-    where the system permits it, the prefix also puts the command into a network namespace without a network."""
+    """(prefix of a command, environment): Python's sockets reach only this machine and log other attempts in $ATTEMPTS; where the
+    system permits it, the prefix also puts the command into a network namespace without a network."""
     folder = tmp_path_factory.mktemp("guard")
     (folder / "sitecustomize.py").write_text(GUARD)
     environment = {key: value for key, value in os.environ.items() if key not in ("HF_HUB_OFFLINE", "PYTEST_ADDOPTS")}
@@ -279,7 +282,7 @@ def without_network(tmp_path_factory):
 
 
 def nbval(path, prefix, environment):
-    """Run notebook `path` where it lies and compare its marked outputs; the ended process."""
+    """Run notebook `path` in its folder, compare its marked outputs, and return the finished process."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env"]
     command += ["--nbval-cell-timeout=300", "--timeout=600", "--rootdir", path.parent, path.name]
     return subprocess.run(
@@ -289,7 +292,7 @@ def nbval(path, prefix, environment):
 
 @pytest.fixture(scope="module")
 def fresh_runs(without_network, tmp_path_factory):
-    """{name: future of (folder, ended process)} of all Korean lessons with their committed parameters, two at a time."""
+    """{name: future of (folder, finished process)} of all Korean lessons with their committed parameters, two at a time."""
     prefix, environment = without_network
 
     def run(path):
@@ -303,12 +306,13 @@ def fresh_runs(without_network, tmp_path_factory):
         yield {path.stem: pool.submit(run, path) for path in KOREAN}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", [path.stem for path in KOREAN])
-def test_a_fresh_run_gives_the_committed_outputs_and_asks_for_no_network(name, fresh_runs):
+def test_a_fresh_run_gives_the_committed_outputs_without_a_network(name, fresh_runs):
     cells = nbformat.read(ROOT / "lessons" / "ko" / f"{name}.ipynb", as_version=4).cells
     checked = [cell for cell in cells if "nbval-check-output" in cell.metadata.get("tags", [])]
-    assert checked and all(cell.outputs for cell in checked), "a lesson marks what must come out the same"
+    assert checked and all(cell.outputs for cell in checked), "a lesson marks outputs that must not change"
     folder, ended = fresh_runs[name].result()
     assert ended.returncode == 0, ended.stdout[-5000:]
     assert f"{sum(cell.cell_type == 'code' for cell in cells)} passed" in ended.stdout
@@ -317,6 +321,7 @@ def test_a_fresh_run_gives_the_committed_outputs_and_asks_for_no_network(name, f
     assert result["lesson"] == name and result["device"] == "cpu"
 
 
+@pytest.mark.slow
 def test_nbval_fails_where_a_marked_output_differs(notebook, without_network, tmp_path):
     path = Path(notebook("print('difference', 0)"))
     made = nbformat.read(path, as_version=4)
@@ -331,19 +336,19 @@ def test_nbval_fails_where_a_marked_output_differs(notebook, without_network, tm
         assert ended.returncode == status, ended.stdout[-2000:]
 
 
-def test_the_guard_notes_and_stops_what_asks_for_a_network(without_network, tmp_path):
+def test_the_guard_logs_and_stops_attempts_to_use_a_network(without_network, tmp_path):
     _, environment = without_network
     code = (
         "import socket\ntry:\n    socket.create_connection(('{}', 80), 2)\nexcept OSError as error:\n    print(error)"
     )
     for host in ("192.0.2.1", "huggingface.co"):
-        noted = tmp_path / host
+        log = tmp_path / host
         command = [sys.executable, "-c", code.format(host)]
-        ended = subprocess.run(command, env={**environment, "ATTEMPTS": str(noted)}, capture_output=True, text=True)
-        assert "no network in this test" in ended.stdout and host in noted.read_text()
+        ended = subprocess.run(command, env={**environment, "ATTEMPTS": str(log)}, capture_output=True, text=True)
+        assert "no network in this test" in ended.stdout and host in log.read_text()
 
 
-def test_the_namespace_has_no_network_but_its_own_loopback(without_network):
+def test_the_namespace_has_no_network_but_its_loopback(without_network):
     prefix, _ = without_network
     if not prefix:
         pytest.skip("this system does not let a user make a network namespace")

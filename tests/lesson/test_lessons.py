@@ -1,8 +1,8 @@
-"""What the lessons promise: two languages that share their code, notebooks that are what their sources give, and runs whose
-parameters are checked and whose results are complete or not there."""
+"""Lessons: both languages share their code, notebooks match their sources, parameters are checked, results are whole or absent."""
 
 import html
 import importlib.util
+import io
 import json
 import re
 import sys
@@ -24,7 +24,7 @@ from svd_lab.lesson.figures import checkerboard, grid, line_plot, side_by_side
 
 ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location("lessons_build", ROOT / "lessons" / "build.py")
-build = importlib.util.module_from_spec(_spec)  # by its path: "build" is also the name of a package
+build = importlib.util.module_from_spec(_spec)  # by its path, because "build" is also the name of a package
 _spec.loader.exec_module(build)
 
 LESSONS = [source.stem for source in build.sources()]
@@ -47,7 +47,7 @@ def code(notebook):
 
 
 def solutions(notebook):
-    """The code of the worked solutions, but for those that need a person at the upload button."""
+    """The code of the worked solutions, without those that need a person to press the upload button."""
     text = "\n".join(cell.source for cell in markdown(notebook))
     found = [
         html.unescape(code)
@@ -60,14 +60,14 @@ def solutions(notebook):
 
 @pytest.fixture
 def kernel_finds_us(monkeypatch):
-    """A notebook's kernel imports this checkout, whether or not the package is installed."""
+    """A kernel imports this checkout, whether or not the package is installed."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 # The notebooks and their sources
 
 
-def test_the_notebooks_are_what_their_sources_give(monkeypatch, capsys):
+def test_the_notebooks_match_their_sources(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["build.py", "--check"])
     assert build.main() == 0, capsys.readouterr().err
     assert {"01_pipeline", "02_rocket"} <= set(LESSONS)
@@ -90,7 +90,7 @@ def test_check_names_a_notebook_that_was_edited_by_hand(tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_both_languages_have_the_same_cells_code_headings_links_and_pictures(name):
+def test_both_languages_have_the_same_cells_code_headings_and_links(name):
     korean, english = (read(name, language) for language in build.LANGUAGES)
     for part in ("id", "cell_type", "metadata"):
         assert [cell[part] for cell in korean.cells] == [cell[part] for cell in english.cells]
@@ -129,7 +129,7 @@ def test_no_line_of_code_is_cut_off_at_the_right(name, language):
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_pictures_and_files_that_a_lesson_shows_are_there(name):
+def test_pictures_and_files_that_a_lesson_refers_to_exist(name):
     for cell in markdown(read(name, "ko")):
         for target in re.findall(r"\]\(([^)]+)\)", cell.source):
             assert target.startswith("https://") or (ROOT / "lessons" / "ko" / target).is_file(), target
@@ -139,15 +139,15 @@ def test_pictures_and_files_that_a_lesson_shows_are_there(name):
     "text, words",
     [
         ("# %% [markdown]\n# # 가\n", "needs id"),
-        ('# %% [markdown] lang="ko" id="a"\n# # 가\n', "must stand twice"),
-        ('# %% [markdown] lang="en" id="a"\n# # A\n', "must stand twice"),
-        (PAIR.replace("# # 가", "# # B"), "not Korean first"),
+        ('# %% [markdown] lang="ko" id="a"\n# # 가\n', "must be written twice"),
+        ('# %% [markdown] lang="en" id="a"\n# # A\n', "must be written twice"),
+        (PAIR.replace("# # 가", "# # B"), "Korean version is not first"),
         (PAIR.replace("# # A", "# # A 가"), "Korean in its English"),
         (PAIR + PAIR, "two cells have the id 'a'"),
         (PAIR + '\n# %% id="b"\n# ko| 가\nx = 1\n', "without an English one"),
         (PAIR + '\n# %% id="b"\nx = 1\n# ko| 가\n', "no English"),
         (PAIR + '\n# %% id="b"\n# en| a\nx = 1\n', "without a Korean one"),
-        (PAIR + '\n# %% id="b"\nx = 1  # en| a # ko| 가\n', "must read"),
+        (PAIR + '\n# %% id="b"\nx = 1  # en| a # ko| 가\n', "must be written"),
         (PAIR + '\n# %% id="b"\nx = 1  # 가\n', "Korean in its English"),
     ],
 )
@@ -164,7 +164,7 @@ def test_one_language_keeps_code_and_the_comments_of_one():
     assert build.plain_code(build.one_language(source, "ko")) == "if x:\n    y = '#'"
 
 
-def test_outputs_outlive_a_change_of_words_but_not_of_code():
+def test_outputs_survive_a_change_of_words_but_not_of_code():
     text = PAIR + '\n# %% id="b"\nprint(1)  # ko| 하나 # en| one\n'
     old = build.build(text, "en")
     old.cells[1].outputs, old.cells[1].execution_count = [nbformat.v4.new_output("stream", text="1\n")], 1
@@ -188,7 +188,9 @@ def test_committed_outputs_are_those_of_a_whole_run_on_the_mini(name, language):
     assert "mini (in the package)" in text and f"{name}: " in text
     page = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
     assert "data:video/mp4;base64," in page
-    assert sum("image/jpeg" in output.get("data", {}) for output in outputs) >= 4, "code hosts strip video: stills, too"
+    assert sum("image/jpeg" in output.get("data", {}) for output in outputs) >= 4, (
+        "stills, because code hosts strip videos"
+    )
     assert str(Path.home()) not in text + page and "/tmp/" not in text + page
 
 
@@ -264,11 +266,12 @@ def test_papermill_with_a_wrong_value_fails_within_seconds_in_our_words(tmp_path
 # Runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, language", NOTEBOOKS)
-def test_a_notebook_runs_from_top_to_bottom_and_writes_into_its_folder_only(
+def test_a_notebook_runs_to_its_end_and_writes_into_its_folder_only(
     name, language, tmp_path, tiny_folder, tiny_image_folder, picture_file, kernel_finds_us
 ):
-    """The English one with its worked solutions, each in a cell of its own before the last."""
+    """The English one also runs its worked solutions, each in a cell before the last."""
     notebook = read(name, language)
     if language == "en":
         assert (extra := [nbformat.v4.new_code_cell(code) for code in solutions(notebook)])
@@ -318,28 +321,28 @@ def test_a_notebook_runs_from_top_to_bottom_and_writes_into_its_folder_only(
 
 @pytest.fixture
 def small_gpu(monkeypatch, tmp_path):
-    """A function of a memory recipe: in this process, pipelines loaded from then on are laid out by it, on the CPU. It returns weak
-    references to all their networks. "layers": accelerate's offload layer by layer, which diffusers has and no recipe uses, and
-    after which pipe.device is furthest from where the computing is; an image pipeline's own offload looks like it."""
+    """A function that puts pipelines loaded later in this process under a placement, on the CPU; it returns a list that gets weak
+    references to all their networks. "layers" is accelerate's offload layer by layer, which no placement of ours uses: after it
+    pipe.device is "meta", as after an image pipeline's own offload."""
     import svd_lab
     from svd_lab.performance import placement
 
     place, held = placement.place, []
 
-    def lay_out(pipe, recipe, *_):
-        if recipe == "layers":
-            slow = [pipe.unet] if hasattr(pipe, "text_encoder") else []  # its 50 steps an image would take 15 s more
+    def put(pipe, placement_name, *_):
+        if placement_name == "layers":
+            slow = [pipe.unet] if hasattr(pipe, "text_encoder") else []  # the 50 steps of an image would take 15 s more
             for part in networks(pipe):
                 if part not in slow:
                     accelerate.cpu_offload(part, execution_device=torch.device("cpu"))
         else:
-            place(pipe, recipe, "cpu")
-        pipe.svd_lab_memory = recipe
+            place(pipe, placement_name, "cpu")
+        pipe.svd_lab_memory = placement_name
 
-    def use(recipe):
+    def use(placement_name):
         def on_small_gpu(plain):
             def load(*given, **named):
-                lay_out(pipe := plain(*given, **named), recipe)
+                put(pipe := plain(*given, **named), placement_name)
                 held.extend(map(weakref.ref, networks(pipe)))
                 return pipe
 
@@ -349,7 +352,7 @@ def small_gpu(monkeypatch, tmp_path):
             monkeypatch.setattr(svd_lab, name, on_small_gpu(getattr(svd_lab, name)))
         return held
 
-    monkeypatch.setattr(placement, "place", lay_out)
+    monkeypatch.setattr(placement, "place", put)
     monkeypatch.chdir(tmp_path)
     return use
 
@@ -359,7 +362,7 @@ def networks(pipe):
 
 
 def run_here(name, after=None, **parameters):
-    """Run the code of the English lesson in this process and return its names; after[id]: called with them after that cell."""
+    """Run the English lesson's code in this process and return its names; after[id] is called with them after that cell."""
     _install, *cells = code(read(name, "en"))
     names = {"display": lambda *_: None}
     for cell in cells:
@@ -371,18 +374,20 @@ def run_here(name, after=None, **parameters):
     return names
 
 
-@pytest.mark.parametrize("recipe", ["layers", "blocks"])
-def test_lesson_1_runs_where_weights_wait_elsewhere_and_lets_the_first_model_go(recipe, small_gpu, tiny_folder):
-    """It calls every part of the pipeline by itself, and loads one of its own: both at once would not fit."""
-    first, left = small_gpu(recipe), []
+@pytest.mark.slow
+@pytest.mark.parametrize("placement", ["layers", "blocks"])
+def test_lesson_1_runs_with_offloaded_weights_and_frees_its_first_model(placement, small_gpu, tiny_folder):
+    """It calls every part of the pipeline directly, and then loads another pipeline: both at once would not fit."""
+    first, left = small_gpu(placement), []
     at_load = {"from-pretrained": lambda names: left.extend(part() for part in first)}
     names = run_here("01_pipeline", at_load, **GOOD | {"model": str(tiny_folder)})
-    assert recipe != "layers" or (names["pipe"].device.type, names["device"].type) == ("meta", "cpu")
+    assert placement != "layers" or (names["pipe"].device.type, names["device"].type) == ("meta", "cpu")
     assert names["max_difference"] == 0
     assert left == [None] * 3
 
 
-def test_lesson_2_goes_on_where_not_all_frames_can_be_decoded_at_once(small_gpu, tiny_folder, monkeypatch, capsys):
+@pytest.mark.slow
+def test_lesson_2_continues_if_not_all_frames_can_be_decoded_at_once(small_gpu, tiny_folder, monkeypatch, capsys):
     from diffusers import AutoencoderKLTemporalDecoder as Vae
 
     plain = Vae.decode
@@ -396,13 +401,14 @@ def test_lesson_2_goes_on_where_not_all_frames_can_be_decoded_at_once(small_gpu,
     small_gpu("layers")
     names = run_here("02_rocket", **GOOD | {"model": str(tiny_folder), "num_frames": 6})
     assert (names["pipe"].device.type, names["chunks"]) == ("meta", [1, 2])
-    told = capsys.readouterr().out
-    assert "  2 at a time:" in told and "from 2 at a time" in told
-    assert all(f"  {chunk} at a time: not enough memory" in told for chunk in (3, 6))
+    printed = capsys.readouterr().out
+    assert "  2 at a time:" in printed and "from 2 at a time" in printed
+    assert all(f"  {chunk} at a time: not enough memory" in printed for chunk in (3, 6))
     assert set(json.loads(Path("out/02_rocket/result.json").read_text())["measured"]["decode_seconds"]) == {"1", "2"}
 
 
-def test_lesson_4_runs_with_both_pipelines_waiting_elsewhere(small_gpu, tiny_folder, tiny_image_folder):
+@pytest.mark.slow
+def test_lesson_4_runs_with_the_weights_of_both_pipelines_offloaded(small_gpu, tiny_folder, tiny_image_folder):
     small_gpu("layers")
     given = {"model": str(tiny_folder), "image_model": str(tiny_image_folder), "prompt": "a city", "seed": 7}
     names = run_here("04_text_to_video", num_frames=4, num_inference_steps=2, **given)
@@ -411,27 +417,25 @@ def test_lesson_4_runs_with_both_pipelines_waiting_elsewhere(small_gpu, tiny_fol
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_no_lesson_takes_the_weights_place_for_that_of_the_computing(name):
-    """pipe.device is the CPU, or "meta", where weights wait for their turn; pipe._execution_device is where they go."""
+def test_no_lesson_uses_the_device_of_offloaded_weights(name):
+    """pipe.device is the CPU, or "meta", if weights are offloaded; pipe._execution_device is where they are used."""
     lines = [line for cell in code(read(name, "en")) for line in cell.source.splitlines()]
     assert [line for line in lines if "pipe.device" in line.split("#")[0]] == []
 
 
-def test_an_uploaded_picture_takes_the_place_of_the_parameter(monkeypatch):
-    """The cell after the button, run with a picture in it as JupyterLab puts it there."""
+def test_an_uploaded_picture_replaces_the_parameter():
+    """The cell after the upload button, with a picture in it as JupyterLab puts it there."""
     from ipywidgets import FileUpload
 
     from svd_lab import open_image
-    from svd_lab.lesson.notebook import figures
 
-    monkeypatch.setattr(figures, "show", lambda page: None)
     uploader = FileUpload()
     content = PICTURES["boat"].read_bytes()
     file = {"name": "a.jpg", "type": "image/jpeg", "size": len(content), "last_modified": 1.8e12}
     uploader.set_state({"value": [{**file, "content": memoryview(content)}]})  # as the browser's message does
     names = {"uploader": uploader, "lesson": None, "width": 96, "height": 64, "open_image": open_image}
     cell = next(cell for cell in read("03_your_picture", "ko").cells if cell.id == "use")
-    exec(cell.source, names | {"grid": grid, "show": figures.show}, names)
+    exec(cell.source, names | {"grid": grid, "show": lambda page: None}, names)
     assert names["image"].tobytes() == open_image(PICTURES["boat"], size=(96, 64)).tobytes()
 
 
@@ -448,7 +452,7 @@ def test_a_lesson_draws_its_seed_once_and_forgets_an_older_result(tmp_path):
     lesson = start_lesson("a", **{**GOOD, "seed": -1}, out_dir=tmp_path)
     assert 0 <= lesson.seed < 2**32 and lesson.given["seed"] == -1
     assert lesson.picture.size == (1024, 576) and not (tmp_path / "result.json").exists()
-    assert lesson.given["out_dir"] == tmp_path.name, "a result that is shown around tells no one's folders"
+    assert lesson.given["out_dir"] == tmp_path.name, "a result does not reveal the folders above"
 
 
 @pytest.mark.parametrize("value, error", [(float("nan"), ValueError), (object(), TypeError)], ids=["nan", "object"])
@@ -465,7 +469,7 @@ def test_bundled_pictures_have_names():
     assert [path.parent for path in PICTURES.values()] == [DEMO] * 6, "examples stay out of svd-lab demo"
 
 
-def test_cost_sees_memory_that_is_taken_and_given_back():
+def test_cost_measures_memory_that_is_taken_and_freed():
     import numpy as np
 
     with cost("cpu") as spent:
@@ -512,3 +516,18 @@ def test_a_line_plot_rises_where_the_values_rise():
     assert min(blue)[1] > max(blue)[1] + 50
     with pytest.raises(ValueError, match="finite"):
         line_plot([0], {"a": [float("nan")]}, "x")
+
+
+def test_plots_fit_a_grid_of_two_and_leave_matplotlib_as_it_was():
+    from matplotlib import pyplot, rcParams
+
+    before = dict(rcParams)
+    plots = [line_plot(range(25), {"a": [0] * 25, "b": range(25)}, "x", "title") for _ in range(2)]
+    assert grid(plots).size == (2 * plots[0].width + 6, plots[0].height), "no plot is scaled"
+    assert len(png_of(plots[0])) < 40_000
+    assert dict(rcParams) == before and not pyplot.get_fignums()
+
+
+def png_of(picture):
+    picture.save(buffer := io.BytesIO(), "PNG", optimize=True)
+    return buffer.getvalue()
