@@ -1,4 +1,4 @@
-"""Widget controls for every setting: the public name of `svd_lab.studio`."""
+"""Another name of `svd_lab.studio`, which earlier notebooks import."""
 
 from svd_lab.studio import text_studio, video_studio
 

@@ -37,7 +37,7 @@ def notebook(language: str, panel: str) -> nbformat.NotebookNode:
         open_panel = f"text_studio(pipe, load_image_pipeline('mini', device='cpu'), language={language!r})"
     cells = [
         "from svd_lab import load_image_pipeline, load_video_pipeline\n"
-        "from svd_lab.controls import text_studio, video_studio\n"
+        "from svd_lab.studio import text_studio, video_studio\n"
         'pipe = load_video_pipeline("mini", device="cpu")',
         f"import time\n\nstart = time.perf_counter()\nstudio = {open_panel}\nstudio.panel\n"
         'print(f"opened in {time.perf_counter() - start:.2f} s")',

@@ -1,6 +1,6 @@
 """Open a studio: a panel in a notebook over `generate_video` or `generate_text2video`.
 
-    from svd_lab.controls import video_studio
+    from svd_lab.studio import video_studio
     studio = video_studio(pipe)
     studio  # the panel, as the last line of a cell; afterwards studio.clip is the latest video
 

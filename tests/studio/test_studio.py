@@ -28,13 +28,13 @@ from svd_lab.performance.flops import count, gflop
 from svd_lab.pipe_facts import size_step
 from svd_lab.runner import borrow, watching
 from svd_lab.settings import check_settings
+from svd_lab.studio import text_studio, video_studio
 from svd_lab.studio.as_code import code
 from svd_lab.studio.components import keep_reachable
 from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, parse
 from svd_lab.studio.history import History
 from svd_lab.studio.messages import MESSAGES, explain
 from svd_lab.studio.preview import Preview, clean, projection, to_frames
-from svd_lab.studio.studio import text_studio, video_studio
 
 ROOT = Path(__file__).parents[2]
 QUICK = {"num_frames": 3, "num_inference_steps": 2}
@@ -564,7 +564,8 @@ def test_headless_it_runs_once_in_the_main_thread(tiny_pipe, picture_file, tmp_p
 @pytest.mark.slow
 def test_papermill_gets_table_and_video_and_does_not_hang(tiny_folder, picture_file, tmp_path):
     source = f"""from svd_lab import load_video_pipeline
-from svd_lab.studio.studio import has_front_end, video_studio
+from svd_lab.controls import video_studio
+from svd_lab.studio.studio import has_front_end
 pipe = load_video_pipeline({str(tiny_folder)!r})
 assert not has_front_end()
 video_studio(pipe, image={str(picture_file)!r}, out_dir={str(tmp_path / "s")!r}, run_headless=True, num_frames=2,
