@@ -12,7 +12,7 @@ from PIL import Image
 from svd_lab.mini.catalogue import catalogue
 from svd_lab.world.backgrounds import name
 
-FRAMES = 14  # of a clip, unless `World.clips` is asked for others: what Stable Video Diffusion makes
+FRAMES = 14  # of a clip by default, as many as Stable Video Diffusion generates
 
 
 @dataclass

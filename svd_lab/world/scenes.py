@@ -61,6 +61,10 @@ class World:
     """Draws clips. The same device, seed and calls give the same clips.
 
     Subclasses vary what is shown, never how it moves, by overriding the short private methods.
+
+    Attributes:
+        keep: Indices into `catalogue()` of the things of this world.
+        draw: The source of everything random; a new `Draw` starts again.
     """
 
     stretch = 0.1  # how much longer or taller than drawn a thing may be, as a share
@@ -202,11 +206,10 @@ class World:
         draw, n, twins = self.draw, len(background), cast.twins[:, None]
         row, kind = (table[:, 0 if first is None else 1] for table in (cast.row, cast.kind))
         size = torch.where(self.tall[kind], draw.uniform(n, lo=42, hi=78), draw.uniform(n, lo=46, hi=100))[:, None]
-        size = (
-            torch.where(twins, size.clamp(max=80), size)
-            if first is None
-            else torch.where(twins, first.size, size * 0.75)
-        )
+        if first is None:  # twins need room beside each other
+            size = torch.where(twins, size.clamp(max=80), size)
+        else:
+            size = torch.where(twins, first.size, size * 0.75)
         cut = self._recolour(self._cut((size[:, 0] < 60).long(), row + self._style(n)))
         if first is None:
             present = ~cast.empty | cast.shape

@@ -20,7 +20,7 @@ def film(source: torch.Tensor, grid: torch.Tensor, padding: str) -> torch.Tensor
     Args:
         source: [n,c,h,w].
         grid: [n,T,128,224,2], x and y in -1..1 for each pixel of each frame.
-        padding: What lies outside the source: "border" or "zeros" (see `torch.nn.functional.grid_sample`).
+        padding: Values beyond the edges of the source: "border" or "zeros" (see `torch.nn.functional.grid_sample`).
 
     Returns:
         [n,c,T,128,224].

@@ -18,10 +18,10 @@ from svd_lab.training.networks.text import (
     make_text_encoder,
     make_text_unet,
     make_text_vae,
-    noise_levels,
     tokenizer_for_training,
 )
 from svd_lab.training.stages.judge import Judge, judge_loss, look
+from svd_lab.training.stages.text import noise_levels
 from svd_lab.training.text import place_words as words
 from svd_lab.training.text.captions import CLASS_PROMPTS, caption, particle, plural
 from svd_lab.training.text.scene_grammar import RELATIONS, draw_scene, held_out, place_words, scene_of, things
@@ -213,8 +213,9 @@ def test_the_table_says_what_is_missed():
     )
 
 
+@pytest.mark.slow
 def test_three_steps_of_every_text_stage_give_a_genuine_pipeline(tmp_path, monkeypatch, capsys):
-    """In this process, so that imports and the atlas are paid once; text training goes on where it stopped and can be softened."""
+    """In this process, so that imports and the atlas are loaded once; training resumes where it stopped, and can be softened."""
     from svd_lab.training import train
 
     def stage(*args):
@@ -232,7 +233,7 @@ def test_three_steps_of_every_text_stage_give_a_genuine_pipeline(tmp_path, monke
     bank = ("--batch", 2, "--bank", 4, "--prefill", 4, "--part", 4, "--vae", vae)
     assert "text 1 " in stage("text", *common, *bank, "--state", tmp_path / "t")
     on = stage("text", *common, *bank, "--state", tmp_path / "t2", "--resume", tmp_path / "t")
-    assert "text 4 " in on, "a stretch goes on where the last one stopped"
+    assert "text 4 " in on, "training resumes where it stopped"
     assert "text 1 " in stage("text", *common, *bank, "--state", tmp_path / "t3", "--weights", weights, "--soften", 0.4)
     assert "JUDGE {" in stage("judge", *common, "--batch", 2, "--pool", 4, "--vae", vae)
     stage("export-text", "--vae", vae, "--weights", weights, "--folder", tmp_path / "w")
@@ -242,9 +243,9 @@ def test_three_steps_of_every_text_stage_give_a_genuine_pipeline(tmp_path, monke
     pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "w", dtype=torch.float32)
     picture = pipe("a dog", num_inference_steps=1).images[0]
     assert picture.size == (224, 128), "the video mini's own size"
-    files = f"--folder {tmp_path / 'w'} --judge {tmp_path / 'judge.pt'} --json {tmp_path / 'e.json'}"
+    files = ["--folder", tmp_path / "w", "--judge", tmp_path / "judge.pt", "--json", tmp_path / "e.json"]
     small = "--single 2 --pairs 1 --sweep 1 --truth 4 --steps 1 --places 2 --class-seeds 1 --quick --device cpu"
-    result = evaluate_text.main(f"{files} {small}".split())
+    result = evaluate_text.main([*map(str, files), *small.split()])
     assert set(text_scores.FLOORS) <= set(result["table"])
     assert json.loads((tmp_path / "e.json").read_text())["table"] == result["table"]
 

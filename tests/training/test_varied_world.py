@@ -108,9 +108,9 @@ def test_camouflaged_things_resemble_their_background_but_stay_visible(varied, s
         clips = render(varied, 6, 16, **settings)
         away = (clips.video[:, 0] - clips.background).abs().amax(1) * (clips.alpha[:, 0] > 0.9)
         seen.append(away.sum((1, 2)) / (clips.alpha[:, 0] > 0.9).sum((1, 2)))
-    plain, hidden = seen
-    assert hidden.mean() < 0.6 * plain.mean()
-    assert hidden.min() > 10 / 255, "still visible"
+    plain, camouflaged_ones = seen
+    assert camouflaged_ones.mean() < 0.6 * plain.mean()
+    assert camouflaged_ones.min() > 10 / 255, "still visible"
 
 
 def test_camouflage_keeps_the_contrast_that_it_is_given():
@@ -199,11 +199,11 @@ def test_a_share_of_the_calls_draws_the_evaluation_world(varied, monkeypatch):
         a, b = ours.clips(4), theirs.clips(4)
         assert torch.equal(a.thing, b.thing) and torch.equal(a.facing, b.facing) and torch.equal(a.place, b.place)
         assert (a.video - b.video).abs().max() < 1.5 / 255
-    asked = []
+    calls = []
     monkeypatch.setattr(
-        VariedWorld, "evaluation_world", lambda self: SimpleNamespace(clips=lambda n, **s: asked.append(n))
+        VariedWorld, "evaluation_world", lambda self: SimpleNamespace(clips=lambda n, **s: calls.append(n))
     )
     world = varied.on("cpu", 7)
     world.plain = 0.5
     drawn = [world.clips(1) for _ in range(24)]
-    assert 5 <= len(asked) == drawn.count(None) <= 19
+    assert 5 <= len(calls) == drawn.count(None) <= 19

@@ -4,9 +4,9 @@
     pip install resvg-py                                 # draws SVG; unpack each archive with tar xzf
     python -m svd_lab.training.assets.build_designs .designs {twemoji,emojione,fxemoji,streamline-emojis}/package
 
-Twemoji, Emoji One 2 and Streamline Emojis are under CC BY 4.0, FxEmojis under Apache 2.0. Each design becomes an atlas with the
-order and cells of things.webp; a cell is empty where the design lacks the thing. Held-out things are left out of all of them, and Noto
-is left out as a whole, because `unseen_pictures` measures with it.
+Twemoji, Emoji One 2 and Streamline Emojis are under CC BY 4.0, FxEmojis under Apache 2.0. Each design becomes an atlas like
+things.webp; a cell is empty where the design lacks the thing. Held-out things are left out of all of them, and Noto is left out
+as a whole, because `unseen_pictures` measures with it.
 """
 
 import argparse

@@ -4,8 +4,8 @@
     python -m svd_lab.training.assets.build_pictures FLUENT/package/assets
 
 Each shows one thing that the mini knows, cut out of Microsoft's Fluent Emoji 3D (MIT), in a landscape that it has never seen,
-painted here with light, haze, clouds, waves, grass and shadows. Every thing has room for its motion. The size is Stable Video Diffusion's
-native one, so that the real model takes them unchanged. Deterministic: the same packages give the same pictures.
+painted here with light, haze, clouds, waves, grass and shadows. Every thing has room for its motion. The size is Stable Video
+Diffusion's native one, so that the real model takes them unchanged. Deterministic: the same packages give the same pictures.
 """
 
 import argparse

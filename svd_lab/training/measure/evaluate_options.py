@@ -10,7 +10,7 @@ UNSEEN = "svd_lab.training.measure.unseen_pictures"
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks for; `parse` says what each option means."""
+    """The options of the command line, which `parse` explains."""
 
     scenes: int = 32
     buckets: int = 32

@@ -54,7 +54,7 @@ UNKNOWN = (
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks for; `parse` says what each option means."""
+    """The options of the command line, which `parse` explains."""
 
     folder: str
     judge: str

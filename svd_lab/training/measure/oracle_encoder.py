@@ -34,7 +34,7 @@ CELL = 8  # pixels of a latent: errors of an uncovered pixel reach that far
 
 
 class OracleEncoder(nn.Module):
-    """Returns given embeddings [n,64] one after the other, whatever picture it gets: a CLIPVisionModelWithProjection's stand-in."""
+    """A CLIPVisionModelWithProjection that returns given embeddings [n,64] one after the other, whatever picture it gets."""
 
     def __init__(self, embeddings: torch.Tensor):
         super().__init__()

@@ -52,7 +52,7 @@ def score(judge: Judge, scenes: Sequence[Scene], pictures: torch.Tensor) -> list
 
     Args:
         judge: Trained.
-        scenes: What was asked for, n of them.
+        scenes: The n scenes of the prompts.
         pictures: [n,3,128,224] in 0..1.
 
     Returns:

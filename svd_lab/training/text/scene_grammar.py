@@ -34,7 +34,7 @@ class Thing:
     tint: bool
     saddle: float | None  # where on its width a rider sits, 0 left .. 1 right; None: nobody rides it
     rider: str  # "" cannot ride, "sits" an animal, "bust" a person, "#rrggbb" a head and the colour of its body
-    support: bool  # things can stand on it
+    support: bool  # other things can be on it
 
     @property
     def name(self) -> str:
