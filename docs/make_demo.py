@@ -1,6 +1,6 @@
-"""Make the moving pictures of the README: what the bundled miniatures make of the bundled pictures, and of six texts.
+"""Make the README's moving pictures: clips that the miniatures make of the bundled pictures, or of six prompts.
 
-python docs/make_demo.py            # docs/demo.gif; about two minutes on two CPU cores, nothing chosen by hand, one seed for all
+python docs/make_demo.py                     # docs/demo.gif; about two minutes on two CPU cores, one seed, nothing selected
 python docs/make_demo.py --texts --seed 7    # docs/text-demo.gif
 """
 
@@ -20,11 +20,12 @@ TEXTS = (
     "바닷속 거북이를 탄 펭귄",
     "a sailboat on the ocean at sunset",
 )
-GAP, HOLD = 4, 4  # pixels between the clips; how often the last frame is repeated before the loop
+GAP = 4  # pixels between clips
+HOLD = 4  # repeats of the last frame before the loop starts again
 
 
 def grid(clips: list[Clip], columns: int) -> Clip:
-    """Clips of one length and size side by side, as one clip."""
+    """Put clips of equal length and size side by side, as one clip."""
     from PIL import Image
 
     width, height = clips[0].frames[0].size
@@ -40,7 +41,7 @@ def grid(clips: list[Clip], columns: int) -> Clip:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--texts", action="store_true", help="start from texts, not from pictures")
+    parser.add_argument("--texts", action="store_true", help="start from prompts instead of pictures")
     parser.add_argument("--out", type=Path, help="default: demo.gif or text-demo.gif beside this script")
     parser.add_argument("--model", default="mini", help="as for load_video_pipeline (mini)")
     parser.add_argument("--seed", type=int, default=42, help="the README's: 42, and 7 for texts")
@@ -64,7 +65,9 @@ def main() -> None:
     size = out.stat().st_size
     print(f"{out}: {size / 1e6:.2f} MB")
     if size > 1_500_000:
-        raise SystemExit(f"{out.name} is larger than 1.5 MB: too much for a README")
+        raise SystemExit(
+            f"{out.name} has {size / 1e6:.2f} MB, more than the 1.5 MB that a README may load: make it shorter or smaller"
+        )
 
 
 if __name__ == "__main__":

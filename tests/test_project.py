@@ -128,6 +128,7 @@ def test_the_readmes_python_runs_as_it_stands(tiny_pipe, picture_file, tmp_path,
     names = {}
     exec(code, names)
     assert names["clip"].seed == 42 and Path("rocket.mp4").is_file()
+    assert code_blocks(ROOT / "docs" / "calls.md", "python")[0] == code
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -161,6 +162,24 @@ def test_files_and_modules_named_in_the_pages_exist(page):
         assert hasattr(
             importlib.import_module(name.rpartition(".")[0]), name.rpartition(".")[2]
         ) or importlib.util.find_spec(name), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_options_of_training_commands_in_the_pages_exist(page):
+    """By the sources, because argparse would import torch: an option is written there, or a field of a dataclass of options."""
+    for module, rest in re.findall(
+        r"python3? -m svd_lab\.training\.(\w+(?:\.\w+)?)([^\n|`;]*)", page.read_text("utf-8")
+    ):
+        file = ROOT / "svd_lab/training" / f"{module.replace('.', '/')}.py"
+        sources = list(file.parent.glob(f"{file.stem}*.py"))  # some have a module of options beside them
+        if module == "train":
+            sources += [*(file.parent / "stages").glob("*.py"), file.parent / "loop" / "options.py"]
+        text = "".join(source.read_text("utf-8") for source in sources)
+        for option in re.findall(r"(?<=\s--)[a-z][a-z-]*", rest.split("&&")[0]):
+            field = option.replace("-", "_")
+            assert option == "help" or re.search(rf'"--{option}"|"{option}"|^    {field}: ', text, re.M), (
+                f"{module} --{option}"
+            )
 
 
 @pytest.mark.parametrize("page", USER_PAGES, ids=name_of)
@@ -260,6 +279,8 @@ def test_binder_installs_a_cpu_build_of_torch_and_then_the_package():
         re.fullmatch(r"torch>=(\d+)\.(\d+)", line) for line in PROJECT["dependencies"] if line.startswith("torch")
     )
     assert tuple(map(int, pinned.groups())) >= tuple(map(int, wanted.groups()))
+    lessons = requirement_names(PROJECT["optional-dependencies"]["lessons"]) - {"jupyterlab"}  # which Binder has
+    assert lessons <= requirement_names([line for line in lines if line[0].isalpha()])
     python = re.fullmatch(r"python-3\.(\d+)", (ROOT / "binder" / "runtime.txt").read_text("utf-8").strip())[1]
     assert int(python) >= int(re.fullmatch(r">=3\.(\d+)", PROJECT["requires-python"])[1])
     script = ROOT / "binder" / "postBuild"
