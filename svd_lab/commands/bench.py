@@ -7,6 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from svd_lab.commands.options import MODELS, add_settings
+
+_SETTINGS = ("num_frames", "num_inference_steps", "decode_chunk_size", "height", "width")
+
 
 def add_bench(commands: Any, *parents: argparse.ArgumentParser) -> None:
     """Add the command to argparse's `commands`."""
@@ -14,19 +18,17 @@ def add_bench(commands: Any, *parents: argparse.ArgumentParser) -> None:
         "bench",
         parents=list(parents),
         help="measure speed on this machine: plain diffusers and ours in one run, and how far they differ",
+        description="Make the same video with plain diffusers and with svd-lab's faster code. Print how long each part takes, and "
+        "how far the frames differ.",
     )
-    command.add_argument("--model", default="auto", help="as in generate (auto)")
+    command.add_argument("--model", default="auto", help=f"{MODELS} (auto)")
     command.add_argument(
         "--speed",
         nargs="+",
         metavar="LEVEL",
         help="besides plain diffusers: exact, fused, or rewrites as a+b (all that run here)",
     )
-    command.add_argument("--num-frames", type=int, metavar="X", help="(10)")
-    command.add_argument("--num-inference-steps", type=int, metavar="X", help="(10)")
-    command.add_argument("--decode-chunk-size", type=int, metavar="X", help="(2)")
-    command.add_argument("--height", type=int, metavar="X", help="pixels; default: what the model was trained at")
-    command.add_argument("--width", type=int, metavar="X", help="pixels; default: what the model was trained at")
+    add_settings(command, _SETTINGS, "generate_video")
     command.add_argument(
         "--repeats", type=int, default=3, metavar="X", help="calls that are timed after a first one (3)"
     )
@@ -52,12 +54,11 @@ def run_bench(options: argparse.Namespace) -> None:
     from svd_lab.settings import check_size
 
     dtype = getattr(torch, options.dtype) if options.dtype else None
-    given = ("num_frames", "num_inference_steps", "decode_chunk_size", "height", "width")
-    settings = {name: value for name in given if (value := getattr(options, name)) is not None}
+    settings = {name: getattr(options, name) for name in _SETTINGS}
     pipe = svd_lab.load_video_pipeline(options.model, device=options.device, dtype=dtype, speed="off")
     pipe.set_progress_bar_config(disable=True)
     levels = options.speed or ["exact", *(["fused"] if fits("fused", pipe) else [])]
-    size = check_size(pipe, settings.pop("height", None), settings.pop("width", None))
+    size = check_size(pipe, settings.pop("height"), settings.pop("width"))
     picture = open_image(PICTURES["rocket"], size=(size["width"], size["height"]))
     model = {name: value for name, value in video_model(pipe).items() if name != "speed"}
     result = bench(pipe, picture, levels, model=model, **settings, repeats=options.repeats, reference=options.reference)

@@ -9,7 +9,10 @@ from typing import Any
 def add_models(commands: Any, *parents: argparse.ArgumentParser) -> None:
     """Add the command to argparse's `commands`."""
     parser = commands.add_parser(
-        "models", parents=list(parents), help="list the models: where they are, how large, what is missing"
+        "models",
+        parents=list(parents),
+        help="list the models: where they are, how large, what is missing",
+        description="List all models that svd-lab knows by name: where each is on this machine, how large, and what is missing.",
     )
     parser.set_defaults(run=lambda _: list_models())
 

@@ -1,15 +1,12 @@
-"""What `svd-lab generate --prompt` promises, and what `svd-lab models` says of the image models."""
+"""What `svd-lab generate --prompt` promises: its settings, the frames of generate_text2video, and readable failures."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 
 import svd_lab
 from svd_lab import generate_text2video
 from svd_lab.commands import main
-from svd_lab.models.table import IMAGE
 
 FAST = ["--num-frames", "2", "--num-inference-steps", "2", "--image-num-inference-steps", "2"]
 
@@ -27,7 +24,7 @@ def options(prompted):
     return {action.dest: action for action in parser._actions}
 
 
-def test_generate_takes_every_keyword_of_generate_text2video():
+def test_every_keyword_of_generate_text2video_is_an_option():
     there = options(prompted=True)
     missing = set(generate_text2video.__kwdefaults__) - set(there)
     assert missing == {"image_pipe", "pipe", "on_image", "on_step", "cancel"}
@@ -39,9 +36,7 @@ def test_generate_takes_every_keyword_of_generate_text2video():
     assert "guidance_scale" not in options(prompted=False)
 
 
-def test_generate_with_a_prompt_makes_the_same_video_as_the_call(
-    generate, tiny_image_pipe, tiny_pipe, tmp_path, monkeypatch, capsys
-):
+def test_a_prompt_makes_the_same_video_as_the_call(generate, tiny_image_pipe, tiny_pipe, tmp_path, monkeypatch, capsys):
     clips = []
 
     def recorded(*arguments, **keywords):
@@ -66,32 +61,34 @@ def test_generate_with_a_prompt_makes_the_same_video_as_the_call(
     assert "out.mp4: step 1/4, about" in err and "step 4/4" in err
 
 
-def test_the_seed_is_drawn_and_told_unless_given(generate, capsys):
+def test_the_seed_is_drawn_and_printed_unless_given(generate, capsys):
     assert generate("--prompt=a red rocket", "out.mp4") == 0
-    drawn, told = re.findall(r"seed (\d+)", capsys.readouterr().out)
-    assert drawn == told
+    while_running, at_the_end = re.findall(r"seed (\d+)", capsys.readouterr().out)
+    assert while_running == at_the_end
 
 
-def test_what_the_model_does_not_read_is_one_plain_line(generate, capsys):
+def test_a_prompt_that_is_too_long_is_one_plain_warning(generate, capsys):
     assert generate("--prompt", "rocket " * 100, "out.mp4") == 0
     [line] = [line for line in capsys.readouterr().err.splitlines() if "tokens" in line]
     assert line.startswith("svd-lab: prompt is longer than the 77 tokens")
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (["--prompt", " ", "out.mp4"], "prompt is empty"),
         (["--prompt", "a horse", "out.gif"], "out.gif"),
         (["--prompt", "a horse", "out.mp4", "--guidance-scale", "-1"], "guidance_scale must be"),
     ],
 )
-def test_a_slip_is_one_readable_line_before_any_model_is_loaded(generate, tmp_path, monkeypatch, capsys, words, told):
+def test_a_wrong_setting_is_one_readable_line_before_loading(
+    generate, tmp_path, monkeypatch, capsys, arguments, message
+):
     for name in ("load_image_pipeline", "load_video_pipeline"):
         monkeypatch.setattr(svd_lab, name, lambda *_, **__: pytest.fail("a model was loaded"))
-    assert generate(*words) == 1
+    assert generate(*arguments) == 1
     out, err = capsys.readouterr()
-    assert told in err and err.startswith("svd-lab: ") and err.count("\n") == 1 and out == ""
+    assert message in err and err.startswith("svd-lab: ") and err.count("\n") == 1 and out == ""
     assert not list(tmp_path.iterdir())
 
 
@@ -104,29 +101,15 @@ def test_a_slip_is_one_readable_line_before_any_model_is_loaded(generate, tmp_pa
         ["rocket.png", "out.mp4", "--guidance-scale", "7"],
     ],
 )
-def test_a_picture_and_a_prompt_do_not_go_together(words, capsys):
+def test_a_picture_and_a_prompt_exclude_each_other(words, capsys):
     with pytest.raises(SystemExit) as caught:
         main.main(["generate", *words])
     assert caught.value.code == 2 and "usage: svd-lab" in capsys.readouterr().err
 
 
-def test_help_tells_of_both_ways(capsys):
-    for words, told in ((["--help"], "--prompt TEXT --help"), (["--prompt", "x", "--help"], "the prompt (7.5)")):
+def test_help_describes_pictures_and_prompts(capsys):
+    for words, expected in ((["--help"], "--prompt TEXT --help"), (["--prompt", "x", "--help"], "the prompt (7.5)")):
         with pytest.raises(SystemExit) as caught:
             main.main(["generate", *words])
         text = " ".join(capsys.readouterr().out.split())
-        assert caught.value.code == 0 and told in text and "(PICTURE | --prompt TEXT) OUT.mp4" in text
-
-
-def test_models_lists_the_image_models_without_torch(tmp_path, tiny_image_folder):
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "sd21").symlink_to(tiny_image_folder)
-    code = (
-        "import os, sys; os.environ['SVD_LAB_MODELS'] = 'models'; os.environ['HF_HOME'] = 'empty';"
-        "from svd_lab.commands.main import main; main(['models']); print('torch' in sys.modules)"
-    )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
-    assert told.splitlines()[-1] == "False"
-    images = told[told.index("load_image_pipeline") :]
-    assert all(row.about in images for row in IMAGE.models.values())
-    assert "models/sd21" in images and "cannot be used" not in images[images.index("sd21") :]
+        assert caught.value.code == 0 and expected in text and "(PICTURE | --prompt TEXT) OUT.mp4" in text
