@@ -1,11 +1,11 @@
-"""Full-size folders of SVD and SD 2.1 base for rehearsals where nothing can be downloaded: true configs, random fp16 weights.
+"""Full-size folders of SVD and SD 2.1 base for rehearsals without downloads: true configs, random fp16 weights.
 
     python tests/full_size.py FOLDER                       # svd, svd-xt and sd21: 4.5 + 4.5 + 2.6 GB, under a minute with a GPU
     SVD_LAB_MODELS=FOLDER svd-lab bench --model svd
 
-The layout is that of the published checkpoints: safetensors of variant fp16, one file a part, the scheduler configs, the names of
-the classes. The networks compute what the real ones compute, as long and in as much memory, and every number stays finite; what
-comes out is noise. The tokenizer knows a few words only. `--small` makes the same folders with narrow networks, for a CPU.
+The layout is that of the published checkpoints: safetensors of variant fp16, one file a part, the scheduler configs, the class
+names. The networks take the time and memory of the real ones, and every number stays finite; the output is noise. The tokenizer
+knows only a few words. `--small` makes the same folders with narrow networks, for a CPU.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NARROW = {320: 32, 640: 64, 1280: 64, 128: 32, 256: 32, 512: 64}  # of --small
 
 
 def video_scheduler() -> Any:
-    """Stable Video Diffusion's scheduler, as its published folder says."""
+    """Return Stable Video Diffusion's scheduler, with its published config."""
     from diffusers import EulerDiscreteScheduler
 
     return EulerDiscreteScheduler(
@@ -42,7 +42,7 @@ def video_scheduler() -> Any:
 
 
 def video_pipeline(frames: int, small: bool) -> Any:
-    """The networks of stabilityai/stable-video-diffusion-img2vid (14 frames) or -xt (25), without numbers."""
+    """Return stabilityai/stable-video-diffusion-img2vid (14 frames) or -xt (25) on "meta", without weights."""
     from diffusers import AutoencoderKLTemporalDecoder, StableVideoDiffusionPipeline, UNetSpatioTemporalConditionModel
     from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -89,7 +89,7 @@ def video_pipeline(frames: int, small: bool) -> Any:
 
 
 def image_pipeline(small: bool) -> Any:
-    """The networks of stable-diffusion-2-1-base, without numbers; its tokenizer is written by `main`."""
+    """Return stable-diffusion-2-1-base on "meta", without weights; `save` writes its tokenizer."""
     from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -139,10 +139,10 @@ def image_pipeline(small: bool) -> Any:
 
 
 def fill(network: torch.nn.Module, device: torch.device, seed: int) -> torch.nn.Module:
-    """Random fp16 weights, drawn on `device`, in place of none; sizes keep what flows through about where it was.
+    """Draw random fp16 weights on a device, scaled to preserve the size of activations.
 
     Linear and convolutional weights have variance 1 / fan-in, norms are 1 and 0, blends of space and time (mix_factor) are near
-    a half; the last layer of each block is a third of that, so that fp16 does not overflow however many blocks there are.
+    a half; the last layer of each block is a third of that, so that fp16 does not overflow, however many blocks there are.
     """
     generator = torch.Generator(device).manual_seed(seed)
     network = network.to_empty(device=device).half()
@@ -162,7 +162,7 @@ def fill(network: torch.nn.Module, device: torch.device, seed: int) -> torch.nn.
 
 
 def save(pipe: Any, folder: Path, device: torch.device, seed: int = 0) -> None:
-    """Fill and write one network after the other; then the configs, as diffusers writes them."""
+    """Fill and write one network after another, then the configs, as diffusers writes them."""
     for number, (name, part) in enumerate(sorted(pipe.components.items())):
         if isinstance(part, torch.nn.Module):
             fill(part, device, seed + number).save_pretrained(folder / name, variant="fp16", max_shard_size="100GB")
@@ -180,7 +180,7 @@ def save(pipe: Any, folder: Path, device: torch.device, seed: int = 0) -> None:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """A CLIPTokenizer of a few words, at the numbers that SD 2.1's has for start and end."""
+    """Write a CLIPTokenizer that knows a few words, with SD 2.1's ids for start and end."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))

@@ -1,6 +1,6 @@
-"""Clients of the stand-in Hub, each in a process of its own, whose world can be spoilt: a full disk, no rights, an interruption.
+"""Clients of the stand-in Hub, each in a process of its own, with faults of the machine: a full disk, no rights, an interruption.
 
-Run as a script this is the clients' parent: it imports diffusers once (5 s) and forks a child for each line of JSON on its stdin.
+Run as a script, this is the clients' parent: it imports diffusers once (5 s) and forks a child for each line of JSON on stdin.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from standin_hub import SIGNATURE, TOKEN, StandinHub
 
 
 class Clients:
-    """The parent of the clients, which run `loader(model)` each in a process of its own, `hub` being the Hub."""
+    """Starts clients, each of which calls `loader(model)` in a process of its own with `hub` as the Hub."""
 
     def __init__(self, hub: StandinHub, folder: Path) -> None:
         self.hub, self.folder, self.count = hub, folder, 0
@@ -49,7 +49,15 @@ class Clients:
         loader: str = "load_video_pipeline",
         **environment: str,
     ) -> Client:
-        """Start a client. cache: its Hub cache (a new one). before: the name of a function below that spoils its world."""
+        """Start a client.
+
+        Args:
+            model: What it loads.
+            cache: Its Hub cache; None: a new one.
+            before: The name of a function below that it calls first, to cause a fault.
+            loader: The name of the function that loads.
+            environment: Variables of its process.
+        """
         self.count += 1
         cache = cache or self.folder / f"cache-{self.count}"
         report = self.folder / f"client-{self.count}"
@@ -68,7 +76,7 @@ class Clients:
 
 
 class Client:
-    """kind: the type of what was raised, "" where the model was loaded. told: its message. seconds. output: all that it wrote."""
+    """A client; after `wait` it has the error's .kind ("" where the model was loaded) and .message, .seconds, and all .output."""
 
     def __init__(self, hub: StandinHub, pid: int, report: Path, cache: Path) -> None:
         self.hub, self.pid, self.report, self.cache = hub, pid, report, cache
@@ -79,10 +87,10 @@ class Client:
             assert time.monotonic() < end, f"no answer after {seconds} s: {self.written()[-2000:]}"
             time.sleep(0.02)
         result = json.loads(self.report.with_suffix(".json").read_text())
-        self.kind, self.told, self.seconds = result["kind"], result["told"], result["seconds"]
+        self.kind, self.message, self.seconds = result["kind"], result["message"], result["seconds"]
         self.output = self.written()
         secrets = [TOKEN, SIGNATURE, TOKEN[6:], SIGNATURE[-8:], "Bearer"]
-        shown = [secret for secret in secrets if secret in self.told + self.output]
+        shown = [secret for secret in secrets if secret in self.message + self.output]
         assert not shown, f"{shown} in: {self.output}"
         return self
 
@@ -90,7 +98,7 @@ class Client:
         return self.report.with_suffix(".txt").read_text(errors="replace")
 
     def differing(self) -> list[str]:
-        """The files in the snapshots of this client's cache that are not as the Hub has them."""
+        """Return the files in the snapshots of this client's cache that differ from the Hub's."""
         wrong = []
         for snapshot in self.cache.glob("models--*/snapshots/*"):
             repo_id = snapshot.parents[1].name.removeprefix("models--").replace("--", "/")
@@ -104,7 +112,7 @@ class Client:
 
 
 def impatient() -> None:
-    """Six time-outs of 0.3 s with nothing between, not of 10 s with a second between."""
+    """Shorten the six time-outs from 10 s, with a second between them, to 0.3 s with none."""
     import types
 
     import huggingface_hub.file_download as downloads
@@ -120,7 +128,7 @@ def switched_off() -> None:
 
 
 def full_disk() -> None:
-    """Every write of more than a page fails as on a full disk."""
+    """Let every write of more than a page fail as on a full disk."""
     import huggingface_hub.file_download as downloads
 
     class Full:
@@ -140,7 +148,7 @@ def full_disk() -> None:
 
 
 def small_disk() -> None:
-    """The Hub cache is a tmpfs of 256 KB, in a mount namespace of this process alone. OSError where the kernel does not let us."""
+    """Make the Hub cache a tmpfs of 256 KB, in this process's own mount namespace; OSError where the kernel forbids that."""
     from huggingface_hub import constants
 
     own_mounts()
@@ -149,7 +157,7 @@ def small_disk() -> None:
 
 
 def no_rights() -> None:
-    """Give up what root may do whatever the permissions of files say (CAP_DAC_OVERRIDE and all else)."""
+    """Drop root's capabilities, so that file permissions apply (CAP_DAC_OVERRIDE and all others)."""
     if os.getuid():
         return
     header = struct.pack("Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
@@ -158,7 +166,7 @@ def no_rights() -> None:
 
 
 def interrupted_check() -> None:
-    """Ctrl-C while the weights' checksums are computed."""
+    """Raise Ctrl-C's error while the weights' checksums are computed."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -182,7 +190,7 @@ def mount(what: str, where: str, flags: int, options: str) -> None:
 
 
 def client(call: dict[str, Any]) -> None:
-    """In the child: load the model, and report what was raised and everything that was written."""
+    """Load the model in the child, and report the error and everything that was written."""
     report = Path(call["report"])
     written = os.open(report.with_suffix(".txt"), os.O_CREAT | os.O_WRONLY)
     for number in (1, 2):
@@ -193,21 +201,21 @@ def client(call: dict[str, Any]) -> None:
     import svd_lab
 
     constants.HF_HUB_CACHE = call["cache"]
-    constants.DOWNLOAD_CHUNK_SIZE = 2**16  # 10 MB, of which what came before a break counts as nothing
-    result, start = {"kind": "", "told": ""}, time.monotonic()
+    constants.DOWNLOAD_CHUNK_SIZE = 2**16  # not 10 MB: what precedes a break in a chunk is lost
+    result, start = {"kind": "", "message": ""}, time.monotonic()
     try:
         if call["before"]:
             try:
                 globals()[call["before"]]()
             except OSError as error:
-                result = {"kind": "not possible here", "told": str(error)}
+                result = {"kind": "not possible here", "message": str(error)}
                 raise SystemExit from error
         getattr(svd_lab, call["loader"])(call["model"], device="cpu")
     except SystemExit:
         pass
     except BaseException as error:
-        result = {"kind": type(error).__name__, "told": str(error)}
-        traceback.print_exc()  # with everything that it was raised from, as a notebook shows it
+        result = {"kind": type(error).__name__, "message": str(error)}
+        traceback.print_exc()  # with its causes, as a notebook shows it
     result["seconds"] = time.monotonic() - start
     sys.stdout.flush()
     sys.stderr.flush()
@@ -217,14 +225,14 @@ def client(call: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """The clients' parent: each line of stdin is a call; what is printed is the child's process id."""
+    """Fork a client for each line of stdin, a call in JSON, and print its process id."""
     from diffusers import StableVideoDiffusionPipeline  # noqa: F401
     from huggingface_hub import constants
 
     import svd_lab.pipelines  # noqa: F401
 
     assert constants.ENDPOINT == os.environ["HF_ENDPOINT"] and not constants.HF_HUB_OFFLINE
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children but by their reports
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are awaited through their reports
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

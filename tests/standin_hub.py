@@ -1,8 +1,8 @@
-"""A stand-in for the Hub on loopback, which can go wrong in every way. hub_clients has what downloads from it.
+"""A stand-in for the Hub on loopback, with all kinds of faults; `hub_clients` downloads from it.
 
-It speaks what huggingface_hub 2.4 asks for: the model's info and tree (/api/models/…), HEAD and GET of files (/…/resolve/…) with
-ETag and X-Repo-Commit, and for weights the redirect to another host (the Hub's CDN) with X-Linked-ETag and X-Linked-Size, where
-Range is honoured. No Xet headers, so that plain HTTP is used.
+It implements what huggingface_hub 2.4 requests: the model's info and tree (/api/models/…), HEAD and GET of files (/…/resolve/…),
+with ETag and X-Repo-Commit, and for weights a redirect to another host (the Hub's CDN) with X-Linked-ETag and X-Linked-Size, where
+Range is honoured. It sends no Xet headers, so plain HTTP is used.
 """
 
 from __future__ import annotations
@@ -25,8 +25,14 @@ PAGE = b"<!DOCTYPE html><html><body>Welcome to the campus network. Please log in
 
 
 class StandinHub(http.server.ThreadingHTTPServer):
-    """repos: the folders that it serves by their ids. moved: old ids and what they are called now. fault: what goes wrong, see
-    Handler. seen: (host, method, path, Range or None, whether a token came with it) of every request."""
+    """The server.
+
+    Attributes:
+        repos: The folders that it serves, by id.
+        moved: New ids by old ones.
+        fault: What goes wrong, see Handler; "" for nothing.
+        seen: (host, method, path, Range or None, whether it had a token) of every request.
+    """
 
     daemon_threads = True
 
@@ -38,15 +44,15 @@ class StandinHub(http.server.ThreadingHTTPServer):
         self.set()
 
     def set(self, fault: str = "") -> None:
-        """From now on `fault` happens, "" none; forget what was seen."""
+        """Set the fault from now on, and forget what was seen."""
         self.fault, self.cuts = fault, {}
         self.seen.clear()
 
     def weights_asked(self) -> list[tuple[str, str | None]]:
-        """(path, Range) of the GETs of weights, in order."""
+        """Return (path, Range) of each GET of weights, in order."""
         return [(path, span) for _, method, path, span, _ in self.seen if method == "GET" and "/cdn/" in path]
 
-    def handle_error(self, *_: Any) -> None:  # clients that hang up are part of it
+    def handle_error(self, *_: Any) -> None:  # clients hang up in some tests
         pass
 
     def __enter__(self) -> StandinHub:
@@ -88,7 +94,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         repo_id = "/".join(path.removeprefix("/api/models").removeprefix("/cdn").split("/")[1:3])
         if repo_id in self.server.moved:
             return self.send(307, b"", {"Location": path.replace(repo_id, self.server.moved[repo_id], 1)})
-        if repo_id not in self.server.repos:  # who is not logged in cannot tell a missing from a private one
+        if repo_id not in self.server.repos:  # without a login, missing and private look alike
             return self.refuse(404 if token else 401, "RepoNotFound", "Repository not found")
         folder = self.server.repos[repo_id]
         if path.startswith("/api/models/"):
@@ -149,9 +155,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_weights(data, name)
 
     def send_weights(self, data: bytes, name: str) -> None:
-        """Weights, with the faults of a long download: closed, reset: the first two answers end in the middle; always reset: all
-        do. stalls: the first stops in the middle, the others at once; stalls once: only the first. slow: it comes, in pieces. cut
-        off: too little, as if that were all. corrupt: another byte. web page: that comes instead."""
+        """Send weights, with the faults of a long download.
+
+        closed, reset: the first two answers end halfway; always reset: all do. stalls: the first stops halfway, the others at
+        once; stalls once: only the first does. slow: in pieces. cut off: half, as if that were all. corrupt: one wrong byte. web
+        page: a page instead.
+        """
         fault = self.server.fault
         if fault == "web page":
             return self.send(200, PAGE, {"Content-Type": "text/html"})
@@ -176,10 +185,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.released.wait(60)
         elif (fault in ("closed", "reset") and cut <= 2) or fault == "always reset":
             self.wfile.write(half)
-            time.sleep(0.1)  # a reset throws away what has not been read
+            time.sleep(0.1)  # a reset discards what has not been read
             if fault != "closed":
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.rfile.close()  # else it keeps the socket open
+                self.rfile.close()  # otherwise it keeps the socket open
                 self.connection.close()
             self.close_connection = True
         else:

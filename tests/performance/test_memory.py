@@ -240,7 +240,7 @@ def test_an_impossible_placement_is_refused_before_anything_is_loaded(monkeypatc
         load_video_pipeline("mini", device="cpu", **given)
 
 
-def test_a_model_that_does_not_fit_goes_back_and_the_next_placement_is_named(tiny_folder, monkeypatch):
+def test_a_model_that_does_not_fit_goes_back_and_names_the_next_placement(tiny_folder, monkeypatch):
     pipe = load_video_pipeline(tiny_folder, device="cpu", speed="off")
     plain, moves = type(pipe).to, []
 
