@@ -1,21 +1,21 @@
-"""Do with the real models what a student does with them, and write down how long it took, in how much memory, and what failed.
+"""Do what a student does with full-size models, and record times, GPU memory and failures.
 
-    python tests/full_size.py /tmp/models --models svd sd21      # where the published weights are not at hand
-    SVD_LAB_MODELS=/tmp/models python docs/measure_rehearsal.py RESULTS --budget 400
+    python tests/full_size.py MODELS --models svd sd21      # random weights, if the published ones are not at hand
+    SVD_LAB_MODELS=MODELS python docs/measure_rehearsal.py RESULTS --budget 400
 
 | part | what |
 |---|---|
 | check | svd-lab check --model svd |
-| generate | svd-lab generate, the rocket with the class's values; the mp4 is read again: frames, size, recipe |
-| 01 to 04 | the lessons, by svd-lab lesson: seconds, the slowest cells, the cell that failed, what result.json says of equality |
-| estimate | the studio's estimate before each of six runs against what they took, by calibration alone and as it learns |
+| generate | svd-lab generate with the class's settings; the mp4 is read again: frames, size, recipe |
+| 01 to 04 | svd-lab lesson: seconds, slowest cells, the cell that failed, differences in result.json |
+| estimate | the studio's estimates of six runs compared with their times, after calibration alone and while it learns |
 | prompt | svd-lab generate --prompt |
-| replay | svd-lab recipe --replay of the rocket |
+| replay | svd-lab recipe --replay of the generated video |
 
-Each part is a process of its own; what fails is written down and the rest goes on. RESULTS gets rehearsal.json and rehearsal.txt.
---budget: a part that, by what it takes on an H100, no longer fits is left out, and one still running at the end is stopped.
---leave 8: the GPU is filled until so many GB are free, as on such a card. --at-once 3: so many parts at a time, for a short lease;
-the estimate still runs alone, and only its seconds are then those of a machine to itself.
+Each part is its own process; a failure is recorded and the others continue. RESULTS gets rehearsal.json and rehearsal.txt.
+--budget: parts that would not fit into the remaining seconds on an H100 are skipped, and the one that runs at the end is stopped.
+--leave 8: the GPU's memory is filled until so many GB are free, as on a smaller card. --at-once 3: so many parts at a time; the
+estimate always runs alone, and only its times are then those of an idle machine.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAB = [sys.executable, "-m", "svd_lab.commands.main"]
 PICTURE = str(ROOT / "svd_lab" / "mini" / "pictures" / "rocket.jpg")
 PROMPT = "a photograph of an astronaut riding a horse"
-#: The order, and what an H100 should take: seconds beside the denoising steps, and seconds of those at the lessons' 10 steps.
+#: In order: seconds on an H100 without the denoising steps, and seconds of the steps at the lessons' 10.
 PARTS = {
     "check": (25, 0), "generate": (22, 0), "02": (55, 40), "estimate": (50, 0), "04": (70, 25), "03": (45, 27), "01": (40, 11),
     "prompt": (40, 0), "replay": (22, 0),
@@ -65,39 +65,39 @@ def main() -> int:
     parser.add_argument("--leave", type=float, metavar="GB", help="fill the GPU until so much is free")
     options = parser.parse_args()
     options.results.mkdir(parents=True, exist_ok=True)
-    begin = time.monotonic()
+    start = time.monotonic()
     languages = {part: options.languages for part in LESSONS}
-    jobs = [(part, language) for part in PARTS if part in options.only for language in languages.get(part, [""])]
+    parts = [(part, language) for part in PARTS if part in options.only for language in languages.get(part, [""])]
     rows: list[dict[str, Any]] = []
 
-    def carry_out(job: tuple[str, str]) -> None:
-        row = one_part(*job, options, work, begin)
+    def measure(part: tuple[str, str]) -> None:
+        row = run_part(*part, options, work, start)
         rows.append(row)
         print(line(row), flush=True)
-        write(options, rows, time.monotonic() - begin)  # after each: a machine can be taken away
+        write(options, rows, time.monotonic() - start)  # after each part, in case the rest is interrupted
 
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder, filled(options.leave):
         work = Path(folder)
-        alone = [job for job in jobs if options.at_once == 1 or job[0] == "estimate"]
-        for job in alone:
-            carry_out(job)
+        alone = [part for part in parts if options.at_once == 1 or part[0] == "estimate"]
+        for part in alone:
+            measure(part)
         with ThreadPoolExecutor(options.at_once) as pool:
-            list(pool.map(carry_out, [job for job in jobs if job not in alone]))
-    print("\n" + write(options, rows, time.monotonic() - begin))
+            list(pool.map(measure, [part for part in parts if part not in alone]))
+    print("\n" + write(options, rows, time.monotonic() - start))
     return any(row["status"] in ("failed", "stopped") for row in rows)
 
 
-def one_part(part: str, language: str, options: argparse.Namespace, work: Path, begin: float) -> dict[str, Any]:
-    """Run a part and describe it: part, status (ok, failed, stopped, skipped), seconds, gpu_gib, says, and what it measured."""
+def run_part(part: str, language: str, options: argparse.Namespace, work: Path, start: float) -> dict[str, Any]:
+    """Run a part. Returns part, status (ok, failed, stopped, skipped), seconds, gpu_gib, says, and what the part measured."""
     row: dict[str, Any] = {"part": part + language, "status": "skipped", "seconds": 0.0, "gpu_gib": None, "says": ""}
-    beside, steps = PARTS[part]
-    expected = beside + steps * options.steps / 10
-    left = options.budget - (time.monotonic() - begin) if options.budget else float("inf")
+    fixed, steps = PARTS[part]
+    expected = fixed + steps * options.steps / 10
+    left = options.budget - (time.monotonic() - start) if options.budget else float("inf")
     rocket, out = work / "rocket.mp4", work / (part + language)
     if left < expected:
-        return row | {"says": f"about {expected:.0f} s do not fit into the {max(left, 0):.0f} s that are left"}
+        return row | {"says": f"about {expected:.0f} s do not fit into the remaining {max(left, 0):.0f} s"}
     if part == "replay" and not rocket.is_file():
-        return row | {"says": "there is no rocket.mp4: it comes after generate"}
+        return row | {"says": "there is no rocket.mp4; it needs the part generate"}
     model = ["--model", options.model]
     lesson = ["lesson", part, "--language", language, "--out", str(out), "-p", "model", options.model]
     lesson += ["-p", "num_inference_steps", str(options.steps)]
@@ -112,27 +112,27 @@ def one_part(part: str, language: str, options: argparse.Namespace, work: Path, 
     }.get(part, [*LAB, *lesson])
     try:
         with peak_of_gpu() as peak:
-            row["seconds"], code, said = run(command, work / f"{part}{language}.log", left)
-        row |= {"gpu_gib": peak.get("gib"), "log": said[-6000:]}
+            row["seconds"], code, output = run(command, work / f"{part}{language}.log", left)
+        row |= {"gpu_gib": peak.get("gib"), "log": output[-6000:]}
         row["status"] = "stopped" if code is None else "failed" if code else "ok"
-        row["says"] = what_failed(said) if code != 0 else ""
+        row["says"] = find_error(output) if code != 0 else ""
         if part in LESSONS:
             row |= read_lesson(out, row["says"])
         elif row["status"] == "ok":
             row |= {
                 "check": read_check,
-                "estimate": lambda said: read_estimate(out, said),
+                "estimate": lambda output: read_estimate(out, output),
                 "generate": lambda _: read_video(rocket, 10),
                 "prompt": lambda _: read_video(work / "horse.mp4", 12),
-                "replay": lambda said: {"says": last_line(said)},
-            }[part](said)
-    except Exception as error:  # the rest goes on
+                "replay": lambda output: {"says": last_line(output)},
+            }[part](output)
+    except Exception as error:  # the other parts continue
         row |= {"status": "failed", "says": f"{type(error).__name__}: {error}"}
     return row
 
 
 def run(command: list[str], log: Path, limit: float) -> tuple[float, int | None, str]:
-    """(seconds, exit status or None when it was stopped after `limit` seconds, all it said)."""
+    """Return the seconds, the exit status (None: stopped after `limit` seconds) and the output of a command."""
     start = time.monotonic()
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     with log.open("w") as file:
@@ -144,18 +144,18 @@ def run(command: list[str], log: Path, limit: float) -> tuple[float, int | None,
             code: int | None = process.wait(None if limit == float("inf") else limit)
         except subprocess.TimeoutExpired:
             code = None
-            os.killpg(process.pid, signal.SIGINT)  # papermill then says in the notebook where it was
+            os.killpg(process.pid, signal.SIGINT)  # papermill then records in the notebook where it was
             try:
                 process.wait(GRACE)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)  # a kernel notices that its parent is gone
+                os.killpg(process.pid, signal.SIGKILL)  # a kernel ends with its parent
                 process.wait()
     return time.monotonic() - start, code, log.read_text(errors="replace")
 
 
 @contextmanager
 def peak_of_gpu() -> Iterator[dict[str, float]]:
-    """.["gib"]: the most that the first GPU held of all processes, by nvidia-smi five times a second; empty without one."""
+    """Yield a dict whose "gib" becomes the peak memory of the first GPU, all processes together; it stays empty without a GPU."""
     peak: dict[str, float] = {}
     query = ["nvidia-smi", "-i", "0", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "-lms", "200"]
     if shutil.which(query[0]) is None:
@@ -180,7 +180,7 @@ def peak_of_gpu() -> Iterator[dict[str, float]]:
 
 @contextmanager
 def filled(leave: float | None) -> Iterator[None]:
-    """Inside, another process holds the GPU's memory until `leave` GB (10**9 bytes) are free; None: nothing is held."""
+    """Let another process hold GPU memory until `leave` GB (10**9 bytes) are free; None: hold nothing."""
     if leave is None:
         yield
         return
@@ -201,21 +201,21 @@ def filled(leave: float | None) -> Iterator[None]:
         filler.wait(30)
 
 
-# What a part left behind
+# The results of a part
 
 
-def last_line(said: str) -> str:
-    return next((text.strip()[:300] for text in reversed(said.splitlines()) if text.strip()), "it said nothing")
+def last_line(output: str) -> str:
+    return next((text.strip()[:300] for text in reversed(output.splitlines()) if text.strip()), "no output")
 
 
-def what_failed(said: str) -> str:
-    """The last line that names an error; where there is none, the last line."""
-    named = [text for text in said.splitlines() if re.match(r"(\w+\.)*\w*(Error|Exception|Interrupt)\b", text)]
-    return last_line(named[-1] if named else said)
+def find_error(output: str) -> str:
+    """Return the last line that names an error, or else the last line."""
+    named = [text for text in output.splitlines() if re.match(r"(\w+\.)*\w*(Error|Exception|Interrupt)\b", text)]
+    return last_line(named[-1] if named else output)
 
 
-def read_check(said: str) -> dict[str, Any]:
-    lines = [text for text in said.splitlines() if text.startswith("[")]
+def read_check(output: str) -> dict[str, Any]:
+    lines = [text for text in output.splitlines() if text.startswith("[")]
     return {
         "says": f"{lines[-1]} ({len(lines)} checks, {sum('[WARN]' in text for text in lines)} warn)",
         "lines": lines,
@@ -223,7 +223,7 @@ def read_check(said: str) -> dict[str, Any]:
 
 
 def read_video(video: Path, frames: int) -> dict[str, Any]:
-    """Look into the mp4 as another program would. Raises ValueError where it is not what was asked for."""
+    """Read the mp4 with ffmpeg, as another program would. Raises ValueError if it is not what was requested."""
     from imageio_ffmpeg import read_frames
 
     from svd_lab import read_recipe
@@ -234,18 +234,18 @@ def read_video(video: Path, frames: int) -> dict[str, Any]:
     says = f"{found} frames of {width}x{height}, {about['codec']}, {video.stat().st_size / 1e6:.1f} MB, "
     says += f"recipe of {recipe['call']} with {recipe['model']} in {recipe['dtype']} on {recipe['machine']}"
     if (found, recipe["num_frames"], recipe["width"], recipe["height"]) != (frames, frames, width, height):
-        raise ValueError(f"not the {frames} frames that were asked for: {says}")
+        raise ValueError(f"not the {frames} frames that were requested: {says}")
     return {"says": says}
 
 
 def read_lesson(out: Path, says: str) -> dict[str, Any]:
-    """Of an executed lesson: the seconds of its cells, the cell that failed and its error, and what result.json measured."""
+    """Return the seconds of an executed lesson's cells, the cell that failed and its error, and what result.json has."""
     found: dict[str, Any] = {"says": says}
     notebook = next(out.glob("*.ipynb"), None)
     if notebook is not None:
         cells = json.loads(notebook.read_text("utf-8"))["cells"]
-        told = {cell["id"]: cell["metadata"].get("papermill", {}) for cell in cells if cell["cell_type"] == "code"}
-        seconds = {name: round(row["duration"], 1) for name, row in told.items() if row.get("duration")}
+        rows = {cell["id"]: cell["metadata"].get("papermill", {}) for cell in cells if cell["cell_type"] == "code"}
+        seconds = {name: round(row["duration"], 1) for name, row in rows.items() if row.get("duration")}
         slowest = sorted(seconds, key=seconds.get, reverse=True)[:5]
         found |= {"cells": seconds, "notebook_mb": notebook.stat().st_size / 1e6}
         found["says"] = "slowest cells: " + ", ".join(f"{name} {seconds[name]:.1f} s" for name in slowest)
@@ -262,21 +262,21 @@ def read_lesson(out: Path, says: str) -> dict[str, Any]:
     return found
 
 
-def read_estimate(out: Path, said: str) -> dict[str, Any]:
+def read_estimate(out: Path, output: str) -> dict[str, Any]:
     found = json.loads((out / "estimate.json").read_text("utf-8"))
     words = []
     for name in ("calibrated_seconds", "estimated_seconds", "estimated_gib"):
         measured = "peak_gib" if name.endswith("gib") else "seconds"
         rows = found["runs"][1:] if name == "estimated_seconds" else found["runs"]
         if measured == "peak_gib" and found["device"] == "cpu":
-            rows = rows[:1]  # a process keeps what it has freed: later runs seem to take nothing
+            rows = rows[:1]  # a process keeps freed memory, so later runs seem to take none
         errors = [abs(run[name] / run[measured] - 1) for run in rows if run[measured]]
         if errors:
             words.append(f"{name.replace('_', ' ')}: median error {median(errors):.0%}, worst {max(errors):.0%}")
-    return {"says": "; ".join(words), "lines": [text for text in said.splitlines() if "took" in text], **found}
+    return {"says": "; ".join(words), "lines": [text for text in output.splitlines() if "took" in text], **found}
 
 
-# What is written down
+# The report
 
 
 def line(row: dict[str, Any]) -> str:
@@ -285,14 +285,14 @@ def line(row: dict[str, Any]) -> str:
 
 
 def write(options: argparse.Namespace, rows: list[dict[str, Any]], seconds: float) -> str:
-    """Both files, as far as it has come; returns the text."""
+    """Write both files with the parts so far; returns the text."""
     about = {name: value for name, value in vars(options).items() if name not in ("results", "only")}
-    text = [f"rehearsal: {about}", "part     status    seconds  GPU peak   what it says", *map(line, rows)]
+    text = [f"rehearsal: {about}", "part     status    seconds  GPU peak   result", *map(line, rows)]
     for row in rows:
-        said = row.get("lines", [])
+        details = row.get("lines", [])
         if row["status"] in ("failed", "stopped"):
-            said = [row.get("error", ""), *row.get("log", "").splitlines()[-25:]]
-        text += ["", f"{row['part']}:", *said] if said else []
+            details = [row.get("error", ""), *row.get("log", "").splitlines()[-25:]]
+        text += ["", f"{row['part']}:", *details] if details else []
     words = [f"{sum(row['status'] == kind for row in rows)} {kind}" for kind in ("ok", "failed", "stopped", "skipped")]
     text.append(f"\n{', '.join(words)} in {seconds:.0f} s")
     (options.results / "rehearsal.txt").write_text("\n".join(text) + "\n", encoding="utf-8")
