@@ -116,7 +116,7 @@ def read(unet: Any, path: str | Path) -> tuple[dict[str, str], torch.Tensor]:
 
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no turbo file {path}: python -m svd_lab.training.stages.turbo makes one")
+        raise FileNotFoundError(f"there is no turbo file {path}: python -m svd_lab.training.train turbo makes one")
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
@@ -128,7 +128,7 @@ def read(unet: Any, path: str | Path) -> tuple[dict[str, str], torch.Tensor]:
     if about["unet"] != fingerprint(unet):
         raise ValueError(
             f"{path} was trained for a UNet with other weights; load that UNet (in float32 or float16), or train turbo for "
-            "this one: python -m svd_lab.training.stages.turbo"
+            "this one: python -m svd_lab.training.train turbo"
         )
     where = slots(unet, int(about["rank"]))
     if len(numbers) != sum(sum(slot.rows) for slot in where) or len(scales) != sum(len(slot.rows) for slot in where):

@@ -91,7 +91,7 @@ def test_a_wrong_turbo_file_is_refused_and_changes_nothing(unet, tmp_path):
 
     good, merged = tmp_path / "good", copy.deepcopy(unet)
     save(good, trained(unet, 2), unet, 2, 0.3)
-    with pytest.raises(FileNotFoundError, match="svd_lab.training.stages.turbo makes one"):
+    with pytest.raises(FileNotFoundError, match="svd_lab.training.train turbo makes one"):
         turbo.merge(merged, tmp_path / "none")
     (tmp_path / "text").write_text("hello")
     (tmp_path / "half").write_bytes(good.read_bytes()[:5000])

@@ -50,7 +50,7 @@ def cuda(monkeypatch):
 
 
 def test_the_estimate_is_what_an_h100_measured(need):
-    """The class's recipe on plain diffusers in fp16: 7.4 GiB at the peak, 1.125 GiB for each frame that is decoded at once."""
+    """The class's call on plain diffusers in fp16: 7.4 GiB at the peak, 1.125 GiB for each frame that is decoded at once."""
     assert need.peak(PLACEMENTS["whole"]) / GIB == pytest.approx(7.4, rel=0.05)
     assert need.decode / GIB == pytest.approx(2 * 1.125, rel=0.02)
 
