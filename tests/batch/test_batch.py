@@ -90,7 +90,26 @@ def test_a_video_of_another_request_is_made_again(pictures, tiny_folder, tmp_pat
     assert again(seed=6, fps=8) == (["bee.mp4"], ["ant.mp4"])
 
 
-def test_a_batch_resumes_after_a_process_was_killed(pictures, tiny_folder, tmp_path):
+@pytest.fixture
+def one_video(tmp_path, monkeypatch):
+    """An ffmpeg that encodes one video; further encoders wait as long as their process lives, so that it can be killed in time."""
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    script = tmp_path / "ffmpeg"
+    script.write_text(
+        f"""#!/bin/sh
+case "$*" in *rawvideo*)
+    mkdir '{tmp_path}/first' 2>/dev/null || {{ while kill -0 $PPID 2>/dev/null; do sleep 0.1; done; exit 1; }} ;;
+esac
+exec '{get_ffmpeg_exe()}' "$@"
+"""
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(script))
+
+
+@pytest.mark.slow
+def test_a_batch_resumes_after_a_process_was_killed(pictures, tiny_folder, tmp_path, one_video, monkeypatch):
     """One of two processes is killed: the launcher ends the other, what is missing has failed, and the next batch makes it."""
     import psutil
 
@@ -101,21 +120,20 @@ def test_a_batch_resumes_after_a_process_was_killed(pictures, tiny_folder, tmp_p
 
     def kill_one(line):
         if not killed:
-            tree = {}
+            commands = {}
             for child in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):  # has just ended
-                    tree[child.pid] = child.cmdline()
-            workers = [
-                pid for pid, words in tree.items() if words[1:3] == ["-u", "-m"] and "svd_lab.batch.worker" in words
-            ]
+                    commands[child.pid] = child.cmdline()
+            workers = [pid for pid, words in commands.items() if words[1:4] == ["-u", "-m", "svd_lab.batch.worker"]]
             killed.append(workers[-1])
             os.kill(workers[-1], signal.SIGKILL)
 
-    options = {"model": tiny_folder, "device": "cpu", "num_inference_steps": 12, "num_frames": 3}
+    options = {"model": tiny_folder, "device": "cpu", "num_inference_steps": 2, "num_frames": 3}
     result = generate_batch(pictures, tmp_path / "out", processes=2, say=kill_one, **options)
     assert killed and result.failed and "run the batch again" in next(iter(result.failed.values()))
     complete = hashes(tmp_path / "out")
     assert 1 <= len(complete) < 6 and {*result.made} <= complete.keys()
+    monkeypatch.delenv("IMAGEIO_FFMPEG_EXE")
     result = generate_batch(pictures, tmp_path / "out", say=quiet, **options)
     assert result.kept == list(complete) and len(result.made) == 6 - len(complete) and result.ok
     assert complete.items() <= hashes(tmp_path / "out").items() and len(hashes(tmp_path / "out")) == 6
