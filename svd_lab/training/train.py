@@ -1,4 +1,4 @@
-"""Train the miniatures from scratch, in runs of any length, on one GPU or several (docs/mini.md has the whole recipe).
+"""Train the miniatures from scratch, in runs of any length, on one GPU or several (docs/mini.md: how the shipped ones were made).
 
     RUN="torchrun --nproc_per_node=2 -m svd_lab.training.train"
     $RUN vae  --seconds 420 --state vae.state --out OUT

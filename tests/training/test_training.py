@@ -1,4 +1,4 @@
-"""The mini's training code: rewrites and kernels equal the genuine classes, and every stage runs for three steps on a CPU."""
+"""The training of the video mini: fused blocks and kernels equal diffusers' classes, and every stage runs on a CPU."""
 
 import copy
 import functools
@@ -6,32 +6,34 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from pathlib import Path
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from svd_lab.bundled import mini_folder
-from svd_lab.training.loop import self_sampling
-from svd_lab.training.loop.latent_bank import Bank
+from svd_lab.training import train
+from svd_lab.training.loop import render_workers, self_sampling
+from svd_lab.training.loop.background import BackgroundBatches
+from svd_lab.training.loop.checkpoints import load_parts
+from svd_lab.training.loop.clock import SigmaBuckets, rate_factor
+from svd_lab.training.loop.latent_bank import LatentBank
 from svd_lab.training.loop.muon import Optimiser, orthogonal
+from svd_lab.training.loop.process import Process, shared_memory
 from svd_lab.training.loop.render_workers import Rendered, Renderer, render
-from svd_lab.training.loop.sampling import denoised, distance, levels, rollout
-from svd_lab.training.loop.self_sampling import Visits, guided_distance
-from svd_lab.training.loop.stretch import Ahead, load_parts, shared_memory
+from svd_lab.training.loop.sampling import denoised, distance, levels, random_sigmas, rollout
+from svd_lab.training.loop.self_sampling import SelfSampledStates, guided_distance
 from svd_lab.training.networks.fused_blocks import rewrite
 from svd_lab.training.networks.video import LATENT, make_clip, make_unet, make_vae
 from svd_lab.training.stages import unet as unet_stage
-from svd_lab.training.stages.unet import sigmas
-from svd_lab.training.train import COMMON, UNET
-from svd_lab.training.world.varied_world import VariedWorld
-from svd_lab.world.scenes import FRAMES, World
+from svd_lab.training.stages.unet import UNetOptions
+from svd_lab.world.clips import FRAMES
 
 ROOT = str(Path(__file__).parents[2])
+NARROW = (32, 32, 32, 32)  # widths of a quick VAE
 
 KERNELS = """
 import torch, torch.nn.functional as F
@@ -118,30 +120,48 @@ def test_kernels_equal_pytorch_in_the_interpreter():
     assert run("-c", KERNELS, TRITON_INTERPRET="1").count("\n") >= 9
 
 
-def test_noise_levels_end_where_they_are_told():
+def test_noise_levels_end_where_they_should():
     torch.manual_seed(0)
-    for top in (700.0, 100.0):
-        only_wide = sigmas(400, "cpu", 1.5, 1.6, 1.0, top)
-        assert 0.01 <= only_wide.min() and 0.9 * top < only_wide.max() <= top
-        assert abs(only_wide.log().mean() - torch.tensor([0.01, top]).log().mean()) < 0.1, "even in ln(sigma)"
-    middle = sigmas(400, "cpu", 1.5, 1.6, 0.0).log()
+    settings = dict(mean=1.5, spread=1.6, low=0.01)
+    for high in (700.0, 100.0):
+        only_uniform = random_sigmas(400, "cpu", uniform=1.0, high=high, **settings)
+        assert 0.01 <= only_uniform.min() and 0.9 * high < only_uniform.max() <= high
+        middle = torch.tensor([0.01, high]).log().mean()
+        assert abs(only_uniform.log().mean() - middle) < 0.1, "even in ln(sigma)"
+    middle = random_sigmas(400, "cpu", uniform=0.0, high=700.0, **settings).log()
     assert abs(middle.mean() - 1.5) < 0.05 and abs(middle.std() - 1.6) < 0.1
 
 
-def test_the_bank_gives_the_newest_clips_and_draws_them_as_it_is_asked_to():
+def test_the_learning_rate_warms_up_and_falls():
+    rate = functools.partial(rate_factor, warmup=10, decay=0.5, floor=0.01)
+    assert [rate(step, 0.0) for step in (0, 4, 9, 50)] == [0.1, 0.5, 1.0, 1.0]
+    assert [rate(50, progress) for progress in (0.5, 0.75, 1.0)] == pytest.approx([1.0, 0.51, 0.01])
+
+
+def test_the_log_shows_weighted_means_by_noise_level():
+    buckets = SigmaBuckets((0.3, 1.0, 40.0), 2, "cpu")
+    values, sigma = torch.tensor([1.0, 3.0, 5.0, 7.0]), torch.tensor([0.1, 0.2, 50.0, 60.0])
+    buckets.add(sigma, [(values, torch.tensor([1.0, 1.0, 1.0, 0.0])), (values, torch.tensor([0.0, 0.0, 0.0, 1.0]))])
+    first, second = buckets.take()
+    assert first == [2, 0, 0, 5] and second == [0, 0, 0, 7]
+    assert buckets.named(first) == "<.3:2.000 .3-1:0.000 1-40:0.000 >40:5.000"
+    assert buckets.take() == [[0] * 4] * 2, "each time from the start"
+
+
+def test_the_bank_returns_its_newest_clips_and_passes_settings_on(four_things):
     torch.manual_seed(0)
-    bank = Bank(make_vae().eval(), World(seed=3), size=2, batch=1, nothing=1.0)
+    bank = LatentBank(make_vae(NARROW).eval(), four_things.on("cpu", 3), size=2, batch=1, nothing=1.0)
     for fill in range(3):
         bank.fill()
         x0, *_, what = bank.newest(9)
         assert torch.equal(x0, bank.parts[0][[fill % 2]].float()), fill
         assert x0.abs().sum() > 0 and len(x0) == 1
-        assert (what[:, 1] == 0).all(), "nothing that has a direction, as it was asked for"
+        assert (what[:, 1] == 0).all(), "nothing with a direction, as the settings say"
     assert bank.n == 2
 
 
 def fill_in_floats(bank):
-    """What Bank.fill was before clips travelled as uint8: from the drawn clips straight to what the bank holds."""
+    """Compute the rows of a bank straight from the drawn clips, without uint8 in between."""
     c, n = bank.world.clips(bank.batch, **bank.settings), bank.batch
     first = (c.video[:, 0] * 255).round().to(torch.uint8)
     picture = first.float() / 127.5 - 1
@@ -156,49 +176,50 @@ def fill_in_floats(bank):
     return video, z[n * FRAMES :], first, ids, m, torch.stack([c.kind[:, 0].clamp(min=-1), c.facing], 1)
 
 
-def test_a_bank_holds_the_same_whether_clips_are_drawn_here_or_come_in_parts():
+def test_a_bank_holds_the_same_for_clips_that_come_in_parts(four_things):
     torch.manual_seed(0)
-    vae = make_vae().eval()
-    drawn, put = (Bank(vae, World(seed=3), size=2, batch=2) for _ in range(2))
+    vae = make_vae(NARROW).eval()
+    drawn, put = (LatentBank(vae, four_things.on("cpu", 3), size=2, batch=2) for _ in range(2))
     torch.manual_seed(1)
     expected = fill_in_floats(drawn)
     clips = render(put.world, 2)
     torch.manual_seed(1)
     put.put([Rendered(*(t[i : i + 1] for t in clips)) for i in (0, 1)])
     for name, part, value in zip(("video", "cond", "picture", "ids", "mask", "what"), put.parts, expected, strict=True):
-        if name in ("video", "cond"):  # frames are rounded to 1/255 now; the VAE in bf16 rounds more
+        if name in ("video", "cond"):  # frames are rounded to 1/255; the VAE in bf16 rounds more
             assert relative(part.float(), value) < 0.02 < 0.2 < relative(part.float(), value.flip(0)), name
         else:
             assert torch.equal(part, value.to(part.dtype)), name
     assert put.n == put.seen == 2
 
 
-@pytest.fixture(scope="module")
-def world():
-    """For two workers, which get its tables through shared memory; a container may have 64 MB of it, and training then has none."""
-    if shared_memory() < 0.5 * 2**30:
-        pytest.skip("/dev/shm is too small for processes to share the world (in Docker: --shm-size 1g)")
-    return VariedWorld()
+@pytest.fixture
+def two_workers():
+    """Skip where processes cannot exchange tensors: a container may have 64 MB of shared memory, and training then no workers."""
+    if shared_memory() < 2**28:
+        pytest.skip("/dev/shm is too small for workers (in Docker: --shm-size 1g)")
 
 
-def patient(ahead, ready=Ahead.ready):
-    while (batch := ready(ahead)) is None:
+def wait_for(batches, ready=BackgroundBatches.ready):
+    while (batch := ready(batches)) is None:
         time.sleep(0.01)
     return batch
 
 
 def nothing_left():
-    return not multiprocessing.active_children() and not any(t.name == "ahead" for t in threading.enumerate())
+    return not multiprocessing.active_children() and not any(
+        t.name == "background-batches" for t in threading.enumerate()
+    )
 
 
-def test_each_worker_draws_clips_of_its_own_seed(world):
+def test_each_worker_draws_clips_of_its_own_seed(four_things, two_workers):
     settings = dict(nothing=0.1, two=0.2)
-    with Ahead(Renderer(world, 1, 70, **settings), workers=2, parts=2, pin=False) as ahead:
-        theirs = [patient(ahead) for _ in range(2)]
+    with BackgroundBatches(Renderer(four_things, 1, 70, **settings), workers=2, parts=2, pin=False) as batches:
+        theirs = [wait_for(batches) for _ in range(2)]
     assert nothing_left()
     drawn = []
     for worker in (0, 1):
-        mine = world.on("cpu", 70 + worker)
+        mine = four_things.on("cpu", 70 + worker)
         for batch in theirs:
             here, there = render(mine, 1, **settings), batch[worker]
             assert torch.equal(here.numbers, there.numbers) and torch.equal(here.what, there.what)
@@ -208,15 +229,17 @@ def test_each_worker_draws_clips_of_its_own_seed(world):
     assert len({v.numpy().tobytes() for v in drawn}) == 4, "all different"
 
 
-def unet_settings(tmp_path, **settings):
-    common = dict(vae="none", batch=1, bank=4, prefill=1, out=str(tmp_path), state=f"{tmp_path}/state", workers=2)
-    return SimpleNamespace(**(COMMON | UNET | common | settings))
+def unet_options(tmp_path, **settings):
+    common = dict(vae="none", batch=1, bank=4, prefill=1, out=str(tmp_path), state=f"{tmp_path}/state", workers=0)
+    return UNetOptions(**(common | settings))
 
 
-def test_training_takes_the_clips_of_two_workers_and_leaves_no_process(world, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(unet_stage, "VariedWorld", lambda **_: world)
-    monkeypatch.setattr(Ahead, "ready", functools.partialmethod(patient, ready=Ahead.ready))
-    unet_stage.train(unet_settings(tmp_path, steps=2, every=2))
+def test_training_takes_clips_of_two_workers_and_leaves_no_process(
+    two_workers, draw_four_things, narrow_networks, tmp_path, monkeypatch, capsys
+):
+    draw_four_things(unet_stage, "VariedWorld")
+    monkeypatch.setattr(BackgroundBatches, "ready", functools.partialmethod(wait_for, ready=BackgroundBatches.ready))
+    unet_stage.train(unet_options(tmp_path, steps=2, every=2, workers=2))
     first, *steps = capsys.readouterr().out.splitlines()
     assert first.startswith("unet bank 1, 1 of them from 2 workers")
     assert steps[0].startswith("unet 1 ") and " bank 1 new 0 " in steps[0]
@@ -224,40 +247,46 @@ def test_training_takes_the_clips_of_two_workers_and_leaves_no_process(world, tm
     assert "nan" not in "".join(steps) and nothing_left()
 
 
-def test_a_frozen_encoder_stays_to_the_bit_and_where_it_is_doubted_another_one_answers(world, tmp_path, monkeypatch):
-    """One step without doubt, and one where all is doubted: the UNet sees what the one encoder answers, and the other."""
-    monkeypatch.setattr(unet_stage, "VariedWorld", lambda **_: world)
+def test_a_frozen_encoder_stays_and_a_weaker_one_embeds_its_share(
+    draw_four_things, narrow_networks, tmp_path, monkeypatch
+):
+    """One step with the frozen encoder alone, and one where the weaker encoder embeds everything."""
+    draw_four_things(unet_stage, "VariedWorld")
     monkeypatch.setattr(unet_stage, "unseen_error", lambda *_: 0.0)
-    seen, real, pictures, ask = [], unet_stage.v_loss, [], unet_stage.embed
+    seen, real, pictures, embed = [], unet_stage.v_loss, [], unet_stage.embed
     monkeypatch.setattr(
         unet_stage, "v_loss", lambda unet, x0, cond, e, *rest: seen.append(e.detach()) or real(unet, x0, cond, e, *rest)
     )
-    monkeypatch.setattr(unet_stage, "embed", lambda e, p: pictures.append(p.clone()) or ask(e, p))
-    weights = str(mini_folder())
+    monkeypatch.setattr(unet_stage, "embed", lambda e, p: pictures.append(p.clone()) or embed(e, p))
+    weights, path = tmp_path / "weights.pt", tmp_path / "weaker.pt"
+    torch.save(dict(unet=unet_stage.make_unet().state_dict(), clip=make_clip().half().state_dict()), weights)
     torch.manual_seed(1)
-    doubter, path = make_clip(), str(tmp_path / "doubter.pt")
-    torch.save(dict(clip=doubter.state_dict()), path)
-    settings = dict(weights=weights, workers=0, batch=2, bank=2, prefill=2, steps=1, blind=0.0, warm=1, freeze=1)
-    for doubt in (0.0, 1.0):
+    weaker = make_clip()
+    torch.save(dict(clip=weaker.state_dict()), path)
+    settings = dict(
+        weights=str(weights), batch=2, bank=2, prefill=2, steps=1, drop_embedding=0.0, warmup=1, freeze=True
+    )
+    for share in (0.0, 1.0):
         torch.manual_seed(0)
-        unet_stage.train(unet_settings(tmp_path, doubt=doubt, doubter=path if doubt else "", **settings))
+        given = dict(weaker_share=share, weaker_encoder=str(path) if share else "")
+        unet_stage.train(unet_options(tmp_path, **given, **settings))
     own, others = seen
     assert (own.abs().sum(1) > 0).all(), "none is dropped with these seeds"
     with torch.no_grad():
-        theirs = ask(doubter, pictures[-1])
+        theirs = embed(weaker, pictures[-1])
     assert torch.allclose(others, theirs, atol=1e-4) and not torch.allclose(own, theirs, atol=0.1)
     before, after = load_parts(weights), load_parts(tmp_path / "unet.pt")
     assert all(torch.equal(v, after["clip"][k]) for k, v in before["clip"].items())
-    assert any(not torch.equal(v, after["unet"][k]) for k, v in before["unet"].items())
+    assert any(not torch.equal(v.half(), after["unet"][k]) for k, v in before["unet"].items())
 
 
-def test_guided_steps_go_on_from_where_sampling_comes_by_and_lead_it_to_the_truth(tiny_folder):
-    """A visit's guess is the rollout's at that step; training on visits of one clip brings the clip itself nearer to the truth."""
+def test_guided_steps_start_from_sampled_states_and_lead_to_the_truth(tiny_folder):
+    """A state's prediction is the rollout's at that step; training on the states of a clip brings the clip nearer to the truth."""
     from diffusers import UNetSpatioTemporalConditionModel
 
     unet = rewrite(UNetSpatioTemporalConditionModel.from_pretrained(tiny_folder, subfolder="unet")).train()
     optimiser = Optimiser(unet.named_parameters(), muon=2e-3, adam=2e-4)
-    places = Visits(unet, optimiser, 5, 1, False)
+    states = SelfSampledStates(unet, optimiser, 5, 1, False)
     torch.manual_seed(0)
     truth, cond, embedding = torch.randn(1, 3, 4, 8, 12), torch.randn(1, 4, 8, 12), torch.randn(1, 32)
     ids, mask = torch.tensor([[6.0, 127, 0.02]]), torch.ones(1, 1, 1, 8, 12)
@@ -265,27 +294,27 @@ def test_guided_steps_go_on_from_where_sampling_comes_by_and_lead_it_to_the_trut
     torch.manual_seed(1)
     noise = torch.randn_like(truth)
     torch.manual_seed(1)  # add_clips draws the same
-    places.add_clips(truth, cond, embedding, ids, mask)
-    assert places.n == 5 and places.parts[1].tolist() == pytest.approx(levels(10)[4:-2])  # 6.05 … 0.1
+    states.add_clips(truth, cond, embedding, ids, mask)
+    assert states.n == 5 and states.parts[1].tolist() == pytest.approx(levels(10)[4:-2])  # 6.05 … 0.1
     with torch.no_grad():
-        guesses = clip()
-        for step, guess in enumerate(guesses[4:-1]):
-            x, sigma, *rest = (part[step : step + 1].float() for part in places.parts)
+        predictions = clip()
+        for step, prediction in enumerate(predictions[4:-1]):
+            x, sigma, *rest = (part[step : step + 1].float() for part in states.parts)
             ours = denoised(unet, x, sigma, *rest[1:4], (1.0, 3.0))
-            assert torch.allclose(ours, guess, atol=2e-2), step  # places are kept in float16
-        before = distance(guesses[-1], truth, mask, 3.0).item()
+            assert torch.allclose(ours, prediction, atol=2e-2), step  # states are kept in float16
+        before = distance(predictions[-1], truth, mask, 3.0).item()
     for _ in range(12):
-        guided_distance(unet, 3.0, *places.draw(5)).mean().backward()
+        guided_distance(unet, 3.0, *states.draw(5)).mean().backward()
         optimiser.step(1.0)
-        places.add_clips(truth, cond, embedding, ids, mask)
+        states.add_clips(truth, cond, embedding, ids, mask)
     with torch.no_grad():
         assert distance(clip()[-1], truth, mask, 3.0).item() < 0.9 * before
 
 
-def test_a_stretch_with_guided_steps_runs_on_a_cpu(world, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(unet_stage, "VariedWorld", lambda **_: world)
+def test_a_run_with_guided_steps_works_on_a_cpu(draw_four_things, narrow_networks, tmp_path, monkeypatch, capsys):
+    draw_four_things(unet_stage, "VariedWorld")
     monkeypatch.setattr(self_sampling, "STEPS", 3)  # 80, 4, 0.02
-    unet_stage.train(unet_settings(tmp_path, steps=2, every=1, workers=0, guided=0.3, visited=2, places=4))
+    unet_stage.train(unet_options(tmp_path, steps=2, every=1, guided_weight=0.3, guided_batch=2, sampled_states=4))
     *_, last = capsys.readouterr().out.splitlines()
     assert last.startswith("unet 2 ") and "nan" not in last
     assert float(last.split(" guided ")[1].split()[0]) > 0
@@ -294,36 +323,53 @@ def test_a_stretch_with_guided_steps_runs_on_a_cpu(world, tmp_path, monkeypatch,
 @pytest.mark.parametrize(
     "settings, words",
     [
-        (dict(freeze=1), "give --weights"),
-        (dict(plain=4.0), "--plain is a share of the clips, from 0 to 1, not 4"),
-        (dict(doubt=0.3), "--doubt 0.3 and --doubter '' belong together"),
-        (dict(doubter="teacher.pt"), "--doubt 0 and --doubter 'teacher.pt' belong together"),
+        (dict(freeze=True), "give --weights"),
+        (dict(plain=4.0), "--plain is a share, from 0 to 1, not 4"),
+        (dict(weaker_share=0.3), "--weaker-share 0.3 and --weaker-encoder '' belong together"),
+        (dict(weaker_encoder="old.pt"), "--weaker-share 0 and --weaker-encoder 'old.pt' belong together"),
     ],
 )
-def test_settings_that_need_each_other_are_refused_before_any_work(tmp_path, settings, words):
-    with pytest.raises(SystemExit, match=words):
-        unet_stage.train(unet_settings(tmp_path, **settings))
+def test_options_that_need_each_other_are_refused_before_any_work(tmp_path, capsys, settings, words):
+    with pytest.raises(ValueError, match=words):
+        unet_options(tmp_path, **settings)
+    flags = [f"--{k.replace('_', '-')}" + ("" if v is True else f"={v}") for k, v in settings.items()]
+    with pytest.raises(SystemExit):
+        train.main(["unet", *flags])
+    assert words in capsys.readouterr().err
 
 
-def test_a_worker_that_fails_ends_training_and_says_why(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(unet_stage, "VariedWorld", lambda **_: world)
-    monkeypatch.setattr(unet_stage, "Renderer", functools.partial(Renderer, colour="blue"))
-    with pytest.raises(RuntimeError, match="works ahead failed") as failed:
-        unet_stage.train(unet_settings(tmp_path, seconds=1e9, every=1))
+def test_the_command_line_gives_every_option_to_its_stage(monkeypatch):
+    given = []
+    for name, (kind, _) in train.STAGES.items():
+        monkeypatch.setitem(train.STAGES, name, (kind, given.append))
+    train.main(["unet", "--seconds", "7", "--bank", "9", "--weights", "w", "--freeze", "--sigma-max", "80"])
+    train.main(["export", "--vae", "v", "--weights", "w", "--folder", "f"])
+    assert given[0] == UNetOptions(seconds=7.0, bank=9, weights="w", freeze=True, sigma_max=80.0)
+    assert given[1] == train.ExportOptions(vae="v", weights="w", folder="f")
+
+
+def test_a_worker_that_fails_ends_training_with_its_error(
+    two_workers, draw_four_things, narrow_networks, tmp_path, monkeypatch
+):
+    draw_four_things(unet_stage, "VariedWorld")
+    wrong = functools.partial(render_workers.render_workers, colour="blue")
+    monkeypatch.setattr(unet_stage, "render_workers", wrong)
+    with pytest.raises(RuntimeError, match="worker process failed") as failed:
+        unet_stage.train(unet_options(tmp_path, seconds=1e9, every=1, workers=2))
     assert "worker process" in str(failed.value.__cause__) and "argument 'colour'" in str(failed.value.__cause__)
     assert nothing_left()
 
 
-def test_no_workers_on_a_cpu_unless_asked_for_nor_where_they_could_not_talk(tmp_path, monkeypatch, capsys):
+def test_no_workers_on_a_cpu_by_default_or_without_shared_memory(monkeypatch, capsys):
     tables = SimpleNamespace(atlas=torch.zeros(2**29, dtype=torch.uint8), rows=3)
-    ask = lambda workers: unet_stage.other_processes(unet_settings(tmp_path, workers=workers), tables, 0, "cpu", 64)  # noqa: E731
-    assert ask(-1) is None and ask(0) is None and not capsys.readouterr().out
-    monkeypatch.setattr(unet_stage, "shared_memory", lambda: 2**26)
-    assert ask(12) is None and "/dev/shm is too small for 12 workers (1.4 GiB)" in capsys.readouterr().out
+    start = lambda n: render_workers.render_workers(tables, n, 64, 0, Process(0, 1, "cpu"))  # noqa: E731
+    assert start(-1) is None and start(0) is None and not capsys.readouterr().out
+    monkeypatch.setattr(render_workers, "shared_memory", lambda: 2**26)
+    assert start(12) is None and "/dev/shm is too small for 12 workers (1.4 GiB)" in capsys.readouterr().out
 
 
 def plain_step(self, fraction):
-    """Optimiser.step as it was before its numbers lay on the device."""
+    """Optimiser.step with its numbers on the host."""
     g = self.grad.to(torch.float32, copy=True)
     self.grad.zero_()
     self.n += 1
@@ -352,7 +398,7 @@ def plain_step(self, fraction):
 
 
 def small_optimiser():
-    """Two matrices of one shape, one whose norm is capped, a kernel and a vector, in both kinds of step."""
+    """An optimiser of two matrices of one shape, one whose norm is capped, a kernel and a vector."""
     torch.manual_seed(0)
     shapes = dict(a=(24, 40), b=(24, 40), to_q=(16, 24), conv=(8, 4, 3, 3), bias=(50,), conv_in=(8, 4))
     named = [(name, torch.nn.Parameter(torch.randn(shape))) for name, shape in shapes.items()]
@@ -360,7 +406,7 @@ def small_optimiser():
     return Optimiser(named, ema=0.9)
 
 
-def test_a_step_with_its_numbers_on_the_device_is_the_plain_step_to_the_bit():
+def test_a_step_with_its_numbers_on_the_device_is_the_plain_step():
     ours, plain = small_optimiser(), small_optimiser()
     for i in range(25):
         gradient = torch.randn(ours.grad.shape) * (0.01 if i % 3 else 2)
@@ -380,7 +426,7 @@ def test_a_step_with_its_numbers_on_the_device_is_the_plain_step_to_the_bit():
     assert ours.n == plain.n == 25 and not ours.grad.any()
 
 
-def test_an_optimiser_that_cannot_be_captured_goes_on_without_a_graph(monkeypatch, capsys):
+def test_an_optimiser_that_cannot_be_captured_runs_without_a_graph(monkeypatch, capsys):
     class Refuses:
         def __init__(self, *_, **__): ...
 
@@ -399,43 +445,23 @@ def test_an_optimiser_that_cannot_be_captured_goes_on_without_a_graph(monkeypatc
     assert capsys.readouterr().out == "the optimiser goes on without a CUDA graph: capture invalidated\n"
 
 
-def test_three_steps_of_every_stage_on_a_cpu_give_a_folder_the_genuine_pipeline_reads(tmp_path):
-    common = ("--steps", "3", "--out", str(tmp_path))
-    out = run(
-        "-m", "svd_lab.training.train", "vae", *common, "--batch", "2", "--pool", "4", "--state", str(tmp_path / "v")
-    )
+@pytest.mark.slow
+def test_three_steps_of_the_video_stages_give_a_folder_for_diffusers(tmp_path):
+    stage = functools.partial(run, "-m", "svd_lab.training.train")
+    common = ("--steps", "3", "--batch", "1", "--out", str(tmp_path))
+    out = stage("vae", *common, "--pool", "2", "--state", str(tmp_path / "v"))
     assert "VAE {" in out and "nan" not in out
     vae = str(tmp_path / "vae.pt")
-    bank = ("--batch", "2", "--bank", "4", "--prefill", "4", "--vae", vae)
-    out = run("-m", "svd_lab.training.train", "unet", *common, *bank, "--state", str(tmp_path / "u"))
+    bank = (*common, "--bank", "2", "--prefill", "2", "--vae", vae)
+    out = stage("unet", *bank, "--state", str(tmp_path / "u"))
     assert "unet 1 " in out and "nan" not in out
     assert float(out.rsplit("unseen ", 1)[1].split()[0]) > 0.1, (
         "untrained, it cannot know a clip that it has never seen"
     )
-    out = run(
-        "-m",
-        "svd_lab.training.train",
-        "unet",
-        *common,
-        *bank,
-        "--state",
-        str(tmp_path / "u2"),
-        "--resume",
-        str(tmp_path / "u"),
-        *("--top", "100", "--nothing", "0.08", "--two", "0.24", "--ask", "0.1"),
-    )
-    assert "unet 4 " in out, "a stretch goes on where the last one stopped"
-    run(
-        "-m",
-        "svd_lab.training.train",
-        "export",
-        "--vae",
-        vae,
-        "--weights",
-        str(tmp_path / "unet.pt"),
-        "--folder",
-        str(tmp_path / "w"),
-    )
+    again = ("--state", str(tmp_path / "u2"), "--resume", str(tmp_path / "u"))
+    other = ("--sigma-max", "100", "--nothing", "0.08", "--two", "0.24", "--head-weight", "0.1")
+    assert "unet 4 " in stage("unet", *bank, *again, *other), "a run goes on where the last one stopped"
+    stage("export", "--vae", vae, "--weights", str(tmp_path / "unet.pt"), "--folder", str(tmp_path / "w"))
     from diffusers import StableVideoDiffusionPipeline
     from PIL import Image
 
