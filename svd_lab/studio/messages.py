@@ -35,7 +35,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "copy": ("복사", "Copy"),
     "history": ("만든 영상", "History"),
     "restore": ("{number}번 설정으로", "Back to number {number}"),
-    "choose": ("{number}번 비교하기", "compare {number}"),
+    "choose": ("{number}번 비교하기", "Compare {number}"),
     "compare": ("고른 영상 나란히 보기", "Compare the selected videos"),
     "compare_few": ("비교할 영상을 두 개 이상 골라 주세요.", "Select at least two videos to compare."),
     "restored": ("{number}번의 설정을 되돌려 놓았어요.", "The settings of number {number} are restored."),

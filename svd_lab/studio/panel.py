@@ -116,9 +116,9 @@ class Panel:
                 self.say("draw_seed"), lambda: self._enter("seed", str(secrets.randbelow(2**32))), "", "random"
             )
             presets.append(draw)
-        about = html.escape(field.help[here]) + (
-            f" <span class=svd-range>({html.escape(limits)})</span>" if limits else ""
-        )
+        about = html.escape(field.help[here][0].upper() + field.help[here][1:])
+        if limits:
+            about += f" <span class=svd-range>({html.escape(limits)})</span>"
         self._problems[field.name] = widgets.HTML()
         parts = [entry, widgets.HTML(f"<div class=svd-help>{about}</div>"), self._problems[field.name]]
         if presets:

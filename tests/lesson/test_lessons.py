@@ -1,5 +1,6 @@
 """Lessons: both languages share their code, notebooks match their sources, parameters are checked, results are whole or absent."""
 
+import gc
 import html
 import importlib.util
 import io
@@ -361,22 +362,32 @@ def networks(pipe):
     return [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
 
 
-def run_here(name, after=None, **parameters):
-    """Run the English lesson's code in this process and return its names; after[id] is called with them after that cell."""
-    _install, *cells = code(read(name, "en"))
-    names = {"display": lambda *_: None}
-    for cell in cells:
-        exec(compile(cell.source, cell.id, "exec"), names)
-        if "parameters" in cell.metadata.get("tags", []):
-            names.update(parameters)
-        if after and cell.id in after:
-            after[cell.id](names)
-    return names
+@pytest.fixture
+def run_here():
+    """A function that runs the English lesson's code in this process and returns its names; after[id] is called with them after
+    that cell. A lesson's functions and names refer to each other, so its pipelines would stay until the next full collection."""
+    runs = []
+
+    def run(lesson, after=None, **parameters):
+        _install, *cells = code(read(lesson, "en"))
+        runs.append(names := {"display": lambda *_: None})
+        for cell in cells:
+            exec(compile(cell.source, cell.id, "exec"), names)
+            if "parameters" in cell.metadata.get("tags", []):
+                names.update(parameters)
+            if after and cell.id in after:
+                after[cell.id](names)
+        return names
+
+    yield run
+    for names in runs:
+        names.clear()
+    gc.collect()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("placement", ["layers", "blocks"])
-def test_lesson_1_runs_with_offloaded_weights_and_frees_its_first_model(placement, small_gpu, tiny_folder):
+def test_lesson_1_runs_with_offloaded_weights_and_frees_its_first_model(placement, small_gpu, run_here, tiny_folder):
     """It calls every part of the pipeline directly, and then loads another pipeline: both at once would not fit."""
     first, left = small_gpu(placement), []
     at_load = {"from-pretrained": lambda names: left.extend(part() for part in first)}
@@ -387,7 +398,9 @@ def test_lesson_1_runs_with_offloaded_weights_and_frees_its_first_model(placemen
 
 
 @pytest.mark.slow
-def test_lesson_2_continues_if_not_all_frames_can_be_decoded_at_once(small_gpu, tiny_folder, monkeypatch, capsys):
+def test_lesson_2_continues_if_not_all_frames_can_be_decoded_at_once(
+    small_gpu, run_here, tiny_folder, monkeypatch, capsys
+):
     from diffusers import AutoencoderKLTemporalDecoder as Vae
 
     plain = Vae.decode
@@ -408,7 +421,9 @@ def test_lesson_2_continues_if_not_all_frames_can_be_decoded_at_once(small_gpu, 
 
 
 @pytest.mark.slow
-def test_lesson_4_runs_with_the_weights_of_both_pipelines_offloaded(small_gpu, tiny_folder, tiny_image_folder):
+def test_lesson_4_runs_with_the_weights_of_both_pipelines_offloaded(
+    small_gpu, run_here, tiny_folder, tiny_image_folder
+):
     small_gpu("layers")
     given = {"model": str(tiny_folder), "image_model": str(tiny_image_folder), "prompt": "a city", "seed": 7}
     names = run_here("04_text_to_video", num_frames=4, num_inference_steps=2, **given)
