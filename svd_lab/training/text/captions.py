@@ -2,8 +2,8 @@
 
 Example:
     >>> scene = scene_of("astronaut", other="horse", relation="riding")
-    >>> caption(scene, Random(0), "ko", plain=True)
-    '말을 타는 우주비행사'
+    >>> caption(scene, Random(4), "ko", plain=True)
+    '말을 타는 우주비행사 사진'
 """
 
 import re
@@ -143,7 +143,7 @@ def caption(scene: Scene, rng: Random, language: str, plain: bool = False) -> st
         scene: What to describe.
         rng: Chooses among wordings.
         language: "en" or "ko".
-        plain: Without words of style and made-up words. Otherwise one name in thirty is a made-up word, so that the model
+        plain: Without made-up words and added words of style. Otherwise one name in thirty is a made-up word, so that the model
             learns to draw something of its world for an unknown thing.
 
     Returns:

@@ -1,7 +1,7 @@
 """The named places of the text miniature's world: 36 kinds of still background, each painted for a whole batch at once.
 
-A painter takes a `Draw` and a number n and returns pictures [n,3,128,224] in 0..1, different every time. Unlike the backgrounds of
-`svd_lab.world.backgrounds`, which mix everything freely, every picture clearly shows the place that it is named for.
+Each painter takes a `Draw` and a number n and returns pictures [n,3,128,224] in 0..1, different every time. Unlike
+`svd_lab.world.backgrounds`, which mixes everything freely, every picture clearly shows the place that it is named for.
 """
 
 from collections.abc import Callable

@@ -87,11 +87,11 @@ def softened(pictures: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 class ByteWorld(World):
     """A World with its atlas in bytes: 0.3 GB instead of 1.1 for a training world, and 0.1 for each further design."""
 
-    def _tables(self, cells: np.ndarray, device) -> torch.Tensor:
+    def _tables(self, cells: np.ndarray, device: torch.device | str) -> torch.Tensor:
         pieces = (as_atlas(part, device) for part in np.array_split(cells, 16))  # in parts: floats would need 1.1 GB
         return torch.cat([(piece * 255).round().to(torch.uint8) for piece in pieces], 1)
 
-    def _cut(self, level, row) -> torch.Tensor:
+    def _cut(self, level: torch.Tensor | int, row: torch.Tensor) -> torch.Tensor:
         return super()._cut(level, row).float() / 255
 
 

@@ -1,4 +1,4 @@
-"""Animals of random shapes, all facing left."""
+"""Animals of random shapes, all facing left; each function draws one on a page."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Plants, leaves and balloons of random shapes."""
+"""Plants, leaves and balloons of random shapes; each function draws one on a page."""
 
 import math
 

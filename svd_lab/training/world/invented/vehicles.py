@@ -1,4 +1,4 @@
-"""Vehicles and boats of random shapes facing left; rockets and airplanes facing up and right."""
+"""Vehicles and boats of random shapes facing left; rockets and airplanes facing up and right; each function draws one."""
 
 import math
 from collections.abc import Sequence
