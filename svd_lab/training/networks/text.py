@@ -1,6 +1,6 @@
 """The text mini's networks: a genuine Stable Diffusion at small widths, 11 million parameters, 22 MB in fp16.
 
-Its latents have the video mini's shape: the AutoencoderKL starts from the video VAE's encoder and has its own decoder, without time.
+Its latents have the video mini's shape: the AutoencoderKL starts from the video VAE's encoder; its own decoder knows no time.
 The scheduler is Euler's with Stable Video Diffusion's continuous noise levels (v-prediction, Karras sigmas), so that the first
 step starts from noise that hides even the brightness of the picture. [diffusers StableDiffusionPipeline; arXiv 2112.10752;
 starting from pure noise: arXiv 2305.08891]
