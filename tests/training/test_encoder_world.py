@@ -11,7 +11,7 @@ from PIL import Image
 from svd_lab.mini.catalogue import CELL, COLUMNS, catalogue
 from svd_lab.training.assets import build_designs
 from svd_lab.training.assets.build_designs import Design
-from svd_lab.training.world import encoder_world, invented
+from svd_lab.training.world import encoder_world, invented, varied_world
 from svd_lab.training.world.encoder_world import EncoderWorld, bent, missing, redrawn
 from svd_lab.training.world.varied_world import CLOSE_THINGS, INVENTED, NEAR, VariedWorld
 from svd_lab.world.motion import DIRECTIONAL, KINDS
@@ -46,6 +46,16 @@ def designs(package, tmp_path_factory):
     return out
 
 
+@pytest.fixture(scope="module")
+def varied():
+    return VariedWorld()
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return EncoderWorld()
+
+
 def cell(atlas, name):
     i = [t["en"] for t in catalogue()].index(name)
     y, x = i // COLUMNS * CELL, i % COLUMNS * CELL
@@ -77,13 +87,14 @@ def test_every_exception_names_a_known_thing_with_a_direction():
             assert names and set(names) <= directed, design
 
 
-def test_a_world_shows_the_things_that_a_design_has(designs):
+def test_a_world_shows_the_things_that_a_design_has(designs, varied, monkeypatch):
+    monkeypatch.setattr(varied_world, "INVENTED", 14)  # fewer are drawn sooner
     world = VariedWorld(designs=designs)
     rocket, ghost = (world.keep.index([t["en"] for t in catalogue()].index(n)) for n in ("rocket", "ghost"))
     theirs = world.atlas[0, 2 * world.rows :]
     assert len(theirs) == world.rows and torch.equal(theirs[ghost], world.atlas[0, ghost]), "missing ones in 3D"
     assert not torch.equal(theirs[rocket], world.atlas[0, rocket])
-    assert world._shares() == pytest.approx([0.45, 0.3, 0.25]) and VariedWorld()._shares() == pytest.approx([0.6, 0.4])
+    assert world._shares() == pytest.approx([0.45, 0.3, 0.25]) and varied._shares() == pytest.approx([0.6, 0.4])
     styles = world._style(4000).div(world.rows, rounding_mode="floor").bincount() / 4000
     assert styles.tolist() == pytest.approx([0.45, 0.3, 0.25], abs=0.03)
 
@@ -93,9 +104,9 @@ def test_a_folder_without_designs_is_refused(tmp_path):
         EncoderWorld(designs=tmp_path)
 
 
-def test_things_face_the_way_that_they_move():
+def test_things_face_the_way_that_they_move(encoder):
     """80 trains, both ways: their shape says which way they face, whatever was changed about them."""
-    world = EncoderWorld(seed=4)
+    world = encoder.on("cpu", 4)
     train = next(i for i in world.keep if catalogue()[i]["en"] == "high-speed train")
     clips = world.clips(80, two=0, nothing=0, only=[train] * 80, at=torch.zeros(80, 1))
     assert clips.kind[:, 0].eq(list(KINDS).index("drive")).all() and set(clips.facing.tolist()) == {-1, 1}
@@ -123,8 +134,8 @@ def test_some_of_the_things_change_and_stay_cut_outs(how, monkeypatch):
     assert torch.equal(how(cut, world.draw), cut)
 
 
-def test_only_pictures_without_a_thing_may_be_close_ups(monkeypatch):
-    world = VariedWorld(seed=8)
+def test_only_pictures_without_a_thing_may_be_close_ups(varied, monkeypatch):
+    world = varied.on("cpu", 8)
     drawn = []
     monkeypatch.setattr(world, "_crowd", lambda picture, *_: drawn.append(len(picture)) or picture)
     world.clips(60, nothing=1.0, at=torch.zeros(60, 1))
@@ -139,9 +150,9 @@ def test_only_pictures_without_a_thing_may_be_close_ups(monkeypatch):
     assert 0 <= after.min() and after.max() <= 1
 
 
-def test_behind_some_things_there_are_paler_ones(monkeypatch):
+def test_behind_some_things_there_are_paler_ones(encoder, monkeypatch):
     monkeypatch.setattr(encoder_world, "BUSY", 1.0)
-    world = EncoderWorld(seed=8)
+    world = encoder.on("cpu", 8)
     monkeypatch.setattr(VariedWorld, "_scenery", lambda self, n, empty: (torch.full((n, 3, 128, 224), 0.5), None))
     empty = torch.arange(12) % 3 == 0
     picture, _ = world._scenery(12, empty)
@@ -186,13 +197,12 @@ def test_invented_things_face_left_and_rockets_up_to_the_right():
         assert x < 0.42 and y > 0.58, "the flame is down on the left"
 
 
-def test_a_share_of_the_varied_world_is_invented_things():
-    world = VariedWorld(seed=3)
+def test_a_share_of_the_varied_world_is_invented_things(varied):
     cells, like = invented.cells(INVENTED, 2)
     assert cells.shape == (2, INVENTED, CELL, CELL, 4) and not np.array_equal(cells[0], cells[1])
-    theirs = slice(world.rows - INVENTED, world.rows)
-    assert world.ids[theirs].tolist() == list(like)
-    assert world.kinds[theirs].tolist() == [list(KINDS).index(catalogue()[i]["kind"]) for i in like]
-    assert (world.weights[theirs].sum() / world.weights.sum()).item() == pytest.approx(VariedWorld.invented)
-    shown = (world._cut(0, torch.arange(world.rows)[theirs])[:, 3] > 0.5).float().mean((1, 2))
+    theirs = slice(varied.rows - INVENTED, varied.rows)
+    assert varied.ids[theirs].tolist() == list(like)
+    assert varied.kinds[theirs].tolist() == [list(KINDS).index(catalogue()[i]["kind"]) for i in like]
+    assert (varied.weights[theirs].sum() / varied.weights.sum()).item() == pytest.approx(VariedWorld.invented)
+    shown = (varied._cut(0, torch.arange(varied.rows)[theirs])[:, 3] > 0.5).float().mean((1, 2))
     assert shown.min() > 0.05
