@@ -71,7 +71,7 @@ from svd_lab import generate_video, load_video_pipeline, open_image
 from svd_lab.lesson.figures import grid, line_plot, show, side_by_side
 from svd_lab.performance.placement import is_out_of_memory
 from svd_lab.pipe_facts import native_size
-from svd_lab.studio.studio import video_studio
+from svd_lab.studio import video_studio
 
 pipe = load_video_pipeline(lesson.model)
 
@@ -405,8 +405,7 @@ for chunk in chunks:
 for chunk in tried[len(chunks) :]:
     print(f"{chunk:3} at a time: not enough memory here")
 chunk_mib = [spent[chunk]["MiB"] for chunk in chunks]
-if np.isfinite(chunk_mib).all():
-    show(line_plot(chunks, {"MiB": chunk_mib}, "decode_chunk_size"))
+show(line_plot(chunks, {"MiB": chunk_mib}, "decode_chunk_size"))
 
 # %% [markdown] lang="ko" id="limits-text"
 # 메모리는 한 번에 펼치는 프레임 수를 따라 늘어요. 시간은 컴퓨터마다 달라요. diffusers만으로는 진짜 모델이 H100에서 한꺼번에 펼치는 쪽이 조금 빠르고(2장씩 1.01초,
@@ -467,27 +466,27 @@ show(grid([image, first, last], ["picture", "first frame", "last frame"], width=
 # can use on a GPU as it is.
 
 # %% [markdown] lang="ko" id="studio-text"
-# ## 스튜디오: 손잡이를 마음껏
+# ## 스튜디오: 설정을 마음껏
 #
-# 지금까지는 코드로 손잡이를 돌렸어요. 아래 셀은 같은 손잡이를 화면에 늘어놓아요. 값을 바꾸고 **만들기**를 누르면 같은 `generate_video`가 돌고, 만드는 동안
-# 영상이 떠오르는 모습이 보여요. 누르기 전에는 몇 초가 걸리고 메모리를 얼마나 쓸지 어림해 줘요. 만든 영상은 아래에 쌓이고, 두 개를 골라 나란히 볼 수도 있어요. **코드로 보기**를 열면 똑같은
+# 지금까지는 코드로 설정을 바꿨어요. 아래 셀에서는 같은 설정을 화면에서 바꿀 수 있어요. 값을 바꾸고 **만들기**를 누르면 같은 `generate_video`가 돌고, 만드는 동안
+# 영상의 미리 보기가 나와요. 누르기 전에는 걸리는 시간과 메모리를 예상해 줘요. 만든 영상은 아래에 쌓이고, 두 개를 골라 나란히 볼 수도 있어요. **코드로 보기**를 열면 똑같은
 # 영상을 만드는 코드가 나와요.
 #
-# ![스튜디오: 그림을 고르고 손잡이를 돌려 영상을 만드는 화면](../../docs/studio-ko.webp)
+# ![스튜디오: 그림을 고르고 설정을 바꿔 영상을 만드는 화면](../../docs/studio-ko.webp)
 #
 # 이 강의의 다른 셀은 스튜디오에서 만든 것을 쓰지 않으니, 눌러도 되고 지나가도 돼요. 화면이 없는 곳(papermill 등)에서는 설정이 표로만 나와요.
 
 # %% [markdown] lang="en" id="studio-text"
-# ## The studio: turn the knobs as you like
+# ## The studio: change the settings as you like
 #
-# So far we turned the knobs in code. The next cell lays the same knobs out on a page. Change a value, press **Make it**, and the same
-# `generate_video` runs; while it does, you see the video rise. Before you press, it estimates how many seconds and how much memory it
-# will take. What you have made gathers below, where you can put two side by side, and **As code** shows the call that makes
-# the same video again.
+# So far we changed the settings in code. The next cell shows the same settings as a panel. Change a value and press **Generate**: the
+# same `generate_video` runs, with a preview of the video. Before you press, the panel estimates the seconds and the memory that it
+# will take. Your videos are listed below, where you can compare two of them, and **As code** shows the call that makes the same
+# video again.
 #
-# ![The studio: choose a picture, turn the knobs, make a video](../../docs/studio.webp)
+# ![The studio: choose a picture, change the settings, make a video](../../docs/studio.webp)
 #
-# No other cell of this lesson uses what the studio makes, so press or pass by. Where nobody can press a button, as in papermill, the
+# No other cell of this lesson uses what the studio makes, so you may skip it. Where nobody can press a button, as in papermill, the
 # settings are printed as a table.
 
 # %% id="studio"
@@ -599,7 +598,7 @@ measured = {
     "last_frame_off_by_guidance": last_frame,
     "motion_by_guidance": guidance_motion,
     "decode_seconds": {chunk: spent[chunk]["seconds"] for chunk in chunks},
-    "decode_mib": {c: spent[c]["MiB"] for c in chunks if np.isfinite(spent[c]["MiB"])},
+    "decode_mib": {c: spent[c]["MiB"] for c in chunks},
     "sharpness_by_frame": sharpness,
 }
 finish_lesson(lesson, clips, measured)

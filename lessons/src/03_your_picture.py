@@ -64,7 +64,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 from svd_lab import generate_video, load_video_pipeline, open_image
 from svd_lab.lesson.figures import checkerboard, grid, show, side_by_side
 from svd_lab.pipe_facts import native_size
-from svd_lab.studio.studio import video_studio
+from svd_lab.studio import video_studio
 
 pipe = load_video_pipeline(lesson.model)
 width, height = native_size(pipe)
@@ -438,15 +438,15 @@ together
 # %% [markdown] lang="ko" id="studio-text"
 # ## 스튜디오: 내 그림으로
 #
-# 스튜디오에서도 그림을 올릴 수 있어요. **내 그림 올리기**를 누르거나 경로나 주소를 적으면, 왼쪽에 **모델이 보게 될 그림**이 나와요. **더 많은 손잡이**를 열고 **그림 맞추기**를 자르기, 여백 넣기, 늘이기로
+# 스튜디오에서도 그림을 올릴 수 있어요. **내 그림 올리기**를 누르거나 경로나 주소를 적으면, 왼쪽에 **모델에 들어갈 입력 그림**이 나와요. **모든 설정**을 열고 **그림 맞추기**를 자르기, 여백 넣기, 늘이기로
 # 바꾸면 그 그림이 바로 달라져요. 이 강의에서 배운 것을 만들기 전에 눈으로 확인하는 셈이에요.
 
 # %% [markdown] lang="en" id="studio-text"
 # ## The studio: with your own picture
 #
-# The studio takes pictures, too. Press **Upload a picture**, or give a path or an address, and on the left you see **what the model will
-# see**. Open **More knobs**, set **Fitting the picture** to crop, pad or stretch, and that picture changes at once: what this lesson
-# teaches, to be looked at before a video is made.
+# The studio takes pictures, too. Press **Upload a picture**, or enter a path or an address, and on the left you see **what the model
+# gets**. Open **All settings** and set **Fitting the picture** to crop, pad or stretch: that picture changes at once, so that you can
+# check what this lesson teaches before you make a video.
 
 # %% id="studio"
 studio = video_studio(

@@ -75,7 +75,7 @@ from svd_lab.lesson.figures import grid, line_plot, show, side_by_side
 from svd_lab.pipe_facts import native_size
 from svd_lab.prompts import miniature_words
 from svd_lab.recipe import make_recipe
-from svd_lab.studio.studio import text_studio
+from svd_lab.studio import text_studio
 
 pipe = load_video_pipeline(lesson.model)
 width, height = native_size(pipe)
@@ -156,7 +156,7 @@ for name, plan in plans.items():
     sigmas = plan.sigmas.numpy()
     left[name] = (sigmas / np.sqrt(sigmas**2 + 1)).tolist()
     print(f"{name:16} sigma", *(f"{sigma:.3g}" for sigma in sigmas))
-show(line_plot(range(11), left, "step: share of noise that is left"))
+show(line_plot(range(11), left, "step", "share of noise left"))
 
 # %% [markdown] lang="ko" id="slicing-text"
 # 둘 다 잡음뿐인 곳에서 시작해 0으로 끝나지만 길이 달라요. 영상 모델은 훨씬 큰 잡음(진짜 SVD는 sigma 700, 그림이 작은 미니는 80)에서 출발해요. 프레임이 여럿이고 그림이 크면 서로
@@ -543,14 +543,14 @@ print("difference", max_difference)
 # %% [markdown] lang="ko" id="studio-text"
 # ## 스튜디오: 글부터
 #
-# 글을 적고 **만들기**를 누르면 그림이 먼저 나오고, 이어서 그 그림이 움직여요. 같은 시드 하나를 두 모델이 나눠 쓰는 것까지 이 강의의 `generate_text2video` 그대로예요. 모델이 글에서 읽지 못하는 말이
-# 있으면 알려 줘요.
+# 프롬프트를 적고 **만들기**를 누르면 그림이 먼저 나오고, 이어서 그 그림이 움직여요. 같은 시드 하나를 두 모델이 나눠 쓰는 것까지 이 강의의 `generate_text2video` 그대로예요. 프롬프트에 모델이 읽지 못하는
+# 말이 있으면 알려 줘요.
 
 # %% [markdown] lang="en" id="studio-text"
 # ## The studio: from a text
 #
-# Write what you would like to see and press **Make it**: first comes the picture, then it moves. All is this lesson's
-# `generate_text2video`, down to the one seed that both models share. Where the model cannot read a part of your text, the panel says so.
+# Write a prompt and press **Generate**: first comes the picture, then it moves. The panel makes this lesson's call of
+# `generate_text2video`, with the one seed that both models share, and says which parts of your prompt the model cannot read.
 
 # %% id="studio"
 studio = text_studio(
@@ -662,7 +662,7 @@ measured = {
     "correlation": correlation,
     "difference": generator_difference,
     "attention_milliseconds": {name: 1000 * spent["seconds"] for name, spent in attention.items()},
-    "attention_mib": {n: s["MiB"] for n, s in attention.items() if np.isfinite(s["MiB"])},
+    "attention_mib": {n: s["MiB"] for n, s in attention.items()},
     "max_difference": max_difference,
 }
 finish_lesson(lesson, clips, measured)
