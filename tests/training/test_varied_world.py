@@ -191,9 +191,9 @@ def test_often_reversed_things_are_twice_as_frequent(varied, known):
     assert set(twice.tolist()) == {1.0, 2.0}
 
 
-def test_a_share_of_the_calls_draws_the_evaluation_world(varied, monkeypatch):
+def test_a_share_of_the_calls_draws_the_evaluation_world(varied, known, monkeypatch):
     """They equal those of World, but for an atlas in bytes; `plain` is the share."""
-    ours, theirs = varied.evaluation_world(), World(seed=5)
+    ours, theirs = varied.evaluation_world(), known.on("cpu", 5)
     ours.draw = Draw("cpu", 5)
     for _ in range(2):
         a, b = ours.clips(4), theirs.clips(4)
