@@ -178,7 +178,7 @@ def fill_in_floats(bank):
 
 def test_a_bank_holds_the_same_for_clips_that_come_in_parts(four_things):
     torch.manual_seed(0)
-    vae = make_vae(NARROW).eval()
+    vae = make_vae().eval()
     drawn, put = (LatentBank(vae, four_things.on("cpu", 3), size=2, batch=2) for _ in range(2))
     torch.manual_seed(1)
     expected = fill_in_floats(drawn)
@@ -361,7 +361,7 @@ def test_a_worker_that_fails_ends_training_with_its_error(
 
 
 def test_no_workers_on_a_cpu_by_default_or_without_shared_memory(monkeypatch, capsys):
-    tables = SimpleNamespace(atlas=torch.zeros(2**29, dtype=torch.uint8), rows=3)
+    tables = SimpleNamespace(atlas=torch.zeros(1, dtype=torch.uint8).expand(2**29), rows=3)
     start = lambda n: render_workers.render_workers(tables, n, 64, 0, Process(0, 1, "cpu"))  # noqa: E731
     assert start(-1) is None and start(0) is None and not capsys.readouterr().out
     monkeypatch.setattr(render_workers, "shared_memory", lambda: 2**26)

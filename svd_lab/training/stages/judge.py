@@ -216,7 +216,9 @@ def train(options: JudgeOptions) -> None:
     judge = Judge().to(process.device, process.dtype, memory_format=torch.channels_last).train()
     optimiser = Optimiser(judge.named_parameters(), muon=options.muon, ema=0.995)
     torch.manual_seed(500 + process.rank)
-    pool = LabelledPool(Stills(process.device, seed=900_000 + process.rank), vae, options.pool)
+    stills = Stills(process.device, seed=900_000 + process.rank)
+    draw_scene(stills.rng)  # skipped: a seed gives the same stills as it always did
+    pool = LabelledPool(stills, vae, options.pool)
     learn(options, process, judge, optimiser, pool)
     if process.main:
         optimiser.use_average()
