@@ -6,19 +6,15 @@ same code path as the real model, in a fraction of a second a video.
 
 import json
 import os
-import signal
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: waiting threads must not spin on shared cores
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test reaches for the internet
 os.environ.pop("PYTEST_ADDOPTS", None)  # read by now; a pytest that a test starts (nbval's) must not have it, too
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
-
-TINY_SIZE = (96, 64)  # (width, height)
+from helpers import TINY_SIZE, make_picture
 
 
 @pytest.fixture(autouse=True)
@@ -186,12 +182,6 @@ def tiny_image_pipe(tiny_image_folder):
     return pipe
 
 
-def make_picture(size=TINY_SIZE, seed=0):
-    """A smooth random RGB picture of (width, height)."""
-    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    return Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
-
-
 @pytest.fixture(scope="session")
 def picture_file(tmp_path_factory):
     """A PNG of exactly the tiny model's size."""
@@ -220,11 +210,6 @@ def model_calls(tiny_pipe):
     yield calls
     for hook in hooks:
         hook.remove()
-
-
-def hear_ctrl_c() -> None:
-    """preexec_fn of a child that a test interrupts: a CI run in the background starts its children deaf to SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import make_picture
+from helpers import make_picture
 from PIL import Image
 
 from svd_lab import generate_video

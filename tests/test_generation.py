@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_SIZE, make_picture
+from helpers import TINY_SIZE, make_picture
 from PIL import Image
 
 import svd_lab.generation

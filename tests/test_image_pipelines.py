@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import TINY_SIZE
+from helpers import TINY_SIZE
 
 from svd_lab import load_image_pipeline, load_video_pipeline
 from svd_lab.models import checkpoints

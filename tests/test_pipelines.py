@@ -10,7 +10,7 @@ import sys
 
 import pytest
 import torch
-from conftest import TINY_SIZE
+from helpers import TINY_SIZE
 
 from svd_lab import load_video_pipeline, pipelines
 from svd_lab.models import checkpoints, hub

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY_SIZE, make_picture
+from helpers import TINY_SIZE, make_picture
 from imageio_ffmpeg import get_ffmpeg_exe
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo

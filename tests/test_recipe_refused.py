@@ -9,7 +9,7 @@ import struct
 import zlib
 
 import pytest
-from conftest import make_picture
+from helpers import make_picture
 from test_recipe import clip, forged, noise, png  # noqa: F401 (two are fixtures)
 
 from svd_lab import read_recipe, replay

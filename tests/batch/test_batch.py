@@ -8,7 +8,7 @@ import signal
 from dataclasses import asdict
 
 import pytest
-from conftest import make_picture
+from helpers import make_picture
 
 from svd_lab import generate_text2video, generate_video, read_recipe
 from svd_lab.batch import worker

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import hear_ctrl_c
+from helpers import hear_ctrl_c
 from small_class import count_starts, read_run, write_class
 
 from svd_lab.commands.main import main

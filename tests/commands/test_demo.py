@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from conftest import make_picture
+from helpers import make_picture
 from PIL import Image
 
 from svd_lab import generate_video

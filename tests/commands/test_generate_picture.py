@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import hear_ctrl_c
+from helpers import hear_ctrl_c
 
 import svd_lab
 from svd_lab import generate_video

@@ -16,7 +16,7 @@ import nbformat
 import papermill
 import pytest
 import torch
-from conftest import make_picture
+from helpers import make_picture
 
 from svd_lab import Clip
 from svd_lab.bundled import PICTURE_FOLDER as DEMO

@@ -11,8 +11,8 @@ import full_size
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_SIZE
 from diffusers import StableDiffusionPipeline
+from helpers import TINY_SIZE
 
 from svd_lab import generate_video, load_video_pipeline
 from svd_lab.performance import memory, out_of_memory, placement

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_SIZE, make_picture
+from helpers import TINY_SIZE, make_picture
 
 from svd_lab import load_video_pipeline
 from svd_lab.commands.bench import table

@@ -19,7 +19,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_SIZE, make_picture
+from helpers import TINY_SIZE, make_picture
 from PIL import Image
 
 from svd_lab import generate_text2video, generate_video
