@@ -44,10 +44,33 @@ def hsv(h: torch.Tensor, s: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 
 
 class Draw:
-    """Everything random in the world comes from here: one generator, one device."""
+    """Everything random in the world comes from here: one generator, one device.
 
-    def __init__(self, device: str, seed: int):
+    scale: pixels a unit of length, each way. Positions are in units (HEIGHT x WIDTH of them) whatever the scale, and as many
+    numbers are drawn, so that a seed means the same scene at every scale.
+    """
+
+    def __init__(self, device: str, seed: int, scale: int = 1):
         self.device, self.generator = torch.device(device), torch.Generator(device).manual_seed(seed)
+        self.scale = scale
+
+    @property
+    def h(self) -> int:
+        """Rows of pixels in a picture."""
+        return HEIGHT * self.scale
+
+    @property
+    def w(self) -> int:
+        return WIDTH * self.scale
+
+    def axes(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """y [h,1] and x [1,w] of the pixels' centres, in units from the top left."""
+        at = lambda n: (torch.arange(n, device=self.device, dtype=torch.float) + 0.5) / self.scale  # noqa: E731
+        return at(self.h)[:, None], at(self.w)[None]
+
+    def larger(self, picture: torch.Tensor) -> torch.Tensor:
+        """[n,c,h,w] with a pixel a unit -> with `scale` pixels a unit, each number repeated."""
+        return picture if self.scale == 1 else F.interpolate(picture, scale_factor=self.scale, mode="nearest")
 
     def uniform(self, *shape: int, lo: float = 0.0, hi: float = 1.0) -> torch.Tensor:
         return torch.rand(*shape, device=self.device, generator=self.generator) * (hi - lo) + lo
@@ -86,9 +109,9 @@ def one_of(index: torch.Tensor, *pictures: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def fills(draw: Draw, n: int, h: int = HEIGHT, w: int = WIDTH) -> torch.Tensor:
-    """Textures [n,3,h,w]: gradients, value noise, 1/f colour fields, stripes, flat colours."""
-    d = draw.device
+def fills(draw: Draw, n: int, height: int = HEIGHT, width: int = WIDTH) -> torch.Tensor:
+    """Textures [n,3,h,w] of height x width units: gradients, value noise, 1/f colour fields, stripes, flat colours."""
+    d, h, w = draw.device, height * draw.scale, width * draw.scale
     yy, xx = torch.meshgrid(torch.linspace(-1, 1, h, device=d), torch.linspace(-1, 1, w, device=d), indexing="ij")
     first, second = draw.colours(n)[..., None, None], draw.colours(n)[..., None, None]
     second = torch.where(draw.uniform(n, 1, 1, 1) < 0.5, first + (second - first) * 0.35, second)
@@ -98,12 +121,15 @@ def fills(draw: Draw, n: int, h: int = HEIGHT, w: int = WIDTH) -> torch.Tensor:
     clouds = (0.5 + 0.28 * draw.noise(n, 1, h, w, roll=None)).clamp(0, 1)
     wave = torch.sin(ramp * draw.uniform(n, 1, 1, lo=4, hi=30))[:, None]
     stripes = torch.where(draw.uniform(n, 1, 1, 1) < 0.5, (wave * 4).clamp(-1, 1), wave) * 0.5 + 0.5
-    fy, fx = torch.fft.fftfreq(h, device=d)[:, None] * h, torch.fft.rfftfreq(w, device=d)[None] * w
+    fy = torch.fft.fftfreq(height, device=d)[:, None] * height
+    fx = torch.fft.rfftfreq(width, device=d)[None] * width
     frequency = (fy * fy + fx * fx).sqrt().clamp(min=1)
-    spectrum = torch.view_as_complex(draw.normal(n, 3, h, w // 2 + 1, 2)) * frequency ** -draw.uniform(
+    spectrum = torch.view_as_complex(draw.normal(n, 3, height, width // 2 + 1, 2)) * frequency ** -draw.uniform(
         n, 1, 1, 1, lo=1.1, hi=2.2
     )
-    pink = torch.fft.irfft2(spectrum, s=(h, w))
+    pink = torch.fft.irfft2(spectrum, s=(height, width))
+    if draw.scale > 1:
+        pink = F.interpolate(pink, size=(h, w), mode="bicubic", align_corners=False)
     mix = 0.6 + 0.4 * draw.normal(n, 3, 3)
     pink = torch.einsum("nij,njhw->nihw", mix, pink / pink.std((2, 3), keepdim=True))
     pink = first + pink * draw.uniform(n, 1, 1, 1, lo=0.06, hi=0.2)
@@ -115,15 +141,15 @@ def fills(draw: Draw, n: int, h: int = HEIGHT, w: int = WIDTH) -> torch.Tensor:
 def _skyline(draw: Draw, n: int, yy, xx, horizon, ground):
     """A row of houses with lit windows: (picture [n,3,H,W], where it is [n,1,H,W])."""
     width = draw.uniform(n, 1, 1, lo=10, hi=34)
-    house = (xx / width + draw.uniform(n, 1, 1, hi=9)).long().clamp(0, 39).expand(n, HEIGHT, WIDTH)[:, 0]
+    house = (xx / width + draw.uniform(n, 1, 1, hi=9)).long().clamp(0, 39).expand(n, 1, draw.w)[:, 0]
     tall = draw.uniform(n, 40, hi=55).gather(1, house).unsqueeze(1)
     shade = draw.uniform(n, 40, lo=0.5, hi=1.0).gather(1, house)[:, None, None, :]
     window = ((xx % 7 < 3) & (yy % 8 < 4) & (yy > horizon - tall + 3) & (yy < horizon + 8))[:, None] * (
         draw.uniform(n, 1, 1, 1) < 0.7
     )
-    lit = F.interpolate((draw.uniform(n, 1, 16, 32) < 0.5).float(), size=(HEIGHT, WIDTH), mode="nearest") * window
+    lit = F.interpolate((draw.uniform(n, 1, 16, 32) < 0.5).float(), size=(draw.h, draw.w), mode="nearest") * window
     glow = torch.tensor([1.0, 0.9, 0.55], device=draw.device)[:, None, None]
-    return ground * shade * (1 - lit) + lit * glow, (yy - horizon + tall).clamp(0, 1)[:, None]
+    return ground * shade * (1 - lit) + lit * glow, ((yy - horizon + tall) * draw.scale).clamp(0, 1)[:, None]
 
 
 def _collage(draw: Draw, n: int, yy, xx, picture, texture):
@@ -140,7 +166,7 @@ def _collage(draw: Draw, n: int, yy, xx, picture, texture):
         py = (yy - cy) * angle.cos() - (xx - cx) * angle.sin()
         ellipse = 1 - ((px / rx) ** 2 + (py / ry) ** 2).sqrt()
         box = 1 - torch.maximum(px.abs() / rx, py.abs() / ry)
-        soft = torch.minimum(rx, ry) / draw.uniform(n, 1, 1, lo=0.7, hi=5)
+        soft = torch.minimum(rx, ry) / draw.uniform(n, 1, 1, lo=0.7, hi=5) * draw.scale
         mask = (torch.where(draw.uniform(n, 1, 1) < 0.5, ellipse, box) * soft).clamp(0, 1)[:, None]
         shading = 1 + 0.25 * (px / rx + py / ry).clamp(-2, 2)[:, None] * draw.uniform(n, 1, 1, 1)
         inside = torch.where(draw.uniform(n, 1, 1, 1) < 0.3, texture, colours[:, i, :, None, None] * shading)
@@ -149,10 +175,9 @@ def _collage(draw: Draw, n: int, yy, xx, picture, texture):
 
 
 def backgrounds(draw: Draw, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """-> pictures [n,3,128,224] and labels [n,2]: palette index (-1: abstract) and shape index (see `name`)."""
+    """-> pictures [n,3,h,w] and labels [n,2]: palette index (-1: abstract) and shape index (see `name`)."""
     d = draw.device
-    yy = torch.arange(HEIGHT, device=d, dtype=torch.float)[:, None] + 0.5
-    xx = torch.arange(WIDTH, device=d, dtype=torch.float)[None] + 0.5
+    yy, xx = draw.axes()
     which = draw.integers(n, 0, len(PALETTES))
     palette = torch.tensor([p[2:] for p in PALETTES], device=d, dtype=torch.float)[which] / 255
     palette = (palette + draw.uniform(n, 4, 3, lo=-0.07, hi=0.07) + draw.uniform(n, 1, 3, lo=-0.05, hi=0.05)).clamp(
@@ -168,12 +193,12 @@ def backgrounds(draw: Draw, n: int) -> tuple[torch.Tensor, torch.Tensor]:
     shape = draw.choice(n, [0.2, 0.38, 0.15, 0.12, 0.15])
     slope = draw.uniform(n, 1, 1, lo=-0.12, hi=0.12) * (draw.uniform(n, 1, 1) < 0.25)
     soft = torch.where(draw.uniform(n, 1, 1) < 0.7, 0.5, draw.uniform(n, 1, 1, lo=0.5, hi=6))
-    below = ((yy - level - slope * (xx - WIDTH / 2)) / soft + 0.5).clamp(0, 1)[:, None]
+    below = ((yy - level - slope * (xx - WIDTH / 2)) / soft * draw.scale + 0.5).clamp(0, 1)[:, None]
     bumps = 0.0
     for i in range(3):
         wave = torch.sin(xx * draw.uniform(n, 1, 1, lo=0.01, hi=0.08) * (i + 1) + draw.uniform(n, 1, 1, hi=6.3))
         bumps = bumps + draw.uniform(n, 1, 1, lo=2, hi=12) * wave / (i + 1)
-    hills = (yy - level - bumps).clamp(0, 1)[:, None]
+    hills = ((yy - level - bumps) * draw.scale).clamp(0, 1)[:, None]
     nearer = (yy - level - 14 + bumps * 0.7).clamp(0, 1)[:, None]
     town, houses = _skyline(draw, n, yy, xx, level, ground)
     picture = one_of(
@@ -185,15 +210,23 @@ def backgrounds(draw: Draw, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         _collage(draw, n, yy, xx, sky, other),
     )
     dark = sky.mean((1, 2, 3), keepdim=True) < 0.25
-    stars = (draw.uniform(n, 1, HEIGHT, WIDTH) > draw.uniform(n, 1, 1, 1, lo=0.99, hi=0.9985)) * (up < 0.97)
-    stars = stars * draw.uniform(n, 1, HEIGHT, WIDTH, lo=0.4) * (dark & (draw.uniform(n, 1, 1, 1) < 0.6))
+    stars = draw.uniform(n, 1, HEIGHT, WIDTH) > draw.uniform(n, 1, 1, 1, lo=0.99, hi=0.9985)
+    stars = (
+        draw.larger(stars * draw.uniform(n, 1, HEIGHT, WIDTH, lo=0.4))
+        * (up < 0.97)
+        * (dark & (draw.uniform(n, 1, 1, 1) < 0.6))
+    )
     picture = picture + stars * (1 - picture)
     distance = ((xx - draw.uniform(n, 1, 1, hi=WIDTH)) ** 2 + (yy - draw.uniform(n, 1, 1, hi=HEIGHT / 2)) ** 2).sqrt()
     disc = ((draw.uniform(n, 1, 1, lo=6, hi=16) - distance) / draw.uniform(n, 1, 1, lo=1, hi=6)).clamp(0, 1)[:, None]
     glow = draw.colours(n)[..., None, None] * 0.3 + 0.7
     picture = picture + disc * (draw.uniform(n, 1, 1, 1) < 0.1) * (glow - picture)
-    picture = picture * (1 + 0.1 * draw.noise(n, 1, HEIGHT, WIDTH) * (draw.uniform(n, 1, 1, 1) < 0.25))
-    grain = draw.normal(n, 3, HEIGHT, WIDTH) * draw.uniform(n, 1, 1, 1, hi=0.03) * (draw.uniform(n, 1, 1, 1) < 0.12)
+    picture = picture * (1 + 0.1 * draw.noise(n, 1, draw.h, draw.w) * (draw.uniform(n, 1, 1, 1) < 0.25))
+    grain = (
+        draw.larger(draw.normal(n, 3, HEIGHT, WIDTH))
+        * draw.uniform(n, 1, 1, 1, hi=0.03)
+        * (draw.uniform(n, 1, 1, 1) < 0.12)
+    )
     labels = torch.stack([torch.where(natural < 0.5, which, -1), shape], 1)
     return (picture + grain).clamp(0, 1), labels
 

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from .models import CLIP_MEAN, CLIP_STD, LATENT, clip_of, make_vae
+from .models import CLIP_MEAN, CLIP_STD, clip_of, make_vae, vae_of
 from .renderer import Rendered, render
 from .scenes import FRAMES, World
 from .stretch import Ring, load_parts
@@ -13,10 +13,11 @@ H, W = 16, 28  # latent cells
 
 def load_vae(path: str, device: str):
     """The VAE of a checkpoint (or an untrained one for "none": dry runs), frozen."""
-    vae = make_vae()
-    if path != "none":
+    if path == "none":
+        vae = make_vae()
+    else:
         saved = load_parts(path)
-        vae.load_state_dict({k: v.float() for k, v in saved["vae"].items()})
+        vae = vae_of(saved["vae"])
         vae.register_to_config(scaling_factor=saved["scaling_factor"])
     return vae.to(device).eval().requires_grad_(False)
 
@@ -75,8 +76,11 @@ class Bank(Ring):
         x = torch.cat([frames.flatten(0, 1).float() / 127.5 - 1, noisy])
         x = x.to(next(self.vae.parameters()).dtype)
         encode = lambda q: self.vae.quant_conv(self.vae.encoder(q.contiguous(memory_format=torch.channels_last)))  # noqa: E731
-        z = torch.cat([encode(q)[:, :LATENT].float() for q in x.split(max(1, n * 5))])
-        video = (z[: n * FRAMES] * self.vae.config.scaling_factor).view(n, FRAMES, LATENT, H, W)
+        latent = self.vae.config.latent_channels
+        z = torch.cat([encode(q)[:, :latent].float() for q in x.split(max(1, n * 5))])
+        video = (z[: n * FRAMES] * self.vae.config.scaling_factor).view(n, FRAMES, latent, H, W)
+        if self.world.scale > 1:  # as the image encoder is used to see it
+            first = F.avg_pool2d(first.float(), self.world.scale).round().to(torch.uint8)
         ids = torch.cat([numbers, aug[:, None]], 1)
         self.add(video.half(), z[n * FRAMES :].half(), first, ids, m.half(), what)
         self.seen += n

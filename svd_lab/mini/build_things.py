@@ -95,42 +95,44 @@ def hold_out(rows: list[dict]) -> None:
             r["held_out"] = family(r["code"]) in chosen
 
 
-def fit(picture: Image.Image) -> Image.Image:
-    """The visible part, its longest side LONGEST pixels, centred in a CELL x CELL cell."""
+def fit(picture: Image.Image, scale: int = 1) -> Image.Image:
+    """The visible part, its longest side LONGEST pixels, centred in a CELL x CELL cell; all times `scale`."""
+    side = CELL * scale
     picture = picture.convert("RGBA")
     picture = picture.crop(picture.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox())
-    scale = LONGEST / max(picture.size)
-    size = tuple(max(1, round(s * scale)) for s in picture.size)
+    by = LONGEST * scale / max(picture.size)
+    size = tuple(max(1, round(s * by)) for s in picture.size)
     picture = picture.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
-    cell = Image.new("RGBA", (CELL, CELL))
-    cell.paste(picture, ((CELL - size[0]) // 2, (CELL - size[1]) // 2))
+    cell = Image.new("RGBA", (side, side))
+    cell.paste(picture, ((side - size[0]) // 2, (side - size[1]) // 2))
     return cell
 
 
-def drawn(svg: str) -> Image.Image:
-    """An SVG as a picture of 256 pixels."""
+def drawn(svg: str, side: int = 256) -> Image.Image:
+    """An SVG as a picture of `side` pixels."""
     import resvg_py
 
-    return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=256, height=256))))
+    return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=side, height=side))))
 
 
-def save_atlas(cells: list[Image.Image | None], file: Path, quality: int) -> None:
+def save_atlas(cells: list[Image.Image | None], file: Path, quality: int, scale: int = 1) -> None:
     """Cells side by side, COLUMNS in a row, as WebP; None leaves one empty."""
-    atlas = Image.new("RGBA", (COLUMNS * CELL, -(-len(cells) // COLUMNS) * CELL))
+    side = CELL * scale
+    atlas = Image.new("RGBA", (COLUMNS * side, -(-len(cells) // COLUMNS) * side))
     for i, cell in enumerate(cells):
         if cell is not None:
-            atlas.paste(cell, (i % COLUMNS * CELL, i // COLUMNS * CELL))
+            atlas.paste(cell, (i % COLUMNS * side, i // COLUMNS * side))
     atlas.save(file, quality=quality, method=6)
 
 
-def flat(folder: Path, otherwise: Path):
-    """-> code -> the flat picture of it, 256 pixels, or the 3D one where there is none."""
+def flat(folder: Path, otherwise: Path, side: int = 256):
+    """-> code -> the flat picture of it, `side` pixels, or the 3D one where there is none."""
 
     def draw(code: str) -> Image.Image:
         file = folder / f"{code}.svg"
         if not file.exists():
             return Image.open(otherwise / f"{code}.webp")
-        return drawn(file.read_text(encoding="utf-8"))
+        return drawn(file.read_text(encoding="utf-8"), side)
 
     return draw
 
@@ -141,6 +143,9 @@ def main() -> None:
     parser.add_argument("flat", type=Path, help="the assets folder of @lobehub/fluent-emoji-flat")
     parser.add_argument("emojibase", type=Path, help="the folder of emojibase-data")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "things")
+    parser.add_argument(
+        "--scale", type=int, default=1, help="2: cells twice as large, for catalogue.LARGE (--out .carry/things2)"
+    )
     args = parser.parse_args()
     names = json.loads((args.emojibase / "meta/groups.json").read_text())["subgroups"]
     english, korean = (
@@ -164,9 +169,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for file, draw in (
         ("things.webp", lambda code: Image.open(args.assets / f"{code}.webp")),
-        ("flat.webp", flat(args.flat, args.assets)),
+        ("flat.webp", flat(args.flat, args.assets, 256 * args.scale)),
     ):
-        save_atlas([fit(draw(r["code"])) for r in rows], args.out / file, quality=88)
+        save_atlas([fit(draw(r["code"]), args.scale) for r in rows], args.out / file, 88, args.scale)
     lines = ",\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
     (args.out / "things.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     counts = {k: sum(r["kind"] == k for r in rows) for k in (*KINDS, "still")}

@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 THINGS = Path(__file__).parent / "things"
+LARGE = Path(
+    ".carry/things2"
+)  # the atlases with cells of 2 * CELL, for worlds of scale 2: build_things --scale 2 makes them
 CELL, COLUMNS = 112, 32  # pixels a thing in the atlas, 4 of them margin on each side
 
 
@@ -20,21 +23,22 @@ def catalogue() -> list[dict]:
 
 
 @cache
-def _atlas(file: str) -> np.ndarray:
+def _atlas(file: str, scale: int = 1) -> np.ndarray:
     """A whole atlas, RGBA uint8; 0.3 s to decode."""
-    with Image.open(THINGS / file) as atlas:
+    with Image.open((THINGS if scale == 1 else LARGE) / file) as atlas:
         return np.asarray(atlas.convert("RGBA"))
 
 
-def cell_of(index: int, file: str = "things.webp") -> np.ndarray:
-    """One thing, uint8 [112,112,4]."""
-    y, x = index // COLUMNS * CELL, index % COLUMNS * CELL
-    return _atlas(file)[y : y + CELL, x : x + CELL]
+def cell_of(index: int, file: str = "things.webp", scale: int = 1) -> np.ndarray:
+    """One thing, uint8 [112,112,4], times `scale` each way."""
+    side = CELL * scale
+    y, x = index // COLUMNS * side, index % COLUMNS * side
+    return _atlas(file, scale)[y : y + side, x : x + side]
 
 
-def cutout(index: int, file: str = "things.webp") -> Image.Image:
-    """One thing as an RGBA picture, 112 x 112 pixels; file: "flat.webp" for Fluent's flat style."""
-    return Image.fromarray(cell_of(index, file))
+def cutout(index: int, file: str = "things.webp", scale: int = 1) -> Image.Image:
+    """One thing as an RGBA picture, 112 x 112 pixels times `scale`; file: "flat.webp" for Fluent's flat style."""
+    return Image.fromarray(cell_of(index, file, scale))
 
 
 def as_atlas(cells: np.ndarray, device) -> torch.Tensor:

@@ -13,6 +13,7 @@ from torch import nn
 
 LATENT = 8  # latent channels; Stable Video Diffusion has 4
 WIDTHS_VAE, WIDTHS_UNET, CROSS = (64, 64, 96, 128), (64, 128, 128), 64
+LARGE_WIDTHS_VAE, LARGE_LATENT = (32, 32, 64, 96, 128), 16  # 256 x 448 pixels, 16 x 16 of them a cell
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 PREPROCESSOR = dict(
     crop_size=dict(height=224, width=224), do_center_crop=True, do_convert_rgb=True, do_normalize=True, do_rescale=True,
@@ -31,6 +32,15 @@ def make_vae(widths=WIDTHS_VAE, latent: int = LATENT):
     )  # fmt: skip
 
 
+def vae_of(state: dict):
+    """A VAE of the shape that its weights `state` have, with these."""
+    levels = len({name.split(".")[2] for name in state if name.startswith("encoder.down_blocks.")})
+    widths = tuple(len(state[f"encoder.down_blocks.{i}.resnets.0.conv1.weight"]) for i in range(levels))
+    vae = make_vae(widths, len(state["quant_conv.weight"]) // 2)
+    vae.load_state_dict({name: value.float() for name, value in state.items()})
+    return vae
+
+
 def make_unet(widths=WIDTHS_UNET, latent: int = LATENT, cross: int = CROSS):
     """Noisy latents beside the picture's latents -> the v-prediction of 14 frames. 13.2 M parameters."""
     from diffusers import UNetSpatioTemporalConditionModel
@@ -42,6 +52,26 @@ def make_unet(widths=WIDTHS_UNET, latent: int = LATENT, cross: int = CROSS):
         projection_class_embeddings_input_dim=96, cross_attention_dim=cross, transformer_layers_per_block=1,
         num_attention_heads=tuple(c // 32 for c in widths), num_frames=14,
     )  # fmt: skip
+
+
+def widened(state: dict, latent: int) -> dict:
+    """A UNet's weights for `latent` channels in place of fewer: it does what it did with the first ones, and 0 with the others."""
+    weight, out = state["conv_in.weight"], state["conv_out.weight"]
+    old = len(out)
+    if old == latent:
+        return state
+    wide = weight.new_zeros(len(weight), 2 * latent, *weight.shape[2:])
+    wide[:, :old], wide[:, latent : latent + old] = weight[:, :old], weight[:, old:]  # the noisy latents, the picture's
+    more = lambda t: torch.cat([t, t.new_zeros(latent - old, *t.shape[1:])])  # noqa: E731
+    ends = {"conv_in.weight": wide, "conv_out.weight": more(out), "conv_out.bias": more(state["conv_out.bias"])}
+    return state | ends
+
+
+def unet_of(state: dict):
+    """A UNet of as many latent channels as its weights `state` have, with these."""
+    unet = make_unet(latent=len(state["conv_out.weight"]))
+    unet.load_state_dict({name: value.float() for name, value in state.items()})
+    return unet
 
 
 def make_clip(hidden: int = 128, layers: int = 5, patch: int = 14, projection: int = CROSS):

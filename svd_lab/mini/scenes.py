@@ -80,14 +80,16 @@ class World:
 
     things: "known" or "held_out" (never trained on), or "all". The measure is of this world; training sees varied.VariedWorld,
     which replaces the short methods below.
+    scale: pixels a unit (Draw): 2 for 256 x 448 pixels, from the atlases in catalogue.LARGE.
     """
 
     stretch = 0.1  # how much longer or taller than drawn a thing may be
 
-    def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0):
+    def __init__(self, device: str = "cpu", things: str = "known", seed: int = 0, scale: int = 1):
         chosen = dict(known=(False,), held_out=(True,), all=(False, True))[things]
+        self.scale = scale
         self.keep = [i for i, t in enumerate(catalogue()) if t["held_out"] in chosen]
-        self.draw = Draw(device, seed)
+        self.draw = Draw(device, seed, scale)
         self.kinds = torch.tensor([INDEX[catalogue()[i]["kind"]] for i in self.keep], device=device)
         self.ids = torch.tensor(self.keep, device=device)
         self.atlas = self._tables(self._cells(), device)
@@ -102,12 +104,12 @@ class World:
         for key, value in vars(self).items():
             if isinstance(value, torch.Tensor):
                 setattr(other, key, value.to(device))
-        other.draw = Draw(device, seed)
+        other.draw = Draw(device, seed, self.scale)
         return other
 
     def _cells(self) -> np.ndarray:
         """The rows of the atlas, uint8 [m,112,112,4]."""
-        return np.stack([cell_of(i) for i in self.keep])
+        return np.stack([cell_of(i, scale=self.scale) for i in self.keep])
 
     def _tables(self, cells: np.ndarray, device) -> torch.Tensor:
         """The atlas [2,m,4,112,112]: as_atlas."""
@@ -119,16 +121,16 @@ class World:
 
     def _unknown(self, n: int) -> torch.Tensor:
         """Cut-outs [n,4,112,112] of random shape and texture: things without a natural motion."""
-        draw = self.draw
-        lumps = draw.noise(n, 1, CELL, CELL, octaves=(2, 3, 5))
-        r = torch.linspace(-1, 1, CELL, device=draw.device)
+        draw, side = self.draw, CELL * self.scale
+        lumps = draw.noise(n, 1, side, side, octaves=(2, 3, 5))
+        r = torch.linspace(-1, 1, side, device=draw.device)
         radius = (r[:, None] ** 2 + r[None] ** 2).sqrt()
         box = torch.maximum(
             r[:, None].abs() * draw.uniform(n, 1, 1, 1, lo=1, hi=2),
             r[None].abs() * draw.uniform(n, 1, 1, 1, lo=1, hi=2),
         )
         edge = torch.where(draw.uniform(n, 1, 1, 1) < 0.35, box, radius + 0.22 * lumps * draw.uniform(n, 1, 1, 1))
-        mask = ((0.85 - edge) * 24).clamp(0, 1)
+        mask = ((0.85 - edge) * 24 * self.scale).clamp(0, 1)
         texture = fills(draw, n, CELL, CELL).clamp(0, 1) * (1 - 0.35 * (radius + r[:, None]).clamp(0, 1))
         return torch.cat([texture * mask, mask], 1)
 
@@ -202,15 +204,19 @@ class World:
         kind = torch.where(twins[:, None], kind[:, :1], kind)
         picture, place = self._scenery(n, empty)
         zoom = motion(kind[:, :1], amplitude, phase)["zoom"]
-        gx = torch.arange(WIDTH, device=d, dtype=torch.float) + 0.5 - WIDTH / 2
-        gy = torch.arange(HEIGHT, device=d, dtype=torch.float) + 0.5 - HEIGHT / 2
+        gy, gx = (axis.flatten() for axis in draw.axes())
+        gx, gy = gx - WIDTH / 2, gy - HEIGHT / 2
         z = zoom[..., None, None]
         grid = torch.stack(torch.broadcast_tensors((gx / (WIDTH / 2)) / z, (gy / (HEIGHT / 2))[:, None] / z), -1)
         sample = lambda source, where, mode: F.grid_sample(  # noqa: E731
-            source, where.reshape(n, frames * HEIGHT, WIDTH, 2), mode="bilinear", padding_mode=mode, align_corners=False
-        ).view(n, -1, frames, HEIGHT, WIDTH)
+            source,
+            where.reshape(n, frames * draw.h, draw.w, 2),
+            mode="bilinear",
+            padding_mode=mode,
+            align_corners=False,
+        ).view(n, -1, frames, draw.h, draw.w)
         video = sample(picture, grid, "border")
-        alpha = torch.zeros(n, frames, HEIGHT, WIDTH, device=d)
+        alpha = torch.zeros(n, frames, draw.h, draw.w, device=d)
         unknown = self._unknown(n)
         height = first = aside = level = None  # of the first thing, for its twin
         for j, present in enumerate([~empty | shape, second]):

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .bank import Bank, doubts, embed, load_doubter, load_vae
-from .models import clip_of, make_clip, make_unet, zero_residuals
+from .models import clip_of, make_clip, make_unet, widened, zero_residuals
 from .motion import KINDS
 from .optim import Optimiser
 from .renderer import Renderer
@@ -119,7 +119,7 @@ def train(args) -> None:
     rank, _, device = start()
     doubter = load_doubter(args.doubt, args.doubter, device, torch.bfloat16 if device != "cpu" else torch.float32)
     began, batch = time.time(), min(64, args.prefill)
-    world = VariedWorld(designs=args.designs, plain=args.plain)
+    world = VariedWorld(designs=args.designs, plain=args.plain, scale=args.scale)
     # The workers come first: while they start, the models are loaded.
     with other_processes(args, world, rank, device, batch) or nullcontext() as ahead:
         world = world.on(device, 5000 + 100 * args.seed + rank)
@@ -133,7 +133,7 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
     gpu = device != "cpu"
     dtype = torch.bfloat16 if gpu else torch.float32
     vae = rewrite(load_vae(args.vae, device).to(dtype))
-    unet = rewrite(zero_residuals(make_unet()).to(device, dtype)).train()
+    unet = rewrite(zero_residuals(make_unet(latent=vae.config.latent_channels)).to(device, dtype)).train()
     saved = load_parts(args.weights) if args.weights else {}
     clip = (clip_of(saved["clip"]) if saved else make_clip()).to(device, dtype).train().requires_grad_(not args.freeze)
     head = nn.Linear(clip.config.projection_dim, len(KINDS) + 1).to(device, dtype)
@@ -142,7 +142,7 @@ def learn(args, rank: int, device: str, began: float, world: World, batch: int, 
     ]
     for k, m in (("unet", unet), ("head", head)):
         if k in saved:  # go on from averaged weights, with fresh momenta; the exported folder has no head
-            m.load_state_dict(saved[k])
+            m.load_state_dict(widened(saved[k], vae.config.latent_channels) if k == "unet" else saved[k])
     optimiser = Optimiser(named, muon=args.muon, ema=args.ema)
     if args.resume:
         optimiser.load(torch.load(args.resume, map_location=device))

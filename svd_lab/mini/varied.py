@@ -108,6 +108,17 @@ def mounted_cells(n: int = RIDERS) -> tuple[np.ndarray, tuple[int, ...]]:
     return np.array(cells), tuple(m.index for _, m in pairs)
 
 
+def enlarged(cells: np.ndarray, scale: int) -> np.ndarray:
+    """Cells uint8 [styles,n,h,w,4] `scale` times as large each way, bicubic."""
+
+    def grow(cell: np.ndarray) -> np.ndarray:
+        picture = Image.fromarray(cell).convert("RGBa")  # so that colours do not bleed in from where nothing is
+        size = (picture.width * scale, picture.height * scale)
+        return np.asarray(picture.resize(size, Image.Resampling.BICUBIC).convert("RGBA"))
+
+    return np.array([[grow(cell) for cell in style] for style in cells])
+
+
 def camouflaged(cut: torch.Tensor, under: torch.Tensor, offset, inner, least) -> torch.Tensor:
     """Cut-outs [n,4,h,w], colours premultiplied, drawn towards the colours `under` [n,3] of what they stand on.
 
@@ -125,13 +136,14 @@ def camouflaged(cut: torch.Tensor, under: torch.Tensor, offset, inner, least) ->
     return torch.cat([(near + (rgb - near) * back).clamp(min=0).minimum(alpha), alpha], 1)
 
 
-def softened(pictures: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Gaussian blur of `pictures` [n,k,H,W], each n with its own `sigma` [n] in pixels (at most about 1.3)."""
-    at = torch.arange(-3, 4, device=pictures.device)
+def softened(pictures: torch.Tensor, sigma: torch.Tensor, reach: int = 3) -> torch.Tensor:
+    """Gaussian blur of `pictures` [n,k,H,W], each n with its own `sigma` [n] in pixels (at most about a third of
+    `reach`)."""
+    at = torch.arange(-reach, reach + 1, device=pictures.device)
     kernel = torch.exp(-(at**2) / (2 * sigma[:, None] ** 2))
     kernel = (kernel / kernel.sum(1, keepdim=True))[:, None]
     # Clips as channels: each has a kernel of its own.
-    x = F.pad(pictures.transpose(0, 1), (3, 3, 3, 3), mode="replicate")
+    x = F.pad(pictures.transpose(0, 1), (reach,) * 4, mode="replicate")
     x = F.conv2d(F.conv2d(x, kernel[:, :, None], groups=len(sigma)), kernel[..., None], groups=len(sigma))
     return x.transpose(0, 1)
 
@@ -160,8 +172,9 @@ class VariedWorld(ByteWorld):
     invented = 0.08  # share of the things
 
     def __init__(
-        self, device: str = "cpu", things: str = "known", seed: int = 0, designs: str | Path = "", plain: float = 0.0
-    ):
+        self, device: str = "cpu", things: str = "known", seed: int = 0, designs: str | Path = "", plain: float = 0.0,
+        scale: int = 1,
+    ):  # fmt: skip
         self.plain = plain
         self.designs = sorted(Path(designs).resolve().glob("*.webp")) if designs else []
         if designs and not self.designs:
@@ -171,7 +184,9 @@ class VariedWorld(ByteWorld):
         if things != "held_out":  # riders, mounts and what others stand for are known things
             made = invented.cells(INVENTED, len(FILES) + len(self.designs))
             self.extra = [(*mounted_cells(), RIDING), (*made, self.invented)]
-        super().__init__(device, things, seed)
+            if scale > 1:  # these are drawn at the small size only
+                self.extra = [(enlarged(c, scale), *rest) for c, *rest in self.extra]
+        super().__init__(device, things, seed, scale)
         self.usual = self.weights  # World's own
         hard = torch.tensor([catalogue()[i]["en"] in HARD for i in self.keep], device=device)
         self.weights = torch.where(hard, 2.0, 1.0) * self.weights
@@ -187,7 +202,7 @@ class VariedWorld(ByteWorld):
     def _cells(self) -> np.ndarray:
         styles, self.drawn = [], []  # drawn: how many things each style has
         for k, file in enumerate((*FILES, *self.designs)):
-            theirs = np.array([np.asarray(cutout(i, file)) for i in self.keep])
+            theirs = np.array([np.asarray(cutout(i, file, self.scale)) for i in self.keep])
             there = theirs[..., 3].any((1, 2))
             if k:
                 theirs[~there] = styles[0][: len(theirs)][~there]  # in 3D what it lacks
@@ -211,8 +226,7 @@ class VariedWorld(ByteWorld):
     def _crowd(self, picture: torch.Tensor, near: tuple[float, float], things: int) -> torch.Tensor:
         """Pictures [n,3,H,W] with some things in front, anywhere; near: the range of their sizes, in heights of the picture."""
         n, draw = len(picture), self.draw
-        x = torch.arange(WIDTH, device=picture.device) + 0.5
-        y = torch.arange(HEIGHT, device=picture.device) + 0.5
+        y, x = (axis.flatten() for axis in draw.axes())
         for _ in range(things if n else 0):
             which = draw.integers(n, 0, self.rows) + self._style(n)
             cut = self._recolour(self._cut(0, which))
@@ -269,12 +283,14 @@ class VariedWorld(ByteWorld):
             return self.measured().clips(n, **settings)
         clips, draw = super().clips(n, **settings), self.draw
         rows = (draw.uniform(n) < SOFT).nonzero()[:, 0]
-        sigma = draw.uniform(len(rows), lo=SIGMAS[0], hi=SIGMAS[1])
+        sigma = draw.uniform(len(rows), lo=SIGMAS[0], hi=SIGMAS[1]) * self.scale
         if len(rows):
             frames = clips.video.shape[1]
-            clips.video[rows] = softened(clips.video[rows].flatten(1, 2), sigma).unflatten(1, (frames, 3))
-            clips.alpha[rows] = softened(clips.alpha[rows], sigma)
-            clips.background[rows] = softened(clips.background[rows], sigma)
+            clips.video[rows] = softened(clips.video[rows].flatten(1, 2), sigma, 3 * self.scale).unflatten(
+                1, (frames, 3)
+            )
+            clips.alpha[rows] = softened(clips.alpha[rows], sigma, 3 * self.scale)
+            clips.background[rows] = softened(clips.background[rows], sigma, 3 * self.scale)
         return clips
 
 
