@@ -24,7 +24,11 @@ VAE = dict(weights="", equivariance=0.7, batch=128, pool=1024, crops=0.62, warp=
 UNET = dict(
     vae="vae.pt", weights="", batch=48, bank=20000, prefill=4096, every=24, ema=0.9993, inside=3.0, mean=1.5, wide=0.35,
     warm=200, decay=0.9, profile=0, top=700.0, nothing=0.12, two=0.18, ask=0.05, workers=-1, blind=0.04, freeze=0,
-    doubt=0.0, doubter="", guided=0.0, sampled=32, visited=24, places=4800, designs="", plain=0.0,
+    doubt=0.0, doubter="", guided=0.0, sampled=32, visited=24, places=4800, designs="", plain=0.0, scale=1,
+)  # fmt: skip
+LARGE_VAE = dict(
+    vae="svd_lab/mini/weights", weights="", equivariance=0.7, align=1.0, batch=96, pool=768, crops=0.6, warp=0.2, fm=0.5, adv=0.2,
+    critic=0.45, without=0.25, revive=0, latent=16, mixed=0, border=0.0, workers=-1,
 )  # fmt: skip
 CLIP = dict(
     weights="svd_lab/mini/weights", teacher="", designs="", patch=0, layers=0, each=8, reach=1.0, pool=98304, prefill=16384,
@@ -43,12 +47,11 @@ JUDGE = dict(vae="none", batch=192, pool=16384)
 def export(vae: str, weights: str, folder: str) -> Path:
     """Checkpoints of both stages -> the folder that from_pretrained reads. What `weights` lacks comes from `vae`."""
     from .bank import load_vae
-    from .models import clip_of, make_unet, save_folder
+    from .models import clip_of, save_folder, unet_of
     from .stretch import load_parts
 
-    saved, unet = load_parts(vae) | load_parts(weights), make_unet()
-    unet.load_state_dict({k: v.float() for k, v in saved["unet"].items()})
-    return save_folder(folder, load_vae(vae, "cpu"), unet, clip_of(saved["clip"]))
+    saved = load_parts(vae) | load_parts(weights)
+    return save_folder(folder, load_vae(vae, "cpu"), unet_of(saved["unet"]), clip_of(saved["clip"]))
 
 
 def main() -> None:
@@ -57,6 +60,7 @@ def main() -> None:
     for stage, settings in (
         ("vae", COMMON | VAE),
         ("unet", COMMON | UNET),
+        ("large-vae", COMMON | LARGE_VAE),
         ("clip", COMMON | CLIP),
         ("export", dict(vae="", weights="", folder="")),
         ("text-vae", COMMON | TEXT_VAE),
@@ -71,13 +75,13 @@ def main() -> None:
     if args.stage == "export":
         print(export(args.vae, args.weights, args.folder))
         return
-    from . import judge, train_clip, train_text, train_text_vae, train_unet, train_vae
+    from . import judge, train_clip, train_large_vae, train_text, train_text_vae, train_unet, train_vae
 
     if args.stage == "export-text":
         print(train_text.export(args.vae, args.weights, args.folder))
         return
     run = {"vae": train_vae.train, "unet": train_unet.train, "clip": train_clip.train, "text-vae": train_text_vae.train,
-           "text": train_text.train, "judge": judge.train}  # fmt: skip
+           "text": train_text.train, "judge": judge.train, "large-vae": train_large_vae.train}  # fmt: skip
     run[args.stage](args)
 
 
