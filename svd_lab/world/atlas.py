@@ -13,22 +13,24 @@ LONGEST = CELL - 8  # pixels; the longest side of a thing, which leaves a margin
 VISIBLE = 8  # of 255: alpha above this counts as part of the thing
 
 
-def fit(picture: Image.Image) -> Image.Image:
+def fit(picture: Image.Image, scale: int = 1) -> Image.Image:
     """Crop a picture to its visible part and centre it in a cell.
 
     Args:
         picture: A thing on a transparent background, of any size and mode that converts to RGBA.
+        scale: How many times as large the cell is.
 
     Returns:
-        RGBA, CELL x CELL pixels; the longest side of the thing is LONGEST pixels.
+        RGBA, CELL x CELL pixels; the longest side of the thing is LONGEST pixels; all times `scale`.
     """
+    side = CELL * scale
     picture = picture.convert("RGBA")
     picture = picture.crop(picture.getchannel("A").point(lambda a: 255 * (a > VISIBLE)).getbbox())
-    scale = LONGEST / max(picture.size)
-    size = tuple(max(1, round(s * scale)) for s in picture.size)
+    factor = LONGEST * scale / max(picture.size)
+    size = tuple(max(1, round(s * factor)) for s in picture.size)
     picture = picture.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
-    cell = Image.new("RGBA", (CELL, CELL))
-    cell.paste(picture, ((CELL - size[0]) // 2, (CELL - size[1]) // 2))
+    cell = Image.new("RGBA", (side, side))
+    cell.paste(picture, ((side - size[0]) // 2, (side - size[1]) // 2))
     return cell
 
 

@@ -42,14 +42,45 @@ def hsv(h: torch.Tensor, s: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     return v[..., None] - (v * s)[..., None] * torch.minimum(k, 4 - k).clamp(0, 1)
 
 
+def pixel_centres(scale: int, device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
+    """y [h,1] and x [1,w] of the pixels' centres, in units (see `Draw`) from the top left."""
+    at = lambda n: (torch.arange(n * scale, device=device, dtype=torch.float) + 0.5) / scale  # noqa: E731
+    return at(HEIGHT)[:, None], at(WIDTH)[None]
+
+
 class Draw:
     """The source of everything random in the world: one generator on one device.
 
-    The generators of a CPU and of a GPU differ, so a seed means the same only on the same kind of device.
+    The generators of a CPU and of a GPU differ, so a seed means the same only on the same kind of device. Positions and lengths are
+    in units, WIDTH x HEIGHT of them a picture. As many numbers are drawn at every scale, so a seed means the same scene.
+
+    Args:
+        device: Of the generator and of all that is drawn.
+        seed: Of the generator.
+        scale: Pixels a unit, each way.
     """
 
-    def __init__(self, device: torch.device | str, seed: int):
+    def __init__(self, device: torch.device | str, seed: int, scale: int = 1):
         self.device, self.generator = torch.device(device), torch.Generator(device).manual_seed(seed)
+        self.scale = scale
+
+    @property
+    def h(self) -> int:
+        """Rows of pixels in a picture."""
+        return HEIGHT * self.scale
+
+    @property
+    def w(self) -> int:
+        """Columns of pixels in a picture."""
+        return WIDTH * self.scale
+
+    def axes(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `pixel_centres`."""
+        return pixel_centres(self.scale, self.device)
+
+    def larger(self, picture: torch.Tensor) -> torch.Tensor:
+        """Repeat each number of [n,c,128,224], so that there is one for each pixel [n,c,h,w]."""
+        return picture if self.scale == 1 else F.interpolate(picture, scale_factor=self.scale, mode="nearest")
 
     def uniform(self, *shape: int, lo: float = 0.0, hi: float = 1.0) -> torch.Tensor:
         """Floats of lo..hi."""
@@ -108,9 +139,9 @@ def one_of(index: torch.Tensor, *pictures: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def fills(draw: Draw, n: int, h: int = HEIGHT, w: int = WIDTH) -> torch.Tensor:
-    """Draw textures [n,3,h,w]: gradients, value noise, 1/f colour fields, stripes, flat colours; not clipped to 0..1."""
-    d = draw.device
+def fills(draw: Draw, n: int, height: int = HEIGHT, width: int = WIDTH) -> torch.Tensor:
+    """Draw textures of height x width units: gradients, value noise, 1/f colour fields, stripes, flat colours; not clipped."""
+    d, h, w = draw.device, height * draw.scale, width * draw.scale
     yy, xx = torch.meshgrid(torch.linspace(-1, 1, h, device=d), torch.linspace(-1, 1, w, device=d), indexing="ij")
     first, second = draw.colours(n)[..., None, None], draw.colours(n)[..., None, None]
     second = torch.where(draw.uniform(n, 1, 1, 1) < 0.5, first + (second - first) * 0.35, second)
@@ -120,12 +151,15 @@ def fills(draw: Draw, n: int, h: int = HEIGHT, w: int = WIDTH) -> torch.Tensor:
     clouds = (0.5 + 0.28 * draw.noise(n, 1, h, w, roll=None)).clamp(0, 1)
     wave = torch.sin(ramp * draw.uniform(n, 1, 1, lo=4, hi=30))[:, None]
     stripes = torch.where(draw.uniform(n, 1, 1, 1) < 0.5, (wave * 4).clamp(-1, 1), wave) * 0.5 + 0.5
-    fy, fx = torch.fft.fftfreq(h, device=d)[:, None] * h, torch.fft.rfftfreq(w, device=d)[None] * w
+    fy = torch.fft.fftfreq(height, device=d)[:, None] * height
+    fx = torch.fft.rfftfreq(width, device=d)[None] * width
     frequency = (fy * fy + fx * fx).sqrt().clamp(min=1)
-    spectrum = torch.view_as_complex(draw.normal(n, 3, h, w // 2 + 1, 2)) * frequency ** -draw.uniform(
+    spectrum = torch.view_as_complex(draw.normal(n, 3, height, width // 2 + 1, 2)) * frequency ** -draw.uniform(
         n, 1, 1, 1, lo=1.1, hi=2.2
     )
-    pink = torch.fft.irfft2(spectrum, s=(h, w))
+    pink = torch.fft.irfft2(spectrum, s=(height, width))
+    if draw.scale > 1:
+        pink = F.interpolate(pink, size=(h, w), mode="bicubic", align_corners=False)
     mix = 0.6 + 0.4 * draw.normal(n, 3, 3)
     pink = torch.einsum("nij,njhw->nihw", mix, pink / pink.std((2, 3), keepdim=True))
     pink = first + pink * draw.uniform(n, 1, 1, 1, lo=0.06, hi=0.2)
@@ -139,15 +173,15 @@ def _skyline(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw a row of houses with lit windows: the picture [n,3,H,W] and its mask [n,1,H,W]."""
     width = draw.uniform(n, 1, 1, lo=10, hi=34)
-    house = (xx / width + draw.uniform(n, 1, 1, hi=9)).long().clamp(0, 39).expand(n, HEIGHT, WIDTH)[:, 0]
+    house = (xx / width + draw.uniform(n, 1, 1, hi=9)).long().clamp(0, 39).expand(n, 1, draw.w)[:, 0]
     tall = draw.uniform(n, 40, hi=55).gather(1, house).unsqueeze(1)
     shade = draw.uniform(n, 40, lo=0.5, hi=1.0).gather(1, house)[:, None, None, :]
     window = ((xx % 7 < 3) & (yy % 8 < 4) & (yy > horizon - tall + 3) & (yy < horizon + 8))[:, None] * (
         draw.uniform(n, 1, 1, 1) < 0.7
     )
-    lit = F.interpolate((draw.uniform(n, 1, 16, 32) < 0.5).float(), size=(HEIGHT, WIDTH), mode="nearest") * window
+    lit = F.interpolate((draw.uniform(n, 1, 16, 32) < 0.5).float(), size=(draw.h, draw.w), mode="nearest") * window
     glow = torch.tensor([1.0, 0.9, 0.55], device=draw.device)[:, None, None]
-    return ground * shade * (1 - lit) + lit * glow, (yy - horizon + tall).clamp(0, 1)[:, None]
+    return ground * shade * (1 - lit) + lit * glow, ((yy - horizon + tall) * draw.scale).clamp(0, 1)[:, None]
 
 
 def _collage(
@@ -166,7 +200,7 @@ def _collage(
         py = (yy - cy) * angle.cos() - (xx - cx) * angle.sin()
         ellipse = 1 - ((px / rx) ** 2 + (py / ry) ** 2).sqrt()
         box = 1 - torch.maximum(px.abs() / rx, py.abs() / ry)
-        soft = torch.minimum(rx, ry) / draw.uniform(n, 1, 1, lo=0.7, hi=5)
+        soft = torch.minimum(rx, ry) / draw.uniform(n, 1, 1, lo=0.7, hi=5) * draw.scale
         mask = (torch.where(draw.uniform(n, 1, 1) < 0.5, ellipse, box) * soft).clamp(0, 1)[:, None]
         shading = 1 + 0.25 * (px / rx + py / ry).clamp(-2, 2)[:, None] * draw.uniform(n, 1, 1, 1)
         inside = torch.where(draw.uniform(n, 1, 1, 1) < 0.3, texture, colours[:, i, :, None, None] * shading)
@@ -178,11 +212,10 @@ def backgrounds(draw: Draw, n: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw still pictures: sky and ground of a palette or a texture, with hills, houses or shapes, at times stars or a sun.
 
     Returns:
-        Pictures [n,3,128,224] in 0..1, and labels [n,2]: index into PALETTES (-1: abstract) and into SHAPES (see `name`).
+        Pictures [n,3,h,w] in 0..1, and labels [n,2]: index into PALETTES (-1: abstract) and into SHAPES (see `name`).
     """
     d = draw.device
-    yy = torch.arange(HEIGHT, device=d, dtype=torch.float)[:, None] + 0.5
-    xx = torch.arange(WIDTH, device=d, dtype=torch.float)[None] + 0.5
+    yy, xx = draw.axes()
     which = draw.integers(n, 0, len(PALETTES))
     palette = torch.tensor([p[2:] for p in PALETTES], device=d, dtype=torch.float)[which] / 255
     palette = (palette + draw.uniform(n, 4, 3, lo=-0.07, hi=0.07) + draw.uniform(n, 1, 3, lo=-0.05, hi=0.05)).clamp(
@@ -198,12 +231,12 @@ def backgrounds(draw: Draw, n: int) -> tuple[torch.Tensor, torch.Tensor]:
     shape = draw.choice(n, [0.2, 0.38, 0.15, 0.12, 0.15])
     slope = draw.uniform(n, 1, 1, lo=-0.12, hi=0.12) * (draw.uniform(n, 1, 1) < 0.25)
     soft = torch.where(draw.uniform(n, 1, 1) < 0.7, 0.5, draw.uniform(n, 1, 1, lo=0.5, hi=6))
-    below = ((yy - level - slope * (xx - WIDTH / 2)) / soft + 0.5).clamp(0, 1)[:, None]
+    below = ((yy - level - slope * (xx - WIDTH / 2)) / soft * draw.scale + 0.5).clamp(0, 1)[:, None]
     bumps = 0.0
     for i in range(3):
         wave = torch.sin(xx * draw.uniform(n, 1, 1, lo=0.01, hi=0.08) * (i + 1) + draw.uniform(n, 1, 1, hi=6.3))
         bumps = bumps + draw.uniform(n, 1, 1, lo=2, hi=12) * wave / (i + 1)
-    hills = (yy - level - bumps).clamp(0, 1)[:, None]
+    hills = ((yy - level - bumps) * draw.scale).clamp(0, 1)[:, None]
     nearer = (yy - level - 14 + bumps * 0.7).clamp(0, 1)[:, None]
     town, houses = _skyline(draw, n, yy, xx, level, ground)
     picture = one_of(
@@ -215,15 +248,17 @@ def backgrounds(draw: Draw, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         _collage(draw, n, yy, xx, sky, other),
     )
     dark = sky.mean((1, 2, 3), keepdim=True) < 0.25
-    stars = (draw.uniform(n, 1, HEIGHT, WIDTH) > draw.uniform(n, 1, 1, 1, lo=0.99, hi=0.9985)) * (up < 0.97)
-    stars = stars * draw.uniform(n, 1, HEIGHT, WIDTH, lo=0.4) * (dark & (draw.uniform(n, 1, 1, 1) < 0.6))
+    stars = draw.uniform(n, 1, HEIGHT, WIDTH) > draw.uniform(n, 1, 1, 1, lo=0.99, hi=0.9985)
+    stars = draw.larger(stars * draw.uniform(n, 1, HEIGHT, WIDTH, lo=0.4))
+    stars = stars * (up < 0.97) * (dark & (draw.uniform(n, 1, 1, 1) < 0.6))
     picture = picture + stars * (1 - picture)
     distance = ((xx - draw.uniform(n, 1, 1, hi=WIDTH)) ** 2 + (yy - draw.uniform(n, 1, 1, hi=HEIGHT / 2)) ** 2).sqrt()
     disc = ((draw.uniform(n, 1, 1, lo=6, hi=16) - distance) / draw.uniform(n, 1, 1, lo=1, hi=6)).clamp(0, 1)[:, None]
     glow = draw.colours(n)[..., None, None] * 0.3 + 0.7
     picture = picture + disc * (draw.uniform(n, 1, 1, 1) < 0.1) * (glow - picture)
-    picture = picture * (1 + 0.1 * draw.noise(n, 1, HEIGHT, WIDTH) * (draw.uniform(n, 1, 1, 1) < 0.25))
-    grain = draw.normal(n, 3, HEIGHT, WIDTH) * draw.uniform(n, 1, 1, 1, hi=0.03) * (draw.uniform(n, 1, 1, 1) < 0.12)
+    picture = picture * (1 + 0.1 * draw.noise(n, 1, draw.h, draw.w) * (draw.uniform(n, 1, 1, 1) < 0.25))
+    grain = draw.larger(draw.normal(n, 3, HEIGHT, WIDTH))
+    grain = grain * draw.uniform(n, 1, 1, 1, hi=0.03) * (draw.uniform(n, 1, 1, 1) < 0.12)
     labels = torch.stack([torch.where(natural < 0.5, which, -1), shape], 1)
     return (picture + grain).clamp(0, 1), labels
 

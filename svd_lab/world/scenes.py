@@ -49,11 +49,11 @@ class _Cast:
 class _Actor:
     """How one thing of each clip looks and where it starts; all but the cut-out are [n,1]."""
 
-    cut: torch.Tensor  # [n,4,112,112]
-    size: torch.Tensor  # pixels of the longest side
+    cut: torch.Tensor  # [n,4,112,112], times the scale each way
+    size: torch.Tensor  # units (see Draw) of the longest side
     flip: torch.Tensor  # 1 or -1: drawn mirrored
     way: torch.Tensor  # 1 or -1: moves the other way
-    x: torch.Tensor  # pixels from the middle, as y
+    x: torch.Tensor  # units from the middle, as y
     y: torch.Tensor
 
 
@@ -64,28 +64,34 @@ class World:
 
     Attributes:
         keep: Indices into `catalogue()` of the things of this world.
+        scale: Pixels a unit, each way; see `Draw`.
         draw: The source of everything random; a new `Draw` starts again.
     """
 
     stretch = 0.1  # how much longer or taller than drawn a thing may be, as a share
 
-    def __init__(self, device: torch.device | str = "cpu", things: str = "known", seed: int = 0):
+    def __init__(self, device: torch.device | str = "cpu", things: str = "known", seed: int = 0, scale: int = 1):
         """Unpack the pictures of the things, which takes about a second.
 
         Args:
             device: Where clips are rendered.
             things: "known" for the things that the miniatures were trained on, "held_out" for the others, or "all".
             seed: Of everything random.
+            scale: 2 for pictures of 448 x 256 pixels that show the same scenes as those of 224 x 128. For training only: its
+                atlases are not part of an installed package.
 
         Raises:
-            ValueError: There is no such set of things.
+            ValueError: There is no such set of things, or no such scale.
+            FileNotFoundError: The atlases of scale 2 have not been drawn.
         """
         sets = dict(known=(False,), held_out=(True,), all=(False, True))
         if things not in sets:
             raise ValueError(f'things must be "known", "held_out" or "all", not {things!r}')
-        chosen = sets[things]
+        if scale not in (1, 2):
+            raise ValueError(f"scale must be 1 or 2, not {scale!r}")
+        chosen, self.scale = sets[things], scale
         self.keep = [i for i, t in enumerate(catalogue()) if t["held_out"] in chosen]
-        self.draw = Draw(device, seed)
+        self.draw = Draw(device, seed, scale)
         self.kinds = torch.tensor([INDEX[catalogue()[i]["kind"]] for i in self.keep], device=device)
         self.ids = torch.tensor(self.keep, device=device)
         self.atlas = self._tables(self._cells(), device)
@@ -100,7 +106,7 @@ class World:
         for key, value in vars(self).items():
             if isinstance(value, torch.Tensor):
                 setattr(other, key, value.to(device))
-        other.draw = Draw(device, seed)
+        other.draw = Draw(device, seed, self.scale)
         return other
 
     def clips(
@@ -143,7 +149,7 @@ class World:
         cast = self._cast(n, two, nothing, only)
         background, place = self._scenery(n, cast.empty)
         zoom = motion(cast.kind[:, :1], amplitude, phase)["zoom"]
-        video = film(background, camera_grid(zoom), "border")
+        video = film(background, camera_grid(zoom, self.scale), "border")
         alpha = torch.zeros_like(video[:, 0])
         shapes = self._unknown(n)
         actors: list[_Actor] = []
@@ -155,7 +161,7 @@ class World:
             x = actor.x + moves["dx"] * actor.way * actor.size
             y = actor.y + moves["dy"] * actor.size
             aspect = draw.uniform(n, 1, lo=1 - self.stretch, hi=1 + self.stretch)
-            grid = cutout_grid(moves, x, y, actor.size / 2, actor.way, actor.flip, aspect, zoom)
+            grid = cutout_grid(moves, x, y, actor.size / 2, actor.way, actor.flip, aspect, zoom, self.scale)
             layer = film(actor.cut, grid, "zeros")
             video = video * (1 - layer[:, 3:]) + layer[:, :3]
             alpha = torch.maximum(alpha, layer[:, 3])
@@ -234,12 +240,12 @@ class World:
         """Choose where a thing starts along one axis: inside, and mostly so that it stays inside, if there is room.
 
         Args:
-            path: How far the thing moves along the axis in each frame, in pixels, [n,T].
+            path: How far the thing moves along the axis in each frame, in units, [n,T].
             half: How far it reaches from its centre, [n,1].
-            size: Pixels of the picture along the axis.
+            size: Units of the picture along the axis.
 
         Returns:
-            Its centre in pixels from the middle, [n,1].
+            Its centre in units from the middle, [n,1].
         """
         n, draw = len(path), self.draw
         lo, hi = half - size / 2, size / 2 - half
@@ -253,14 +259,14 @@ class World:
 
     def _unknown(self, n: int) -> torch.Tensor:
         """Cut-outs [n,4,112,112] of random shape and texture: things without a motion of their own."""
-        draw = self.draw
-        lumps = draw.noise(n, 1, CELL, CELL, octaves=(2, 3, 5))
-        r = torch.linspace(-1, 1, CELL, device=draw.device)
+        draw, side = self.draw, CELL * self.scale
+        lumps = draw.noise(n, 1, side, side, octaves=(2, 3, 5))
+        r = torch.linspace(-1, 1, side, device=draw.device)
         radius = (r[:, None] ** 2 + r[None] ** 2).sqrt()
         tall, wide = draw.uniform(n, 1, 1, 1, lo=1, hi=2), draw.uniform(n, 1, 1, 1, lo=1, hi=2)
         box = torch.maximum(r[:, None].abs() * tall, r[None].abs() * wide)
         edge = torch.where(draw.uniform(n, 1, 1, 1) < 0.35, box, radius + 0.22 * lumps * draw.uniform(n, 1, 1, 1))
-        mask = ((0.85 - edge) * 24).clamp(0, 1)
+        mask = ((0.85 - edge) * 24 * self.scale).clamp(0, 1)
         texture = fills(draw, n, CELL, CELL).clamp(0, 1) * (1 - 0.35 * (radius + r[:, None]).clamp(0, 1))
         return torch.cat([texture * mask, mask], 1)
 
@@ -275,7 +281,7 @@ class World:
 
     def _cells(self) -> np.ndarray:
         """The rows of the atlas, uint8 [m,112,112,4]."""
-        return np.stack([cell_of(i) for i in self.keep])
+        return np.stack([cell_of(i, scale=self.scale) for i in self.keep])
 
     def _tables(self, cells: np.ndarray, device: torch.device | str) -> torch.Tensor:
         """The atlas [2,m,4,112,112]: see `as_atlas`."""
@@ -306,7 +312,7 @@ class World:
         half: torch.Tensor,
         moves: torch.Tensor,
     ) -> torch.Tensor:
-        """Adapt the cut-outs to the background at their start x, y (pixels from the middle, [n,1]); moves [n] bool."""
+        """Adapt the cut-outs to the background at their start x, y (units from the middle, [n,1]); moves [n] bool."""
         return cut
 
 

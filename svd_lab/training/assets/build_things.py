@@ -4,6 +4,8 @@
     pip install resvg-py                                                          # draws the flat ones, which are SVG
     python -m svd_lab.training.assets.build_things FLUENT/package/assets FLAT/package/assets EMOJIBASE/package
 
+`--scale 2` draws the same things at twice the size, for `World(scale=2)`; those atlases are not committed.
+
 The pictures are Microsoft's Fluent Emoji (MIT), in 3D and, for training only, in its flat style; the Korean and English names are
 Unicode CLDR's, through emojibase (MIT).
 """
@@ -18,7 +20,7 @@ from typing import Any
 
 from PIL import Image
 
-from svd_lab.mini.catalogue import ATLAS_3D, ATLAS_FLAT, CELL, COLUMNS, THINGS
+from svd_lab.mini.catalogue import ATLAS_3D, ATLAS_FLAT, CELL, COLUMNS, LARGE_THINGS, THINGS
 from svd_lab.world.atlas import fit
 
 # {kind of motion: things}. All things with a direction face left in this set (rocket and airplanes: up and right).
@@ -94,19 +96,20 @@ def hold_out(rows: list[dict[str, Any]]) -> None:
             r["held_out"] = family(r["code"]) in chosen
 
 
-def drawn(svg: str) -> Image.Image:
-    """Draw an SVG, 256 x 256 pixels."""
+def drawn(svg: str, side: int = 256) -> Image.Image:
+    """Draw an SVG, side x side pixels."""
     import resvg_py  # only the builders need it
 
-    return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=256, height=256))))
+    return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=side, height=side))))
 
 
-def save_atlas(cells: list[Image.Image | None], file: Path, quality: int) -> None:
-    """Write cells as an atlas in WebP, COLUMNS in a row; None leaves a cell empty."""
-    atlas = Image.new("RGBA", (COLUMNS * CELL, -(-len(cells) // COLUMNS) * CELL))
+def save_atlas(cells: list[Image.Image | None], file: Path, quality: int, scale: int = 1) -> None:
+    """Write cells of CELL pixels times `scale` as an atlas in WebP, COLUMNS in a row; None leaves a cell empty."""
+    side = CELL * scale
+    atlas = Image.new("RGBA", (COLUMNS * side, -(-len(cells) // COLUMNS) * side))
     for i, cell in enumerate(cells):
         if cell is not None:
-            atlas.paste(cell, (i % COLUMNS * CELL, i // COLUMNS * CELL))
+            atlas.paste(cell, (i % COLUMNS * side, i // COLUMNS * side))
     atlas.save(file, quality=quality, method=6)
 
 
@@ -115,10 +118,10 @@ def solid(code: str, assets: Path) -> Image.Image:
     return Image.open(assets / f"{code}.webp")
 
 
-def flat(code: str, assets: Path, fallback: Path) -> Image.Image:
-    """The flat picture of a thing, or the one in 3D if there is none."""
+def flat(code: str, assets: Path, fallback: Path, side: int = 256) -> Image.Image:
+    """The flat picture of a thing, side x side pixels, or the one in 3D if there is none."""
     file = assets / f"{code}.svg"
-    return drawn(file.read_text(encoding="utf-8")) if file.exists() else solid(code, fallback)
+    return drawn(file.read_text(encoding="utf-8"), side) if file.exists() else solid(code, fallback)
 
 
 def choose(assets: Path, emojibase: Path) -> list[dict[str, Any]]:
@@ -149,14 +152,19 @@ def main() -> None:
     parser.add_argument("assets", type=Path, help="the assets folder of @lobehub/fluent-emoji-3d")
     parser.add_argument("flat", type=Path, help="the assets folder of @lobehub/fluent-emoji-flat")
     parser.add_argument("emojibase", type=Path, help="the folder of emojibase-data")
-    parser.add_argument("--out", type=Path, default=THINGS, help="folder to write into")
+    parser.add_argument("--out", type=Path, help=f"folder to write into ({THINGS}; with --scale 2 {LARGE_THINGS})")
+    parser.add_argument(
+        "--scale", type=int, choices=(1, 2), default=1, help="2: cells of twice the size, for World(scale=2) (1)"
+    )
     args = parser.parse_args()
+    scale, out = args.scale, args.out or (THINGS if args.scale == 1 else LARGE_THINGS)
     rows = choose(args.assets, args.emojibase)
-    args.out.mkdir(parents=True, exist_ok=True)
-    save_atlas([fit(solid(r["code"], args.assets)) for r in rows], args.out / ATLAS_3D, quality=88)
-    save_atlas([fit(flat(r["code"], args.flat, args.assets)) for r in rows], args.out / ATLAS_FLAT, quality=88)
+    out.mkdir(parents=True, exist_ok=True)
+    save_atlas([fit(solid(r["code"], args.assets), scale) for r in rows], out / ATLAS_3D, 88, scale)
+    flats = [fit(flat(r["code"], args.flat, args.assets, 256 * scale), scale) for r in rows]
+    save_atlas(flats, out / ATLAS_FLAT, 88, scale)
     lines = ",\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
-    (args.out / "things.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    (out / "things.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     counts = {k: sum(r["kind"] == k for r in rows) for k in (*KINDS, "still")}
     print(len(rows), "things,", sum(r["held_out"] for r in rows), "held out;", counts)
 

@@ -17,12 +17,13 @@ class Graphed:
         work: The step: tensors in, tensors out.
         optimiser: Whose gradients are cleared after the capture.
         on: Whether to use CUDA graphs.
+        others: More optimisers whose gradients the step adds to.
     """
 
     WARM_UP = 3  # calls before the capture, for what is set up at the first ones
 
-    def __init__(self, work: Callable[..., Any], optimiser: Optimiser, on: bool):
-        self.work, self.optimiser, self.on = work, optimiser, on
+    def __init__(self, work: Callable[..., Any], optimiser: Optimiser, on: bool, *others: Any):
+        self.work, self.optimisers, self.on = work, (optimiser, *others), on
         self.graphs: dict[tuple, tuple] = {}
 
     def __call__(self, *args: torch.Tensor) -> Any:
@@ -49,5 +50,6 @@ class Graphed:
         # Other threads may use CUDA meanwhile: DataLoader's pins memory.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             out = self.work(*static)
-        self.optimiser.grad.zero_()
+        for optimiser in self.optimisers:
+            optimiser.grad.zero_()
         return static, graph, out

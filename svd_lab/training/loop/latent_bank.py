@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from svd_lab.training.loop.checkpoints import full, load_parts
+from svd_lab.training.loop.checkpoints import load_parts
 from svd_lab.training.loop.render_workers import Rendered, render
 from svd_lab.training.loop.ring import Ring
-from svd_lab.training.networks.video import CLIP_MEAN, CLIP_STD, LATENT, clip_of, make_vae
+from svd_lab.training.networks.video import CLIP_MEAN, CLIP_STD, clip_of, make_vae, vae_of
 from svd_lab.world.clips import FRAMES
 from svd_lab.world.scenes import World
 
@@ -19,10 +19,11 @@ AUGMENTATION = 0.02  # noise_aug_strength of three clips in five, the pipeline's
 
 def load_vae(path: str, device: str) -> nn.Module:
     """Return the VAE of a checkpoint or folder (for "none" an untrained one: dry runs), frozen."""
-    vae = make_vae()
-    if path != "none":
+    if path == "none":
+        vae = make_vae()
+    else:
         saved = load_parts(path)
-        vae.load_state_dict(full(saved["vae"]))
+        vae = vae_of(saved["vae"])
         vae.register_to_config(scaling_factor=saved["scaling_factor"])
     return vae.to(device).eval().requires_grad_(False)
 
@@ -100,16 +101,19 @@ class LatentBank(Ring):
         aug = torch.where(torch.rand(n, device=device) < 0.6, AUGMENTATION, torch.rand(n, device=device) * 0.1)
         noisy = picture + aug[:, None, None, None] * torch.randn_like(picture)
         z = self._encode(torch.cat([frames.flatten(0, 1).float() / 127.5 - 1, noisy]), max(1, n * 5))
-        video = (z[: n * FRAMES] * self.vae.config.scaling_factor).view(n, FRAMES, LATENT, H, W)
+        video = (z[: n * FRAMES] * self.vae.config.scaling_factor).view(n, FRAMES, -1, H, W)
+        if self.world.scale > 1:  # the image encoder sees pictures of 224 x 128 pixels
+            first = F.avg_pool2d(first.float(), self.world.scale).round().to(torch.uint8)
         ids = torch.cat([numbers, aug[:, None]], 1)
         self.add(video.half(), z[n * FRAMES :].half(), first, ids, mask.half(), what)
         self.seen += n
 
     def _encode(self, pixels: torch.Tensor, at_once: int) -> torch.Tensor:
-        """Return the mode of the VAE's latents for pixels [m,3,128,224] in -1 .. 1, in float32."""
+        """Return the mode of the VAE's latents for pixels [m,3,H,W] in -1 .. 1, in float32."""
+        channels = self.vae.config.latent_channels
         parts = pixels.to(next(self.vae.parameters()).dtype).split(at_once)
         encoded = (self.vae.encoder(x.contiguous(memory_format=torch.channels_last)) for x in parts)
-        return torch.cat([self.vae.quant_conv(h)[:, :LATENT].float() for h in encoded])
+        return torch.cat([self.vae.quant_conv(h)[:, :channels].float() for h in encoded])
 
     def draw(self, n: int, frames: int) -> list[torch.Tensor]:
         """Return n random clips, their first `frames` frames."""

@@ -31,7 +31,7 @@ def render(world: World, n: int, **settings: Any) -> Rendered:
     """Draw `world.clips(n, **settings)`."""
     c = world.clips(n, **settings)
     # one cell more all round; a moving camera counts a little everywhere
-    mask = F.max_pool2d(F.max_pool2d(c.alpha.amax(1, keepdim=True), 8), 3, 1, 1)
+    mask = F.max_pool2d(F.max_pool2d(c.alpha.amax(1, keepdim=True), 8 * world.scale), 3, 1, 1)
     mask = torch.maximum(mask, c.camera.float()[:, None, None, None] * 0.35)[:, None]
     return Rendered(
         (c.video * 255).round().to(torch.uint8), torch.stack([c.fps - 1, c.bucket], 1), mask.half(),

@@ -65,12 +65,12 @@ def load(folder: str | Path = "mini", device: str | None = None) -> Pipeline:
 
 
 @cache
-def _world(things: str) -> World:
+def _world(things: str, scale: int) -> World:
     """A world on the CPU; unpacking its atlas takes a second."""
-    return World("cpu", things)
+    return World("cpu", things, scale=scale)
 
 
-def scenes(things: str, n: int, seed: int, bucket: int = 127) -> Clips:
+def scenes(things: str, n: int, seed: int, bucket: int = 127, scale: int = 1) -> Clips:
     """Render the scenes of evaluations, whose seeds training never uses.
 
     Args:
@@ -79,12 +79,13 @@ def scenes(things: str, n: int, seed: int, bucket: int = 127) -> Clips:
         seed: Which ones.
         bucket: motion_bucket_id. Another bucket gives the same things and backgrounds; where a thing starts depends on the
             room that its motion needs.
+        scale: Of the world; the scenes are the same at every scale.
 
     Returns:
         n clips of one moving thing each, at 7 fps.
     """
-    world = _world(things)
-    world.draw = Draw("cpu", 1_000_000 + 2 * seed + GROUPS.index(things))
+    world = _world(things, scale)
+    world.draw = Draw("cpu", 1_000_000 + 2 * seed + GROUPS.index(things), scale)
     parts: list[Clips] = []
     while sum(map(len, parts)) < n:
         clips = world.clips(8, bucket=bucket, fps=7, two=0, nothing=0)

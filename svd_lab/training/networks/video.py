@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection
 
 Widths = tuple[int, ...]
+State = dict[str, torch.Tensor]  # weights by name
 LATENT = 8  # latent channels; Stable Video Diffusion has 4
 WIDTHS_VAE, WIDTHS_UNET, CROSS = (64, 64, 96, 128), (64, 128, 128), 64
+LARGE_WIDTHS_VAE, LARGE_LATENT = (32, 32, 64, 96, 128), 16  # for 448 x 256 pixels, with cells of 16 x 16
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 PREPROCESSOR = dict(
     crop_size=dict(height=224, width=224), do_center_crop=True, do_convert_rgb=True, do_normalize=True, do_rescale=True,
@@ -39,6 +41,15 @@ def make_vae(widths: Widths = WIDTHS_VAE, latent: int = LATENT) -> AutoencoderKL
     )  # fmt: skip
 
 
+def vae_of(state: State) -> AutoencoderKLTemporalDecoder:
+    """Make a VAE of the shape of these weights, and load them."""
+    levels = len({name.split(".")[2] for name in state if name.startswith("encoder.down_blocks.")})
+    widths = tuple(len(state[f"encoder.down_blocks.{i}.resnets.0.conv1.weight"]) for i in range(levels))
+    vae = make_vae(widths, len(state["quant_conv.weight"]) // 2)
+    vae.load_state_dict({name: value.float() for name, value in state.items()})
+    return vae
+
+
 def make_unet(
     widths: Widths = WIDTHS_UNET, latent: int = LATENT, cross: int = CROSS
 ) -> UNetSpatioTemporalConditionModel:
@@ -52,6 +63,26 @@ def make_unet(
         projection_class_embeddings_input_dim=96, cross_attention_dim=cross, transformer_layers_per_block=1,
         num_attention_heads=tuple(c // 32 for c in widths), num_frames=14,
     )  # fmt: skip
+
+
+def unet_of(state: State) -> UNetSpatioTemporalConditionModel:
+    """Make a UNet with as many latent channels as these weights have, and load them."""
+    unet = make_unet(latent=len(state["conv_out.weight"]))
+    unet.load_state_dict({name: value.float() for name, value in state.items()})
+    return unet
+
+
+def widened(state: State, latent: int) -> State:
+    """Widen a UNet's weights to `latent` channels: it does with the first ones what it did, and predicts 0 for the others."""
+    weight, out = state["conv_in.weight"], state["conv_out.weight"]
+    old = len(out)
+    if old == latent:
+        return state
+    wide = weight.new_zeros(len(weight), 2 * latent, *weight.shape[2:])
+    wide[:, :old], wide[:, latent : latent + old] = weight[:, :old], weight[:, old:]  # noisy latents, the picture's
+    more = lambda t: torch.cat([t, t.new_zeros(latent - old, *t.shape[1:])])  # noqa: E731
+    ends = {"conv_in.weight": wide, "conv_out.weight": more(out), "conv_out.bias": more(state["conv_out.bias"])}
+    return state | ends
 
 
 def make_clip(
@@ -71,7 +102,7 @@ def make_clip(
     )  # fmt: skip
 
 
-def clip_of(state: dict[str, torch.Tensor]) -> CLIPVisionModelWithProjection:
+def clip_of(state: State) -> CLIPVisionModelWithProjection:
     """Make an image encoder of the shape of these weights, and load them."""
     hidden, _, patch, _ = state["vision_model.embeddings.patch_embedding.weight"].shape
     layers = len({name.split(".")[3] for name in state if name.startswith("vision_model.encoder.layers.")})

@@ -43,23 +43,30 @@ def kl_divergence(mean: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
 
 
 def pixel_loss(
-    d: torch.Tensor, mask: torch.Tensor, mask_weight: float
+    d: torch.Tensor, mask: torch.Tensor, mask_weight: float, coarse: int = 4
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the loss of the pixel errors d [n,3,h,w], its L1 part, and the error of edges; `mask` [n,1,h,w] counts more."""
+    """Return the loss of pixel errors, its L1 part, and the error of edges.
+
+    Args:
+        d: Errors [n,3,h,w].
+        mask: What counts more, [n,1,h,w].
+        mask_weight: How much more.
+        coarse: Side in pixels of the squares whose mean error counts as well.
+    """
     w = 1 + mask_weight * mask
     w = w / w.mean()
     l1, l2 = (w * d.abs()).mean(), (w * d * d).mean()
     across = ((d[..., 1:] - d[..., :-1]).abs() * w[..., 1:]).mean()
     down = ((d[..., 1:, :] - d[..., :-1, :]).abs() * w[..., 1:, :]).mean()
     edge = across + down
-    coarse = F.avg_pool2d(d, 4).abs().mean()
-    return l1 + 1.5 * l2 + 0.5 * edge + 0.3 * coarse, l1, edge
+    squares = F.avg_pool2d(d, coarse).abs().mean()
+    return l1 + 1.5 * l2 + 0.5 * edge + 0.3 * squares, l1, edge
 
 
-def shifts(n: int, h: int, w: int, device: str | torch.device) -> torch.Tensor:
-    """Return translations [n,2,3] by -7 .. 7 whole pixels of a picture of h x w."""
+def shifts(n: int, h: int, w: int, device: str | torch.device, most: int = 7) -> torch.Tensor:
+    """Return translations [n,2,3] by -most .. most whole pixels of a picture of h x w."""
     theta = torch.eye(2, 3, device=device).repeat(n, 1, 1)
-    theta[:, :, 2] = torch.randint(-7, 8, (n, 2), device=device) * 2 / torch.tensor([w, h], device=device)
+    theta[:, :, 2] = torch.randint(-most, most + 1, (n, 2), device=device) * 2 / torch.tensor([w, h], device=device)
     return theta
 
 

@@ -43,7 +43,7 @@ from svd_lab.training.loop.render_workers import render_workers
 from svd_lab.training.loop.sampling import random_sigmas
 from svd_lab.training.loop.self_sampling import SelfSampledStates, guided_distance
 from svd_lab.training.networks.fused_blocks import rewrite
-from svd_lab.training.networks.video import clip_of, make_clip, make_unet, zero_residuals
+from svd_lab.training.networks.video import clip_of, make_clip, make_unet, widened, zero_residuals
 from svd_lab.training.stages.unet_losses import drop_masks, head_loss, unseen_error, v_loss
 from svd_lab.training.world.varied_world import VariedWorld
 from svd_lab.world.clips import FRAMES
@@ -70,6 +70,7 @@ class UNetOptions(StageOptions):
     workers: int = option(-1, "processes that draw clips; -1: one for each spare core, none on a CPU; 0: none")
     designs: str = option("", "folder of assets.build_designs with other drawings of the things")
     plain: float = option(0.0, "share of clips on plain backgrounds")
+    scale: int = option(1, "2: clips of 448 x 256 pixels, for a VAE with cells of 16 x 16 pixels")
     nothing: float = option(0.12, "share of clips without a known thing")
     two: float = option(0.18, "share of clips with two things")
     sigma_mean: float = option(1.5, "mean of ln(sigma)")
@@ -115,7 +116,7 @@ class UNetTraining:
         torch.manual_seed(0)
         vae = rewrite(load_vae(options.vae, device).to(dtype))
         self.saved = load_parts(options.weights) if options.weights else {}
-        self._make_models(device, dtype)
+        self._make_models(device, dtype, vae.config.latent_channels)
         named = [(f"{k}.{n}", p) for k in ("unet", "clip", "head") for n, p in getattr(self, k).named_parameters()]
         self.optimiser = Optimiser(named, muon=options.muon, ema=options.ema)
         if options.resume:
@@ -131,16 +132,17 @@ class UNetTraining:
             )
         self.step = Graphed(self.forward_backward, self.optimiser, process.gpu)
 
-    def _make_models(self, device: str, dtype: torch.dtype) -> None:
+    def _make_models(self, device: str, dtype: torch.dtype, latent: int) -> None:
         """Make UNet, image encoder and head, from averaged weights where there are some (an exported folder has no head)."""
         saved = self.saved
-        self.unet = rewrite(zero_residuals(make_unet()).to(device, dtype)).train()
+        self.unet = rewrite(zero_residuals(make_unet(latent=latent)).to(device, dtype)).train()
         clip = (clip_of(saved["clip"]) if saved else make_clip()).to(device, dtype).train()
         self.clip = clip.requires_grad_(not self.options.freeze)
         self.head = nn.Linear(clip.config.projection_dim, len(KINDS) + 1).to(device, dtype)
-        for name, model in (("unet", self.unet), ("head", self.head)):
-            if name in saved:
-                model.load_state_dict(saved[name])
+        if "unet" in saved:
+            self.unet.load_state_dict(widened(saved["unet"], latent))
+        if "head" in saved:
+            self.head.load_state_dict(saved["head"])
 
     def fill_bank(self, began: float) -> None:
         """Fill the bank; idle, this process draws as well. began: when the set-up began, for the log."""
@@ -294,7 +296,7 @@ def profile_step(profiler: torch.profiler.profile, step: int, gpu: bool) -> None
 def train(options: UNetOptions) -> None:
     """Train the UNet and the image encoder of the video mini; writes OUT/unet.pt and --state."""
     process, began = start(), time.time()
-    world = VariedWorld(designs=options.designs, plain=options.plain)
+    world = VariedWorld(designs=options.designs, plain=options.plain, scale=options.scale)
     batch = min(ENCODED_TOGETHER, options.prefill)
     drawn = dict(nothing=options.nothing, two=options.two)
     # The workers come first: while they start, the models are loaded.

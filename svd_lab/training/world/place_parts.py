@@ -1,6 +1,6 @@
 """The parts of painted places: colours, outlines, dots, clouds, trees, houses, each for a whole batch.
 
-Everything random comes from a `Draw`. Positions are pixels from the top left; pictures are [n,3,128,224] in 0..1.
+Everything random comes from a `Draw`. Positions are its units from the top left; pictures are [n,3,H,W] in 0..1.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,8 @@ Colour = tuple[float, float, float]  # RGB, 0..255
 
 
 def axes(draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
-    """y [128,1] and x [1,224] of the centres of the pixels."""
-    yy = torch.arange(HEIGHT, device=draw.device, dtype=torch.float)[:, None] + 0.5
-    return yy, torch.arange(WIDTH, device=draw.device, dtype=torch.float)[None] + 0.5
+    """y [H,1] and x [1,W] of the centres of the pixels, in units."""
+    return draw.axes()
 
 
 def between(draw: Draw, n: int, lo: float, hi: float) -> torch.Tensor:
@@ -46,19 +45,19 @@ def over(picture: torch.Tensor, above: torch.Tensor, cover: torch.Tensor) -> tor
 def below(draw: Draw, line: torch.Tensor, soft: float = 1.0) -> torch.Tensor:
     """Mask [n,1,H,1 or W]: 1 below a line ([n,1,1,1] or [n,1,1,W]), 0 above; `soft` pixels in between."""
     yy, _ = axes(draw)
-    return ((yy - line) / soft + 0.5).clamp(0, 1)
+    return ((yy - line) / soft * draw.scale + 0.5).clamp(0, 1)
 
 
 def ridge(
     draw: Draw, n: int, level: torch.Tensor, height: float, octaves: Sequence[int] = (2, 4, 9, 18), roll: float = 0.5
 ) -> torch.Tensor:
     """Outlines of hills or mountains [n,1,1,W]: mean `level` [n,1,1,1], standard deviation `height` pixels."""
-    return level + height * draw.noise(n, 1, 2, WIDTH, octaves=octaves, roll=roll)[:, :, :1]
+    return level + height * draw.noise(n, 1, 2, draw.w, octaves=octaves, roll=roll)[:, :, :1]
 
 
 def grain(draw: Draw, picture: torch.Tensor, strength: float, octaves: Sequence[int] = (9, 24, 60)) -> torch.Tensor:
     """Roughen a picture with value noise."""
-    return (picture * (1 + strength * draw.noise(len(picture), 1, HEIGHT, WIDTH, octaves=octaves))).clamp(0, 1)
+    return (picture * (1 + strength * draw.noise(len(picture), 1, draw.h, draw.w, octaves=octaves))).clamp(0, 1)
 
 
 def dots(draw: Draw, n: int, cells: tuple[int, int], share: float, radius: tuple[float, float]) -> torch.Tensor:
@@ -74,24 +73,24 @@ def dots(draw: Draw, n: int, cells: tuple[int, int], share: float, radius: tuple
     rows, columns = cells
     yy, xx = axes(draw)
     h, w = HEIGHT / rows, WIDTH / columns
-    up = lambda t: F.interpolate(t, size=(HEIGHT, WIDTH), mode="nearest")  # noqa: E731
+    up = lambda t: F.interpolate(t, size=(draw.h, draw.w), mode="nearest")  # noqa: E731
     r = draw.uniform(n, 1, rows, columns, lo=radius[0], hi=radius[1])
     cy = draw.uniform(n, 1, rows, columns) * (h - 2 * r).clamp(min=0) + r
     cx = draw.uniform(n, 1, rows, columns) * (w - 2 * r).clamp(min=0) + r
     on = (draw.uniform(n, 1, rows, columns) < share).float()
     distance = (((yy % h) - up(cy)) ** 2 + ((xx % w) - up(cx)) ** 2).sqrt()
-    return (up(r) - distance + 0.5).clamp(0, 1) * up(on)
+    return ((up(r) - distance) * draw.scale + 0.5).clamp(0, 1) * up(on)
 
 
 def disc(draw: Draw, n: int, x: torch.Tensor, y: torch.Tensor, radius: torch.Tensor, soft: float = 1.5) -> torch.Tensor:
     """Mask [n,1,H,W] of a disc around (x, y); x, y and radius are [n,1,1,1], its edge is `soft` pixels wide."""
     yy, xx = axes(draw)
-    return ((radius - ((xx - x) ** 2 + (yy - y) ** 2).sqrt()) / soft).clamp(0, 1)
+    return ((radius - ((xx - x) ** 2 + (yy - y) ** 2).sqrt()) / soft * draw.scale).clamp(0, 1)
 
 
 def clouds(draw: Draw, n: int, level: float = 0.4) -> torch.Tensor:
     """Masks of clouds, [n,1,H,W] in 0..1; a higher `level` leaves fewer."""
-    field = draw.noise(n, 1, HEIGHT, WIDTH, octaves=(4, 8, 16, 32))
+    field = draw.noise(n, 1, draw.h, draw.w, octaves=(4, 8, 16, 32))
     return ((field - level) * 1.1).clamp(0, 1)
 
 
@@ -119,7 +118,7 @@ def trees(
     """Paint a row of round trees, their feet at `base` [n,1,1,1], about `tall` pixels high and `width` apart."""
     yy, xx = axes(draw)
     x = xx + draw.uniform(n, 1, 1, 1, hi=width)
-    k = (x / width).long().clamp(0, 40).expand(n, 1, 1, WIDTH)
+    k = (x / width).long().clamp(0, 40).expand(n, 1, 1, draw.w)
     pick = lambda lo, hi: draw.uniform(n, 1, 1, 41, lo=lo, hi=hi).gather(3, k)  # noqa: E731
     high, middle = tall * pick(0.7, 1.3), (0.5 + pick(-0.12, 0.12)) * width
     dx = (x % width) - middle
@@ -150,12 +149,12 @@ def houses(
     """Paint a row of tower blocks that end at `base` [n,1,1,1], up to 1.2 `tall` pixels high, a share `lit` of the windows lit."""
     yy, xx = axes(draw)
     width = 10 * between(draw, n, 2.6, 4.4).round() + 2  # whole windows
-    k = (xx / width).long().clamp(0, 15).expand(n, 1, 1, WIDTH)
+    k = (xx / width).long().clamp(0, 15).expand(n, 1, 1, draw.w)
     pick = lambda lo, hi: draw.uniform(n, 1, 1, 16, lo=lo, hi=hi).gather(3, k)  # noqa: E731
     top = base - tall * pick(0.35, 1.2)
     x, y = xx % width, yy - top
     block = ((yy > top) & (yy < base) & (x > 1)).float()
     picture = over(picture, (colour(draw, n, wall) * pick(0.65, 1.25)).clamp(0, 1), block)
     panes = block * (((x - 1) % 10 > 4) & (y % 13 > 6) & (yy < base - 4))
-    on = F.interpolate((draw.uniform(n, 1, 10, 22) < lit).float(), size=(HEIGHT, WIDTH), mode="nearest")
+    on = F.interpolate((draw.uniform(n, 1, 10, 22) < lit).float(), size=(draw.h, draw.w), mode="nearest")
     return over(picture, colour(draw, n, window), panes * on)

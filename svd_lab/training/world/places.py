@@ -1,6 +1,6 @@
 """The named places of the text miniature's world: 36 kinds of still background, each painted for a whole batch at once.
 
-Each painter takes a `Draw` and a number n and returns pictures [n,3,128,224] in 0..1, different every time. Unlike
+Each painter takes a `Draw` and a number n and returns pictures [n,3,H,W] in 0..1, different every time. Unlike
 `svd_lab.world.backgrounds`, which mixes everything freely, every picture clearly shows the place that it is named for.
 """
 
@@ -28,7 +28,7 @@ from svd_lab.training.world.place_parts import (
     trees,
 )
 from svd_lab.training.world.places_built import aerial, city, city_night, fireworks, road, room, studio
-from svd_lab.world.backgrounds import HEIGHT, WIDTH, Draw
+from svd_lab.world.backgrounds import HEIGHT, Draw
 
 Painter = Callable[[Draw, int], torch.Tensor]
 
@@ -82,7 +82,7 @@ def sea(draw: Draw, n: int) -> torch.Tensor:
     yy, xx = axes(draw)
     depth = ((yy - line) / (HEIGHT - line)).clamp(0, 1)
     water = ramp(draw, n, (70, 160, 214), (18, 84, 148), 0.45, 1)
-    swell = draw.noise(n, 1, HEIGHT, WIDTH, octaves=(6, 14, 30))
+    swell = draw.noise(n, 1, draw.h, draw.w, octaves=(6, 14, 30))
     wave = torch.sin((yy - line) / (1.2 + 4 * depth) + 1.4 * swell + xx * 0.02)
     return over(picture, (water * (1 + 0.16 * wave)).clamp(0, 1), below(draw, line))
 
@@ -142,7 +142,7 @@ def mountains(draw: Draw, n: int) -> torch.Tensor:
     picture = over(picture, rock, below(draw, line))
     yy, _ = axes(draw)
     cap = below(draw, line) * (
-        (line * 0.4 + 32 + 5 * draw.noise(n, 1, HEIGHT, WIDTH, octaves=(14, 30)) - yy) / 3
+        (line * 0.4 + 32 + 5 * draw.noise(n, 1, draw.h, draw.w, octaves=(14, 30)) - yy) / 3
     ).clamp(0, 1)
     picture = over(picture, colour(draw, n, (248, 250, 254), 0.02), cap)
     foot = ridge(draw, n, between(draw, n, 92, 106), 4, (2, 5))
@@ -171,9 +171,9 @@ def sunset(draw: Draw, n: int) -> torch.Tensor:
 def lake(draw: Draw, n: int) -> torch.Tensor:
     line, picture = between(draw, n, 54, 64), day(draw, n)
     picture = trees(draw, picture, n, line, 34, 22, (70, 138, 82))
-    mirrored = picture.flip(2).roll(int(2 * 59) - HEIGHT, 2)
+    mirrored = picture.flip(2).roll((int(2 * 59) - HEIGHT) * draw.scale, 2)
     yy, xx = axes(draw)
-    ripple = 1 + 0.1 * torch.sin((yy - line) * 0.9 + 2 * draw.noise(n, 1, HEIGHT, WIDTH, octaves=(5, 11)))
+    ripple = 1 + 0.1 * torch.sin((yy - line) * 0.9 + 2 * draw.noise(n, 1, draw.h, draw.w, octaves=(5, 11)))
     water = (0.45 * mirrored + 0.55 * colour(draw, n, (72, 140, 178))) * ripple
     picture = over(picture, water.clamp(0, 1), below(draw, line))
     bank = ridge(draw, n, between(draw, n, 100, 110), 3, (2, 5))
@@ -217,18 +217,18 @@ def rain(draw: Draw, n: int) -> torch.Tensor:
     yy, xx = axes(draw)
     slant = xx + yy * 0.35
     k = (slant / 14).long() % 60
-    phase = draw.uniform(n, 1, 1, 60, hi=30).expand(n, 1, HEIGHT, 60).gather(3, k.expand(n, 1, HEIGHT, WIDTH))
+    phase = draw.uniform(n, 1, 1, 60, hi=30).expand(n, 1, draw.h, 60).gather(3, k.expand(n, 1, draw.h, draw.w))
     streak = (1.5 - (slant % 14 - 2).abs()).clamp(0, 1) * ((yy + phase) % 34 < 18)
     return over(picture, colour(draw, n, (210, 224, 238)), 0.6 * streak)
 
 
 def fog(draw: Draw, n: int) -> torch.Tensor:
     grey = colour(draw, n, (204, 208, 212), 0.03)
-    picture = grey * torch.ones(1, 1, HEIGHT, WIDTH, device=draw.device)
+    picture = grey * torch.ones(1, 1, draw.h, draw.w, device=draw.device)
     for base, far in ((78, 0.78), (96, 0.6)):
         wood = trees(draw, picture, n, between(draw, n, base - 4, base + 4), 52, 40, (96, 116, 112), (90, 96, 98))
         picture = over(wood, grey, torch.full_like(picture[:, :1], far))
-    mist = 0.5 + 0.25 * draw.noise(n, 1, HEIGHT, WIDTH, octaves=(2, 4, 8))
+    mist = 0.5 + 0.25 * draw.noise(n, 1, draw.h, draw.w, octaves=(2, 4, 8))
     return over(picture, grey, 0.6 * mist.clamp(0, 1))
 
 
@@ -254,7 +254,7 @@ def volcano(draw: Draw, n: int) -> torch.Tensor:
     picture = over(picture, colour(draw, n, (96, 84, 90)), 0.85 * plume)
     cone = ((yy - top - ((side - 13).clamp(min=0) * 0.85)) / 1.2).clamp(0, 1)
     picture = over(picture, grain(draw, ramp(draw, n, (84, 62, 60), (44, 36, 40), 0.2, 1), 0.1), cone)
-    wander = 5 * draw.noise(n, 1, HEIGHT, 2, octaves=(2, 4))[..., :1]
+    wander = 5 * draw.noise(n, 1, draw.h, 2, octaves=(2, 4))[..., :1]
     lava = ((3 + (yy - top) * 0.09 - (xx - x - wander).abs()) / 1.5).clamp(0, 1) * cone
     picture = over(picture, colour(draw, n, (255, 122, 30)), lava)
     picture = over(
@@ -271,7 +271,7 @@ def _plain(rgb: Colour) -> Painter:
     """A painter of backgrounds of one colour."""
 
     def paint(draw: Draw, n: int) -> torch.Tensor:
-        return ramp(draw, n, rgb, tuple(0.92 * c for c in rgb)).expand(n, 3, HEIGHT, WIDTH)
+        return ramp(draw, n, rgb, tuple(0.92 * c for c in rgb)).expand(n, 3, draw.h, draw.w)
 
     return paint
 

@@ -5,7 +5,7 @@ import math
 import torch
 
 from svd_lab.training.world.place_parts import axes, below, between, colour, day, dots, grain, houses, over, ramp, stars
-from svd_lab.world.backgrounds import HEIGHT, WIDTH, Draw
+from svd_lab.world.backgrounds import HEIGHT, Draw
 
 
 def city(draw: Draw, n: int) -> torch.Tensor:
@@ -39,7 +39,7 @@ def aerial(draw: Draw, n: int) -> torch.Tensor:
     street = torch.maximum(near(a, size, width), near(b, size, width))
     avenue = torch.maximum(near(a + size / 2, size * 4, 1.7 * width), near(b + size / 2, size * 3, 1.7 * width))
     ground = ramp(draw, n, (24, 22, 46), (14, 14, 30))
-    district = (0.7 + 0.5 * draw.noise(n, 1, HEIGHT, WIDTH, octaves=(3, 6))).clamp(0.15, 1.3)
+    district = (0.7 + 0.5 * draw.noise(n, 1, draw.h, draw.w, octaves=(3, 6))).clamp(0.15, 1.3)
     houses = torch.maximum(dots(draw, n, (18, 31), 0.5, (1.2, 2.4)), dots(draw, n, (11, 20), 0.35, (1.8, 3.4)))
     picture = over(ground, colour(draw, n, (255, 220, 150)), houses * district * 0.85)
     picture = over(picture, colour(draw, n, (150, 190, 255)), dots(draw, n, (13, 23), 0.15, (1.2, 2.6)) * 0.9)
@@ -71,7 +71,7 @@ def room(draw: Draw, n: int) -> torch.Tensor:
 def studio(draw: Draw, n: int) -> torch.Tensor:
     base = between(draw, n, 0.93, 1.0)
     yy, _ = axes(draw)
-    return (base - 0.05 * ((yy - 84) / 44).clamp(0, 1) * between(draw, n, 0, 1)).expand(n, 3, HEIGHT, WIDTH).clone()
+    return (base - 0.05 * ((yy - 84) / 44).clamp(0, 1) * between(draw, n, 0, 1)).expand(n, 3, draw.h, draw.w).clone()
 
 
 def road(draw: Draw, n: int) -> torch.Tensor:

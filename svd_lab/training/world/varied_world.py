@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from svd_lab.mini.catalogue import catalogue, cutout
 from svd_lab.training.world import invented
@@ -73,13 +74,24 @@ def camouflaged(
     return torch.cat([(near + (rgb - near) * back).clamp(min=0).minimum(alpha), alpha], 1)
 
 
-def softened(pictures: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Blur pictures [n,k,H,W] with a Gaussian, each of the n with its own `sigma` [n] in pixels (at most about 1.3)."""
-    at = torch.arange(-3, 4, device=pictures.device)
+def enlarged(cells: np.ndarray, scale: int) -> np.ndarray:
+    """Enlarge cells, uint8 [styles,n,h,w,4], bicubically, so many times each way."""
+
+    def grow(cell: np.ndarray) -> np.ndarray:
+        picture = Image.fromarray(cell).convert("RGBa")  # premultiplied: no colours bleed in from where nothing is
+        size = (picture.width * scale, picture.height * scale)
+        return np.asarray(picture.resize(size, Image.Resampling.BICUBIC).convert("RGBA"))
+
+    return np.array([[grow(cell) for cell in style] for style in cells])
+
+
+def softened(pictures: torch.Tensor, sigma: torch.Tensor, reach: int = 3) -> torch.Tensor:
+    """Blur pictures [n,k,H,W] with a Gaussian, each of the n with its own `sigma` [n] in pixels, at most about reach / 2.3."""
+    at = torch.arange(-reach, reach + 1, device=pictures.device)
     kernel = torch.exp(-(at**2) / (2 * sigma[:, None] ** 2))
     kernel = (kernel / kernel.sum(1, keepdim=True))[:, None]
     # With clips as channels, each has a kernel of its own.
-    x = F.pad(pictures.transpose(0, 1), (3, 3, 3, 3), mode="replicate")
+    x = F.pad(pictures.transpose(0, 1), (reach,) * 4, mode="replicate")
     x = F.conv2d(F.conv2d(x, kernel[:, :, None], groups=len(sigma)), kernel[..., None], groups=len(sigma))
     return x.transpose(0, 1)
 
@@ -122,18 +134,23 @@ class VariedWorld(ByteWorld):
         seed: int = 0,
         designs: str | Path = "",
         plain: float = 0.0,
+        scale: int = 1,
     ):
         """Unpack the pictures of the things, draw the others; this takes several seconds.
 
         Args:
-            device, things, seed: See `World`.
+            device, things, seed, scale: See `World`.
             designs: A folder of atlases that `build_designs` wrote, or "".
             plain: Share of the calls of `clips` that draw from `evaluation_world` instead, so that the network keeps
                 enough of its capacity for that.
 
         Raises:
-            FileNotFoundError: `designs` has no atlas, or the flat atlas is missing because this is an installed package.
+            FileNotFoundError: `designs` has no atlas, or the flat atlas is missing because this is an installed package, or the
+                atlases of scale 2 have not been drawn.
+            ValueError: `designs` at a scale above 1, for which they are not drawn.
         """
+        if designs and scale > 1:
+            raise ValueError(f"`designs` are drawn at scale 1 only, not {scale}: leave them out")
         self.plain = plain
         self.designs = sorted(Path(designs).resolve().glob("*.webp")) if designs else []
         if designs and not self.designs:
@@ -145,7 +162,9 @@ class VariedWorld(ByteWorld):
         if things != "held_out":  # riders, mounts, and what invented things resemble are known things
             made = invented.cells(INVENTED, len(FILES) + len(self.designs))
             self.extra = [(*mounted_cells(), RIDING), (*made, self.invented)]
-        super().__init__(device, things, seed)
+            if scale > 1:  # these are drawn at the small size only
+                self.extra = [(enlarged(c, scale), *rest) for c, *rest in self.extra]
+        super().__init__(device, things, seed, scale)
         self.usual = self.weights  # those of World
         reversed_ = torch.tensor([catalogue()[i]["en"] in OFTEN_REVERSED for i in self.keep], device=device)
         self.weights = torch.where(reversed_, 2.0, 1.0) * self.weights
@@ -161,7 +180,7 @@ class VariedWorld(ByteWorld):
     def _cells(self) -> np.ndarray:
         styles, self.drawn = [], []  # drawn: how many things each style has a picture of
         for k, file in enumerate((*FILES, *self.designs)):
-            theirs = np.array([np.asarray(cutout(i, file)) for i in self.keep])
+            theirs = np.array([np.asarray(cutout(i, file, self.scale)) for i in self.keep])
             there = theirs[..., 3].any((1, 2))
             if k:
                 theirs[~there] = styles[0][: len(theirs)][~there]  # missing ones in 3D
@@ -185,8 +204,7 @@ class VariedWorld(ByteWorld):
     def _crowd(self, picture: torch.Tensor, near: tuple[float, float], things: int) -> torch.Tensor:
         """Draw things over pictures [n,3,H,W], anywhere; near: the range of their sizes in heights of the picture."""
         n, draw = len(picture), self.draw
-        x = torch.arange(WIDTH, device=picture.device) + 0.5
-        y = torch.arange(HEIGHT, device=picture.device) + 0.5
+        y, x = (axis.flatten() for axis in draw.axes())
         for _ in range(things if n else 0):
             which = draw.integers(n, 0, self.rows) + self._style(n)
             cut = self._recolour(self._cut(0, which))
@@ -252,12 +270,13 @@ class VariedWorld(ByteWorld):
             return self.evaluation_world().clips(n, **settings)
         clips, draw = super().clips(n, **settings), self.draw
         rows = (draw.uniform(n) < SOFT).nonzero()[:, 0]
-        sigma = draw.uniform(len(rows), lo=SIGMAS[0], hi=SIGMAS[1])
+        sigma = draw.uniform(len(rows), lo=SIGMAS[0], hi=SIGMAS[1]) * self.scale
         if len(rows):
             frames = clips.video.shape[1]
-            clips.video[rows] = softened(clips.video[rows].flatten(1, 2), sigma).unflatten(1, (frames, 3))
-            clips.alpha[rows] = softened(clips.alpha[rows], sigma)
-            clips.background[rows] = softened(clips.background[rows], sigma)
+            blur = lambda pictures: softened(pictures, sigma, 3 * self.scale)  # noqa: E731
+            clips.video[rows] = blur(clips.video[rows].flatten(1, 2)).unflatten(1, (frames, 3))
+            clips.alpha[rows] = blur(clips.alpha[rows])
+            clips.background[rows] = blur(clips.background[rows])
         return clips
 
 
