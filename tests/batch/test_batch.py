@@ -40,6 +40,7 @@ def hashes(folder):
     return {path.name: read_recipe(path)["frames_sha256"] for path in sorted(folder.glob("*.mp4"))}
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_frames_of_single_calls(pictures, tiny_folder, tiny_pipe, tmp_path):
     out, alone, lines = tmp_path / "out", tmp_path / "alone", []
     result = generate_batch(
@@ -69,6 +70,7 @@ def test_the_command_lists_failures_and_continues_when_given_again(pictures, tin
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == first
 
 
+@pytest.mark.slow
 def test_a_video_of_another_request_is_made_again(pictures, tiny_folder, tmp_path):
     out = tmp_path / "out"
     both = [pictures / "ant.png", pictures / "bee.jpg"]

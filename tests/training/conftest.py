@@ -1,7 +1,5 @@
 """Small worlds and networks, so that a stage of training takes seconds."""
 
-import contextlib
-import ctypes
 import functools
 from unittest.mock import create_autospec
 
@@ -14,14 +12,6 @@ from svd_lab.training.stages import unet as unet_stage
 from svd_lab.world.scenes import World
 
 FOUR = ("rocket", "automobile", "taxi", "balloon")
-
-
-@pytest.fixture(autouse=True)
-def return_memory():
-    """Return freed memory to the system after each test: glibc keeps it in pieces, and the process would grow to 3 GiB."""
-    yield
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(scope="session")

@@ -229,6 +229,7 @@ def worlds(request, draw_four_things):
         draw_four_things(image_encoder, "World", "EncoderWorld")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("huber", "blended"), [(0.0, 0.0), (0.2, 0.25)])
 def test_the_stage_improves_the_encoder_and_leaves_the_unet_alone(
     worlds, tmp_path, monkeypatch, capsys, huber, blended

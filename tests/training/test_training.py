@@ -176,6 +176,7 @@ def fill_in_floats(bank):
     return video, z[n * FRAMES :], first, ids, m, torch.stack([c.kind[:, 0].clamp(min=-1), c.facing], 1)
 
 
+@pytest.mark.slow
 def test_a_bank_holds_the_same_for_clips_that_come_in_parts(four_things):
     torch.manual_seed(0)
     vae = make_vae().eval()
@@ -234,6 +235,7 @@ def unet_options(tmp_path, **settings):
     return UNetOptions(**(common | settings))
 
 
+@pytest.mark.slow
 def test_training_takes_clips_of_two_workers_and_leaves_no_process(
     two_workers, draw_four_things, narrow_networks, tmp_path, monkeypatch, capsys
 ):
@@ -247,6 +249,7 @@ def test_training_takes_clips_of_two_workers_and_leaves_no_process(
     assert "nan" not in "".join(steps) and nothing_left()
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_stays_and_a_weaker_one_embeds_its_share(
     draw_four_things, narrow_networks, tmp_path, monkeypatch
 ):
@@ -280,6 +283,7 @@ def test_a_frozen_encoder_stays_and_a_weaker_one_embeds_its_share(
     assert any(not torch.equal(v.half(), after["unet"][k]) for k, v in before["unet"].items())
 
 
+@pytest.mark.slow
 def test_guided_steps_start_from_sampled_states_and_lead_to_the_truth(tiny_folder):
     """A state's prediction is the rollout's at that step; training on the states of a clip brings the clip nearer to the truth."""
     from diffusers import UNetSpatioTemporalConditionModel
@@ -311,6 +315,7 @@ def test_guided_steps_start_from_sampled_states_and_lead_to_the_truth(tiny_folde
         assert distance(clip()[-1], truth, mask, 3.0).item() < 0.9 * before
 
 
+@pytest.mark.slow
 def test_a_run_with_guided_steps_works_on_a_cpu(draw_four_things, narrow_networks, tmp_path, monkeypatch, capsys):
     draw_four_things(unet_stage, "VariedWorld")
     monkeypatch.setattr(self_sampling, "STEPS", 3)  # 80, 4, 0.02

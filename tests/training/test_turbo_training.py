@@ -53,6 +53,7 @@ def test_a_rollout_makes_the_latents_of_the_pipeline(tiny_pipe, picture_file, gu
     assert (ours[-1] - latents).norm() < 1e-4 * latents.norm()
 
 
+@pytest.mark.slow
 def test_three_steps_bring_a_batch_nearer_to_the_teacher(unet):
     """Gradients reach A, B and the vectors through all four steps; the UNet's own weights don't change."""
     torch.manual_seed(0)
@@ -98,6 +99,7 @@ def options(folder, **given):
     return TurboOptions(**(small | dict(out=str(folder), state=str(folder / "state")) | given))
 
 
+@pytest.mark.slow
 def test_a_run_writes_a_file_for_the_mini_and_the_next_goes_on(short_clips, tmp_path, capsys):
     about = training.train(options(tmp_path))
     assert about["steps"] == 1 and about["bytes"] <= BUDGET and about["sigmas"][-2] == pytest.approx(0.3)
@@ -109,6 +111,7 @@ def test_a_run_writes_a_file_for_the_mini_and_the_next_goes_on(short_clips, tmp_
     assert turbo.parts(mini_folder(), tmp_path / "turbo.safetensors")["scheduler"].config.sigma_min == 0.3
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_a_file_and_a_weaker_encoder_may_embed(
     unet, draw_four_things, tmp_path, monkeypatch, capsys
 ):
