@@ -1,19 +1,29 @@
-"""Build the notebooks: lessons/src/NN_name.py -> lessons/ko/NN_name.ipynb and lessons/en/NN_name.ipynb.
+"""Build a lesson's notebooks and its page for instructors from one source, lessons/src/NN_name.py.
 
-    python lessons/build.py              # write both folders; outputs are kept where the code is unchanged
-    python lessons/build.py --check      # exit 1, with names, if a notebook does not match its source
-    python lessons/build.py --execute    # run them on the mini and keep the outputs (about two minutes each)
+    python lessons/build.py              # write everything; outputs stay where the code is unchanged
+    python lessons/build.py --check      # exit 1, with names, if something is not what its source gives
+    python lessons/build.py --execute    # run the notebooks on the mini and keep the outputs (about two minutes a notebook)
+
+| built | from |
+|---|---|
+| lessons/ko, lessons/en: for students, exercises open | all cells but the instructors' |
+| lessons/solutions/ko, lessons/solutions/en: worked | the same, with the solutions |
+| docs/instructors/NN_name.ko.md, .en.md | the Markdown cells tagged "instructor" |
 
 A source is jupytext's py:percent and has both languages, so that the two notebooks cannot drift apart:
 
 - every cell has an id: `# %% id="unet"`. A Markdown cell is written twice with one id, first lang="ko", then lang="en";
 - a comment that teaches is written twice in the code: lines `# ko| …` followed by lines `# en| …`, or after code
   `x = 1  # ko| … # en| …`. The build keeps one and drops the mark;
-- code is written once and prints no sentences, so that its outputs serve both languages: --execute runs the Korean notebook
-  and copies its outputs into the English one;
-- the English notebook has no Hangul, except in code tagged "korean-prompts", where it is data;
-- before the cell tagged "parameters" the build inserts one that installs svd-lab on Colab and Kaggle, and does nothing elsewhere.
-  Its repository address is from pyproject.toml.
+- code stands once and prints no sentences, so that its outputs serve both languages: --execute runs the Korean notebook
+  and gives the English one the same outputs;
+- no Hangul in the English notebook, but for code tagged "korean-prompts", where it is data;
+- an exercise is code with `...` where a student writes: `answer = ...  # solution| 7`, or a line of its own, `# solution| x = 2`,
+  which only the solutions have;
+- `alt_ko="…" alt_en="…"` in a cell's header describes its pictures and clips for those who do not see them;
+- `{time}` in a title becomes what the saved run of the students' notebook took, by lessons/results;
+- before the cell tagged "parameters" the build puts one that installs svd-lab on Colab and Kaggle, and says which language the
+  notebook speaks. The repository's address in it is pyproject.toml's.
 
 Needs jupytext, and nbclient for --execute (the project's test extra brings both).
 """
@@ -22,7 +32,9 @@ from __future__ import annotations
 
 import argparse
 import copy
+import html
 import io
+import json
 import os
 import re
 import sys
@@ -37,7 +49,9 @@ from nbformat import NotebookNode
 
 LESSONS = Path(__file__).resolve().parent
 LANGUAGES = ("ko", "en")
-MAX_BYTES = 1_000_000  # of a notebook with its outputs; code hosts do not show larger ones
+RESULTS = LESSONS / "results"  #: the result.json of each lesson's saved run: its seconds, and what claims.toml checks
+NOTES = LESSONS.parent / "docs" / "instructors"
+MAX_BYTES = 1_200_000  # of a notebook with its outputs: code hosts show no larger ones
 WIDGET = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -45,6 +59,7 @@ METADATA = {
 }
 REPOSITORY = tomllib.loads((LESSONS.parent / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
 INSTALL_ID = "install"
+INSTRUCTOR = "instructor"  #: tag of a Markdown cell that is for instructors alone
 INSTALL = f"""\
 # ko| Colab과 Kaggle에 svd-lab이 없으면 설치해요. 다른 곳에서는 아무 일도 하지 않아요.
 # en| Installs svd-lab on Colab and Kaggle, where it is missing; does nothing elsewhere.
@@ -52,12 +67,14 @@ import importlib.util
 import os
 import sys
 
+os.environ["SVD_LAB_LANGUAGE"] = "{{language}}"
 if "google.colab" in sys.modules or "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
     if importlib.util.find_spec("svd_lab") is None:
         %pip install --quiet git+{REPOSITORY}
 """
 _LINE = re.compile(r"(?P<indent>\s*)# (?P<lang>ko|en)\|(?: (?P<text>.*))?")
 _BEHIND = re.compile(r"(?P<code>.*\S)  # ko\| (?P<ko>.*?) # en\| (?P<en>.*)")
+_SOLUTION = re.compile(r"(?P<code>.*?)(?P<open>\.\.\.)?(?P<space>\s*)# solution\| (?P<solution>.*)")
 _HANGUL = re.compile(r"[가-힣]")
 
 
@@ -66,36 +83,48 @@ def sources() -> list[Path]:
     return sorted((LESSONS / "src").glob("[0-9][0-9]_*.py"))
 
 
-def notebook_path(source: Path, language: str) -> Path:
-    """The path of the notebook of `source` in `language`."""
-    return LESSONS / language / f"{source.stem}.ipynb"
+def notebook_path(source: Path, language: str, solutions: bool = False) -> Path:
+    """Where the notebook of `source` in `language` is; solutions: the worked one."""
+    return LESSONS / ("solutions" if solutions else "") / language / f"{source.stem}.ipynb"
 
 
-def build(text: str, language: str, name: str = "source") -> NotebookNode:
-    """Build a notebook without outputs.
+def notes_path(source: Path, language: str) -> Path:
+    """Where the page for instructors of `source` is."""
+    return NOTES / f"{source.stem}.{language}.md"
+
+
+def build(text: str, language: str, name: str = "source", solutions: bool = False) -> NotebookNode:
+    """Build a notebook, without outputs, from a source.
 
     Args:
         text: The source.
         language: "ko" or "en".
-        name: The source's name, for error messages.
+        name: The source's name, for messages and for its time.
+        solutions: Fill in the solutions of exercises; otherwise leave them out.
 
     Raises:
-        ValueError: A missing or repeated id, a Markdown cell or comment that lacks a language, or Korean in the English notebook.
+        ValueError: A missing or doubled id, a Markdown cell or comment that lacks a language, Korean in the English notebook.
     """
     cells = []
     for cell_id, versions in _by_id(jupytext.reads(text, fmt="py:percent").cells, name):
         cell = versions[language]
+        if INSTRUCTOR in cell.metadata.get("tags", ()):
+            continue
         metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
+        if alt := cell.metadata.get(f"alt_{language}"):
+            metadata["alt"] = alt
         make = nbformat.v4.new_markdown_cell if cell.cell_type == "markdown" else nbformat.v4.new_code_cell
-        source = (
-            cell.source if cell.cell_type == "markdown" else one_language(cell.source, language, f"{name}: {cell_id}")
-        )
+        if cell.cell_type == "markdown":
+            source = cell.source.replace("{time}", _time(Path(name).stem, language))
+        else:
+            source = with_solutions(one_language(cell.source, language, f"{name}: {cell_id}"), solutions)
         if language == "en" and _HANGUL.search(source) and "korean-prompts" not in metadata.get("tags", ()):
             raise ValueError(
                 f"{name}: cell {cell_id!r} has Korean in its English version: {_HANGUL.search(source.strip())[0]!r}"
             )
         if "parameters" in metadata.get("tags", ()):
-            cells.append(nbformat.v4.new_code_cell(one_language(INSTALL, language), id=INSTALL_ID))
+            install = one_language(INSTALL, language).replace("{language}", language)
+            cells.append(nbformat.v4.new_code_cell(install, id=INSTALL_ID))
         cells.append(make(source, id=cell_id, metadata=metadata))
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=copy.deepcopy(METADATA))
     nbformat.validate(notebook)
@@ -159,6 +188,40 @@ def one_language(code: str, language: str, name: str = "code") -> str:
     return "\n".join(kept)
 
 
+def with_solutions(code: str, solutions: bool) -> str:
+    """`code` with the exercises' solutions in place of `...`, or without a trace of them."""
+    kept = []
+    for line in code.splitlines():
+        mark = _SOLUTION.fullmatch(line)
+        if mark is None:
+            kept.append(line)
+        elif mark["open"]:
+            kept.append(f"{mark['code']}{mark['solution'] if solutions else '...'}")
+        elif solutions:
+            kept.append(f"{mark['code']}{mark['space']}{mark['solution']}")
+    return "\n".join(kept)
+
+
+def notes(text: str, language: str, name: str = "source") -> str:
+    """The page for instructors: the Markdown cells tagged "instructor", "" where there are none."""
+    cells = _by_id(jupytext.reads(text, fmt="py:percent").cells, name)
+    pages = [
+        versions[language].source for _, versions in cells if INSTRUCTOR in versions[language].metadata.get("tags", ())
+    ]
+    return "\n\n".join(pages) + "\n" if pages else ""
+
+
+def _time(name: str, language: str) -> str:
+    """What the saved run of a lesson took, in words."""
+    result = RESULTS / f"{name}.json"
+    if not result.is_file():
+        return {"ko": "몇 분", "en": "a few minutes"}[language]
+    seconds = json.loads(result.read_text("utf-8"))["seconds"]
+    minutes = f"{seconds / 60:.1f}"
+    words = {"ko": (f"{seconds:.0f}초", f"{minutes}분"), "en": (f"{seconds:.0f} seconds", f"{minutes} minutes")}
+    return words[language][seconds >= 90]
+
+
 def plain_code(code: str) -> str:
     """Remove comments and blank lines: what is left is the same in both languages."""
     tokens = [t for t in tokenize.generate_tokens(io.StringIO(code).readline) if t.type != tokenize.COMMENT]
@@ -197,15 +260,26 @@ def without_outputs(notebook: NotebookNode) -> NotebookNode:
     return bare
 
 
-def execute(notebook: NotebookNode, timeout: int = 600) -> None:
-    """Run `notebook` in place on the mini, in an empty folder.
+def describe(notebook: NotebookNode) -> None:
+    """Give the pictures and clips among the outputs the description that their cell has."""
+    for cell in notebook.cells:
+        alt = html.escape(cell.metadata.get("alt", ""))
+        for output in cell.get("outputs", ()) if alt else ():
+            data = output.get("data", {})
+            for kind in [kind for kind in data if kind.startswith("image/")]:
+                output.setdefault("metadata", {})[kind] = {**output.get("metadata", {}).get(kind, {}), "alt": alt}
+            if "text/html" in data:
+                bare = re.sub(r' (aria-label|alt)="[^"]*"', "", "".join(data["text/html"]))
+                data["text/html"] = bare.replace("<video ", f'<video aria-label="{alt}" ').replace(
+                    "<img ", f'<img alt="{alt}" '
+                )
 
-    Args:
-        notebook: Gets the outputs.
-        timeout: Seconds that a cell may take.
 
-    Raises:
-        nbclient.exceptions.CellExecutionError: A cell raised.
+def execute(notebook: NotebookNode, timeout: int = 600) -> str:
+    """Run `notebook` in place on the mini, in an empty folder; the first error ends it (CellExecutionError).
+
+    Returns:
+        The text of the result.json that it wrote, "" if it wrote none.
     """
     from nbclient import NotebookClient
 
@@ -221,11 +295,13 @@ def execute(notebook: NotebookNode, timeout: int = 600) -> None:
             resources={"metadata": {"path": folder}},
         )
         client.execute(env=environment)
-    # The loading bars of diffusers and transformers are widgets, whose state is not kept: without it they would show 0%.
+        result = next((path.read_text("utf-8") for path in Path(folder).rglob("result.json")), "")
+    # The loading bars of diffusers and transformers: a widget's state is not kept, and without it they stand still at 0%.
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+    return result
 
 
 def main() -> int:
@@ -242,27 +318,41 @@ def main() -> int:
     stale, large = [], []
     for source in chosen:
         text = source.read_text("utf-8")
-        built = {language: build(text, language, source.name) for language in LANGUAGES}
-        if options.execute and not options.check:
-            execute(built["ko"])
-            keep_outputs(built["en"], built["ko"])
-        for language, notebook in built.items():
-            path = notebook_path(source, language)
-            old = nbformat.read(path, as_version=4) if path.is_file() else None
+        for language, page in ((language, notes(text, language, source.name)) for language in LANGUAGES):
+            path = notes_path(source, language)
             if options.check:
-                if old is None or without_outputs(old) != without_outputs(notebook):
+                if page != (path.read_text("utf-8") if path.is_file() else ""):
                     stale.append(str(path.relative_to(LESSONS.parent)))
-                continue
-            if old is not None and not options.execute:
-                keep_outputs(notebook, old)
-            content = nbformat.writes(notebook, indent=1) + "\n"
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(content, "utf-8")
-            if len(content.encode()) > MAX_BYTES:
-                large.append(f"{path.name} ({len(content.encode()) / 1e6:.2f} MB)")
-            print(
-                f"{path.relative_to(LESSONS.parent)}: {len(notebook.cells)} cells, {len(content.encode()) / 1e3:.0f} kB"
-            )
+            elif page:
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(page, "utf-8")
+        for solutions in (False, True) if "# solution| " in text else (False,):
+            built = {language: build(text, language, source.name, solutions) for language in LANGUAGES}
+            if options.execute and not options.check:
+                run, result = built["ko"], execute(built["ko"])
+                if result and not solutions:
+                    RESULTS.mkdir(exist_ok=True)
+                    (RESULTS / f"{source.stem}.json").write_text(result, "utf-8")
+                    built = {language: build(text, language, source.name) for language in LANGUAGES}  # with that time
+                for notebook in built.values():
+                    keep_outputs(notebook, run)
+            for language, notebook in built.items():
+                path = notebook_path(source, language, solutions)
+                old = nbformat.read(path, as_version=4) if path.is_file() else None
+                if options.check:
+                    if old is None or without_outputs(old) != without_outputs(notebook):
+                        stale.append(str(path.relative_to(LESSONS.parent)))
+                    continue
+                if old is not None and not options.execute:
+                    keep_outputs(notebook, old)
+                describe(notebook)
+                content = nbformat.writes(notebook, indent=1) + "\n"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(content, "utf-8")
+                size = len(content.encode())
+                if size > MAX_BYTES:
+                    large.append(f"{path.name} ({size / 1e6:.2f} MB)")
+                print(f"{path.relative_to(LESSONS.parent)}: {len(notebook.cells)} cells, {size / 1e3:.0f} kB")
     if stale:
         print(f"these do not match their sources (run: python lessons/build.py): {', '.join(stale)}", file=sys.stderr)
     if large:

@@ -171,7 +171,7 @@ def _load_found(
         pipeline = getattr(diffusers, family.pipeline)
     if found.note:
         print(found.note)
-    folder, variant = _whole_folder(found, dtype, family)
+    folder, variant = whole_folder(found, dtype, family)
     chosen, working, level = None, 0.0, resolve(speed, device, dtype)
     if family is VIDEO and device.type == "cuda":
         chosen, working = placement.plan(folder, dtype, device, memory, fused=level == "fused")
@@ -211,7 +211,7 @@ def _load_found(
     return pipe
 
 
-def _whole_folder(found: Location, dtype: torch.dtype, family: Family) -> tuple[Path, str | None]:
+def whole_folder(found: Location, dtype: torch.dtype, family: Family) -> tuple[Path, str | None]:
     """The checked folder of a model and its variant; downloaded when missing, or incomplete in the Hub cache."""
     import torch
 

@@ -1,6 +1,8 @@
-"""What every lesson imports: `start_lesson` in its first cell, `finish_lesson` in its last, and the bundled pictures."""
+"""What lessons import: `start_lesson` and `finish_lesson`, `check` for answers, `find_model`, and the bundled pictures."""
 
 from svd_lab.bundled import EXAMPLES, PICTURES
+from svd_lab.lesson.checking import check
+from svd_lab.lesson.model_here import find_model
 from svd_lab.lesson.notebook import cost, finish_lesson, progress, start_lesson
 
-__all__ = ["EXAMPLES", "PICTURES", "cost", "finish_lesson", "progress", "start_lesson"]
+__all__ = ["EXAMPLES", "PICTURES", "check", "cost", "find_model", "finish_lesson", "progress", "start_lesson"]

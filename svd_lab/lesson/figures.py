@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from svd_lab.clip import Clip
@@ -53,6 +54,12 @@ def checkerboard(image: Image.Image, square: int = 8) -> Image.Image:
     )
     page = board.crop((0, 0, *image.size)).convert("RGBA")
     return Image.alpha_composite(page, image.convert("RGBA")).convert("RGB")
+
+
+def difference_map(one: Image.Image, other: Image.Image, gain: float = 10.0) -> Image.Image:
+    """Where two pictures of one size differ, and how much: the largest difference of the three colours, times `gain`, in grey."""
+    change = np.abs(np.asarray(one.convert("RGB"), dtype=float) - np.asarray(other.convert("RGB"), dtype=float)).max(2)
+    return Image.fromarray((change * gain).clip(0, 255).astype(np.uint8)).convert("RGB")
 
 
 def grid(

@@ -25,6 +25,7 @@ from svd_lab.bundled import PICTURES
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.files import write_atomically
 from svd_lab.images import open_image
+from svd_lab.lesson.checking import answers, forget
 from svd_lab.models.checkpoints import check_folder, locate
 from svd_lab.models.table import IMAGE, VIDEO, Family
 from svd_lab.performance.peak_memory import peak_memory
@@ -97,6 +98,8 @@ def start_lesson(
         OSError: A picture, model or folder that cannot be read or written.
     """
     started = time.monotonic()
+    # Transformers warns about torchvision, which it does not need here, in every first import.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     settings = {"seed": seed, "num_frames": num_frames, "num_inference_steps": num_inference_steps}
     checked = check_settings("generate_video", settings)
     _check_model(model, VIDEO)
@@ -112,6 +115,7 @@ def start_lesson(
         start = {"picture": image_name(picture)}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RESULT).unlink(missing_ok=True)
+    forget()
     return Lesson(
         name=name,
         model=model,
@@ -192,6 +196,7 @@ def finish_lesson(lesson: Lesson, clips: dict[str, Clip], measured: dict[str, An
         "seconds": round(time.monotonic() - lesson.started, 3),
         "videos": videos,
         "measured": measured,
+        "answers": answers(),
     }
     text = json.dumps(result, ensure_ascii=False, indent=2, allow_nan=False, default=_plain)
     write_atomically(lesson.out_dir / RESULT, text + "\n")

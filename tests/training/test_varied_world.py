@@ -21,7 +21,7 @@ CAR, HORSE, BALL, BALLOON = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture  # of one test: two worlds at once take a gigabyte
 def known():
     return World(things="known")
 
@@ -191,6 +191,7 @@ def test_often_reversed_things_are_twice_as_frequent(varied, known):
     assert set(twice.tolist()) == {1.0, 2.0}
 
 
+@pytest.mark.slow  # three worlds at once
 def test_a_share_of_the_calls_draws_the_evaluation_world(varied, known, monkeypatch):
     """They equal those of World, but for an atlas in bytes; `plain` is the share."""
     ours, theirs = varied.evaluation_world(), known.on("cpu", 5)

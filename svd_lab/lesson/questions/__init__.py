@@ -1,0 +1,1 @@
+"""The questions of the lessons: one module a lesson, each with QUESTIONS."""
