@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import svd_lab
+from svd_lab.language import LANGUAGES
 from svd_lab.settings_table import FITS, SETTINGS, default_of
 
 MODELS = "auto, mini, mini-turbo, svd, svd-xt, a folder, or a Hub id"
 IMAGE_MODELS = "auto, mini, sd21, a folder, or a Hub id"
-LANGUAGES = ("ko", "en")
 _TYPES = {"whole": int, "side": int, "real": float}
 _METAVARS = {"whole": "N", "side": "PIXELS", "real": "X", "prompt": "TEXT", "fit": f"{{{','.join(FITS)}}}"}
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-LANGUAGES = ("ko", "en")
+from svd_lab.language import LANGUAGES
+
 _TYPES = {
     "int": (int, "a whole number"),
     "float": (float, "a number"),

@@ -7,8 +7,9 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from svd_lab.language import LANGUAGES
 from svd_lab.settings_table import FITS, Setting, settings_of
-from svd_lab.studio.messages import LANGUAGES, say
+from svd_lab.studio.messages import say
 
 #: The one field that is not a setting: the file name, which the calls take as `video_file`.
 FILE = Setting(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LANGUAGES = ("ko", "en")
+from svd_lab.language import LANGUAGES
 
 MESSAGES: dict[str, tuple[str, str]] = {
     # the panel

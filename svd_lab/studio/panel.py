@@ -15,10 +15,11 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from svd_lab.language import LANGUAGES
 from svd_lab.runner import Cancelled
 from svd_lab.settings_table import Setting
 from svd_lab.studio import components, history_view
-from svd_lab.studio.messages import LANGUAGES, duration, explain, say, size
+from svd_lab.studio.messages import duration, explain, say, size
 from svd_lab.studio.picture_picker import PicturePicker
 from svd_lab.studio.session import VIDEO, Session
 

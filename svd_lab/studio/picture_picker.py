@@ -11,8 +11,9 @@ import ipywidgets as widgets
 
 from svd_lab.bundled import PICTURES
 from svd_lab.images import open_image
+from svd_lab.language import LANGUAGES
 from svd_lab.studio import components
-from svd_lab.studio.messages import LANGUAGES, PICTURE_NAMES, explain_picture, say
+from svd_lab.studio.messages import PICTURE_NAMES, explain_picture, say
 from svd_lab.studio.session import Session
 
 

@@ -17,7 +17,8 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svd_lab.studio.messages import LANGUAGES, say
+from svd_lab.language import LANGUAGES, check_language, notebook_language
+from svd_lab.studio.messages import say
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
@@ -186,7 +187,7 @@ def _open(
     from svd_lab.studio.session import VIDEO, Session
 
     plain = language is None and not has_front_end()
-    language = _check_language(language)
+    language = check_language(language) if language is not None else notebook_language() or "ko"
     session = Session(call, pipe, image_pipe, language, out_dir, settings)
     if call == VIDEO:
         text = os.fspath(image) if isinstance(image, str | os.PathLike) else None
@@ -208,16 +209,6 @@ def _show(clip: Clip) -> None:
         display(clip)
     else:
         print(clip)
-
-
-def _check_language(language: str | None) -> str:
-    """Check the language; None becomes that of the notebook's path, which jupyter_server puts into JPY_SESSION_NAME."""
-    if language is None:
-        folders = Path(os.environ.get("JPY_SESSION_NAME", "")).parent.parts
-        return next((folder for folder in reversed(folders) if folder in LANGUAGES), LANGUAGES[0])
-    if language not in LANGUAGES:
-        raise ValueError(f"language must be one of {', '.join(map(repr, LANGUAGES))}, not {language!r}")
-    return language
 
 
 def _lay_out(rows: list[tuple[str, ...]]) -> str:
