@@ -388,7 +388,7 @@ def test_a_run_that_waits_for_its_turn_can_be_cancelled(run, tmp_path):
     assert (tmp_path / "first.mp4").exists() and not (tmp_path / "second.mp4").exists()
 
 
-def test_a_call_from_inside_its_own_on_step_is_refused_instead_of_waiting_for_ever(run, tmp_path):
+def test_a_call_from_inside_its_own_on_step_is_refused(run, tmp_path):
     with pytest.raises(RuntimeError, match="inside its own on_step"):
         run(on_step=lambda *_: run(video_file=tmp_path / "inner.mp4"))
     run()

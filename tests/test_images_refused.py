@@ -83,7 +83,7 @@ def test_what_is_no_sound_picture_is_refused_with_a_word(case, way, tmp_path):
     assert way != "path" or "input.jpg" in str(refusal.value)
 
 
-def test_bombs_are_refused_also_when_warnings_are_errors_or_pillows_limit_is_off(monkeypatch):
+def test_bombs_are_refused_whatever_pillows_limit_and_warnings_are(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(ValueError, match="pixels"):

@@ -126,7 +126,7 @@ def test_a_tokenizer_without_offsets_names_the_end_too(tiny_image_pipe):
     assert cut_off(fits, Slow()) == "" and cut_off(fits + "Rocket", Slow()) == "rocket"
 
 
-def test_a_negative_prompt_is_warned_about_where_it_is_cut_or_has_no_effect(tiny_image_pipe, tiny_pipe, tmp_path):
+def test_a_negative_prompt_that_is_cut_or_has_no_effect_warns(tiny_image_pipe, tiny_pipe, tmp_path):
     call = {"image_pipe": tiny_image_pipe, "pipe": tiny_pipe, **SMALL}
     with pytest.warns(PromptWarning, match="negative_prompt is longer than the 77 tokens"):
         generate_text2video(HORSE, tmp_path / "a.mp4", 1, negative_prompt="rain " * 99, **call)
@@ -148,7 +148,7 @@ class OpenAIs:
         return type("Encoded", (dict,), {"input_ids": ids})(offset_mapping=[(0, 0)] * len(ids))
 
 
-def test_korean_for_openais_vocabulary_is_warned_about_once_for_each_tokenizer():
+def test_korean_is_warned_about_once_for_each_clip_tokenizer():
     tokenizer = OpenAIs()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

@@ -93,7 +93,7 @@ def box(data, *names):
 
 
 @pytest.mark.parametrize("name", ["clip", "text_clip"])
-def test_an_mp4_carries_its_clips_recipe_and_exactly_the_picture_that_the_model_saw(name, request):
+def test_an_mp4_carries_the_recipe_and_exactly_the_models_picture(name, request):
     made = request.getfixturevalue(name)
     assert read_recipe(made.path) == read_recipe(str(made.path)) == made.recipe
     assert made.recipe["call"] == ("generate_video" if name == "clip" else "generate_text2video")
@@ -101,7 +101,7 @@ def test_an_mp4_carries_its_clips_recipe_and_exactly_the_picture_that_the_model_
     assert (made.recipe.get("prompt") == PROMPT) == (name == "text_clip")
 
 
-def test_other_programs_see_the_recipe_as_json_and_the_picture_as_the_cover(clip):
+def test_other_programs_see_the_recipe_as_json_and_a_cover(clip):
     data = clip.path.read_bytes()
     text = box(data, b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")[8:].decode()
     assert json.loads(text) == clip.recipe and json.loads(text)["svd_lab_recipe"] == 1
@@ -224,7 +224,7 @@ def test_a_replay_of_a_text_draws_the_image_again(strict, text_clip, tiny_pipe, 
     assert again.path.read_bytes() == text_clip.path.read_bytes()
 
 
-def test_a_known_model_is_loaded_by_the_name_in_the_recipe_as_it_was_and_no_other(
+def test_only_a_known_model_is_loaded_because_a_recipe_names_it(
     strict, forged, clip, text_clip, tiny_pipe, tiny_image_pipe, tmp_path, monkeypatch
 ):
     loads = []
@@ -257,7 +257,7 @@ def test_a_known_model_is_loaded_by_the_name_in_the_recipe_as_it_was_and_no_othe
     ]
 
 
-def test_where_the_picture_is_too_large_its_hash_is_kept_and_the_picture_is_asked_for(
+def test_of_a_large_picture_only_the_hash_is_kept_and_replay_asks_for_it(
     strict, tiny_pipe, picture_file, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(recipe_file, "PICTURE_BYTES", 2_000)
@@ -288,9 +288,7 @@ def test_a_copy_by_a_program_that_keeps_the_comment_alone_still_replays(clip, ti
     assert np.array_equal(pixels(again), pixels(clip))
 
 
-def test_other_versions_are_named_before_the_run_and_equal_frames_are_still_told(
-    forged, clip, tiny_pipe, tmp_path, capsys
-):
+def test_other_versions_are_named_and_equal_frames_still_reported(forged, clip, tiny_pipe, tmp_path, capsys):
     recipe = clip.recipe | {"machine": "Abacus", "versions": clip.recipe["versions"] | {"torch": "1.0"}}
     with pytest.warns(ReplayWarning) as said:
         replay(forged(recipe, png(clip.image)), tmp_path / "b.mp4", pipe=tiny_pipe)

@@ -205,9 +205,7 @@ def snapshot_of(image_pipe):
     )
 
 
-def test_cancel_is_heard_before_the_start_between_the_models_and_while_decoding_the_image(
-    run, tiny_image_pipe, unet_calls, tmp_path
-):
+def test_cancel_works_before_between_and_inside_both_models(run, tiny_image_pipe, unet_calls, tmp_path):
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(Cancelled, match="before"):
@@ -308,7 +306,7 @@ def test_a_tokenizer_in_use_by_another_run_is_not_touched(run, tmp_path, monkeyp
     assert seen == ["first", "second"] and len(list(tmp_path.glob("*.mp4"))) == 2
 
 
-def test_a_call_from_inside_its_own_on_step_is_refused_instead_of_waiting_for_ever(run, tmp_path):
+def test_a_call_from_inside_its_own_on_step_is_refused(run, tmp_path):
     with pytest.raises(RuntimeError, match="inside its own on_step"):
         run(on_step=lambda *_: run(video_file=tmp_path / "inner.mp4"))
     run()
