@@ -213,6 +213,7 @@ def nothing_left():
     )
 
 
+@pytest.mark.slow
 def test_each_worker_draws_clips_of_its_own_seed(four_things, two_workers):
     settings = dict(nothing=0.1, two=0.2)
     with BackgroundBatches(Renderer(four_things, 1, 70, **settings), workers=2, parts=2, pin=False) as batches:
@@ -353,6 +354,7 @@ def test_the_command_line_gives_every_option_to_its_stage(monkeypatch):
     assert given[1] == train.ExportOptions(vae="v", weights="w", folder="f")
 
 
+@pytest.mark.slow
 def test_a_worker_that_fails_ends_training_with_its_error(
     two_workers, draw_four_things, narrow_networks, tmp_path, monkeypatch
 ):

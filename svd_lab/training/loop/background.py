@@ -77,14 +77,17 @@ class BackgroundBatches:
         """Return a batch, `parts` items of the dataset; None if there is none yet.
 
         Raises:
-            RuntimeError: A worker failed; its error is the cause.
+            RuntimeError: A worker failed, and its error is the cause; or all workers ended although nobody stopped them.
         """
         if self.errors:
             raise RuntimeError("a worker process failed, see above (--workers 0: use none)") from self.errors[0]
+        alive = self.thread.is_alive()  # asked first: what it has put until it ended is in the queue
         try:
             return self.batches.get_nowait()
         except queue.Empty:
-            return None
+            if alive or self.stop.is_set():
+                return None
+            raise RuntimeError("all worker processes ended by themselves (--workers 0: use none)") from None
 
     def __enter__(self) -> "BackgroundBatches":
         return self
