@@ -128,7 +128,7 @@ def bare(block):
     [
         lambda text: [line.split(" ")[0] for line in text.splitlines() if re.match("#+ ", line)],
         lambda text: [bare(block) for block in re.findall(r"^```.*?^```", text, re.M | re.S)],
-        lambda text: sorted(re.findall(r"\]\(([^)]+)\)", text.replace(".ko.md", ".md"))),
+        lambda text: sorted(re.findall(r"\]\(([^)]+)\)", re.sub(r"\.(ko|en)\.md", ".md", text))),
         lambda text: [line.count("|") for line in text.splitlines() if line.startswith("|")],
         lambda text: sorted(set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)))),
     ],
