@@ -192,7 +192,7 @@ import svd_lab
 # The next cell makes the same call, but asks `find_model` which model and which device this computer has. What each argument means is
 # written beside it. The class's `torch_dtype` is called `dtype` in current versions of diffusers.
 
-# %% tags=["nbval-check-output"] id="load"
+# %% id="load"
 here = find_model(lesson.model)
 width, height = here.size
 print(here)
