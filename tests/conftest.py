@@ -21,9 +21,10 @@ from helpers import TINY_SIZE, make_picture
 
 
 @pytest.fixture(autouse=True)
-def no_models_of_the_machine(monkeypatch):
-    """The tester's own SVD_LAB_MODELS must not decide what a test finds."""
+def no_settings_of_the_machine(monkeypatch):
+    """Neither the tester's own SVD_LAB_MODELS nor a language that a lesson's first cell has set must decide what a test finds."""
     monkeypatch.delenv("SVD_LAB_MODELS", raising=False)
+    monkeypatch.delenv("SVD_LAB_LANGUAGE", raising=False)
 
 
 @pytest.fixture(autouse=True)
