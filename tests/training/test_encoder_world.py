@@ -18,6 +18,8 @@ from svd_lab.world.atlas import as_atlas
 from svd_lab.world.backgrounds import Draw
 from svd_lab.world.motion import DIRECTIONAL, KINDS
 
+pytestmark = pytest.mark.slow  # networks, worlds of a gigabyte, processes: the workshop's tests are the slow layer's
+
 HELD_OUT = next(t for t in catalogue() if t["held_out"] and t["kind"] == "run")
 LEFT_HALF = '<rect x="0" y="4" width="8" height="8" fill="#f00"/><rect x="8" y="4" width="8" height="8" fill="#00f"/>'
 

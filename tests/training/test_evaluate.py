@@ -20,6 +20,8 @@ from svd_lab.world.clips import FRAMES
 from svd_lab.world.measures import bucket_response, energy, grow, measure, psnr, spearman, summary, thing_pixels
 from svd_lab.world.scenes import World
 
+pytestmark = pytest.mark.slow  # networks, worlds of a gigabyte, processes: the workshop's tests are the slow layer's
+
 ROCKET = next(i for i, t in enumerate(catalogue()) if t["code"] == "1f680")
 BALLOON = next(i for i, t in enumerate(catalogue()) if t["code"] == "1f388")
 
@@ -193,7 +195,6 @@ def test_videos_equal_those_of_the_plain_pipeline_in_any_batch(tiny_folder):
         assert np.abs(theirs.transpose(0, 3, 1, 2) - ours[1].numpy()).max() < 1e-4
 
 
-@pytest.mark.slow
 def test_one_command_measures_a_model_and_writes_json_sheets_and_page(tiny_folder, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "pictures"
     folder.mkdir()
@@ -370,7 +371,6 @@ def test_the_oracle_gives_every_scene_its_embedding_and_is_then_removed(monkeypa
     assert result["own filled"]["moving_gain"] > 0 and pipe.image_encoder is own
 
 
-@pytest.mark.slow
 def test_cost_is_measured_in_a_process_of_its_own(tiny_folder):
     hoard = torch.ones(3 * 2**26)  # 0.75 GiB here must not count there
     figures = cpu_cost.in_own_process(tiny_folder, threads=1, calls=2)

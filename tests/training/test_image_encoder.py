@@ -27,6 +27,8 @@ from svd_lab.training.stages.encoder_targets import (
 from svd_lab.training.stages.image_encoder import ImageEncoderOptions, load_drawings
 from svd_lab.world.motion import INDEX, KINDS
 
+pytestmark = pytest.mark.slow  # networks, worlds of a gigabyte, processes: the workshop's tests are the slow layer's
+
 
 @pytest.fixture
 def world(four_things):
@@ -229,7 +231,6 @@ def worlds(request, draw_four_things):
         draw_four_things(image_encoder, "World", "EncoderWorld")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("huber", "blended"), [(0.0, 0.0), (0.2, 0.25)])
 def test_the_stage_improves_the_encoder_and_leaves_the_unet_alone(
     worlds, tmp_path, monkeypatch, capsys, huber, blended

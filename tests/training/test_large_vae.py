@@ -24,6 +24,8 @@ from svd_lab.training.world.varied_world import VariedWorld, enlarged
 from svd_lab.world.backgrounds import Draw, backgrounds
 from svd_lab.world.scenes import World
 
+pytestmark = pytest.mark.slow  # networks, worlds of a gigabyte, processes: the workshop's tests are the slow layer's
+
 
 @pytest.fixture
 def large_four_things(four_things):
@@ -166,7 +168,6 @@ def test_a_mini_is_measured_alike_at_both_sizes(four_things, large_four_things):
     assert all(row["sharp"] == pytest.approx(1) and row["sharp_large"] < 0.9 for row in blurred)
 
 
-@pytest.mark.slow
 def test_three_steps_of_stage_large_vae_give_a_checkpoint(large_four_things, tmp_path, monkeypatch, capsys):
     small = lambda device="cpu", *_, seed=0, **__: large_four_things.on(device, seed)  # noqa: E731
     monkeypatch.setattr(stage, "VariedWorld", small)

@@ -32,6 +32,8 @@ from svd_lab.training.stages import unet as unet_stage
 from svd_lab.training.stages.unet import UNetOptions
 from svd_lab.world.clips import FRAMES
 
+pytestmark = pytest.mark.slow  # networks, worlds of a gigabyte, processes: the workshop's tests are the slow layer's
+
 ROOT = str(Path(__file__).parents[2])
 NARROW = (32, 32, 32, 32)  # widths of a quick VAE
 
@@ -176,7 +178,6 @@ def fill_in_floats(bank):
     return video, z[n * FRAMES :], first, ids, m, torch.stack([c.kind[:, 0].clamp(min=-1), c.facing], 1)
 
 
-@pytest.mark.slow
 def test_a_bank_holds_the_same_for_clips_that_come_in_parts(four_things):
     torch.manual_seed(0)
     vae = make_vae().eval()
@@ -213,7 +214,6 @@ def nothing_left():
     )
 
 
-@pytest.mark.slow
 def test_each_worker_draws_clips_of_its_own_seed(four_things, two_workers):
     settings = dict(nothing=0.1, two=0.2)
     with BackgroundBatches(Renderer(four_things, 1, 70, **settings), workers=2, parts=2, pin=False) as batches:
@@ -236,7 +236,6 @@ def unet_options(tmp_path, **settings):
     return UNetOptions(**(common | settings))
 
 
-@pytest.mark.slow
 def test_training_takes_clips_of_two_workers_and_leaves_no_process(
     two_workers, draw_four_things, narrow_networks, tmp_path, monkeypatch, capsys
 ):
@@ -250,7 +249,6 @@ def test_training_takes_clips_of_two_workers_and_leaves_no_process(
     assert "nan" not in "".join(steps) and nothing_left()
 
 
-@pytest.mark.slow
 def test_a_frozen_encoder_stays_and_a_weaker_one_embeds_its_share(
     draw_four_things, narrow_networks, tmp_path, monkeypatch
 ):
@@ -284,7 +282,6 @@ def test_a_frozen_encoder_stays_and_a_weaker_one_embeds_its_share(
     assert any(not torch.equal(v.half(), after["unet"][k]) for k, v in before["unet"].items())
 
 
-@pytest.mark.slow
 def test_guided_steps_start_from_sampled_states_and_lead_to_the_truth(tiny_folder):
     """A state's prediction is the rollout's at that step; training on the states of a clip brings the clip nearer to the truth."""
     from diffusers import UNetSpatioTemporalConditionModel
@@ -316,7 +313,6 @@ def test_guided_steps_start_from_sampled_states_and_lead_to_the_truth(tiny_folde
         assert distance(clip()[-1], truth, mask, 3.0).item() < 0.9 * before
 
 
-@pytest.mark.slow
 def test_a_run_with_guided_steps_works_on_a_cpu(draw_four_things, narrow_networks, tmp_path, monkeypatch, capsys):
     draw_four_things(unet_stage, "VariedWorld")
     monkeypatch.setattr(self_sampling, "STEPS", 3)  # 80, 4, 0.02
@@ -354,7 +350,6 @@ def test_the_command_line_gives_every_option_to_its_stage(monkeypatch):
     assert given[1] == train.ExportOptions(vae="v", weights="w", folder="f")
 
 
-@pytest.mark.slow
 def test_a_worker_that_fails_ends_training_with_its_error(
     two_workers, draw_four_things, narrow_networks, tmp_path, monkeypatch
 ):
@@ -452,7 +447,6 @@ def test_an_optimiser_that_cannot_be_captured_runs_without_a_graph(monkeypatch, 
     assert capsys.readouterr().out == "the optimiser goes on without a CUDA graph: capture invalidated\n"
 
 
-@pytest.mark.slow
 def test_three_steps_of_the_video_stages_give_a_folder_for_diffusers(tmp_path):
     stage = functools.partial(run, "-m", "svd_lab.training.train")
     common = ("--steps", "3", "--batch", "1", "--out", str(tmp_path))

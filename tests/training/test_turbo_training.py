@@ -17,6 +17,8 @@ from svd_lab.training.stages.distillation import Student, losses
 from svd_lab.training.stages.turbo import TurboOptions
 from svd_lab.training.turbo_file import BUDGET, save, zero_delta
 
+pytestmark = pytest.mark.slow  # networks, worlds of a gigabyte, processes: the workshop's tests are the slow layer's
+
 
 @pytest.fixture(scope="module")
 def unet(tiny_folder):
@@ -53,7 +55,6 @@ def test_a_rollout_makes_the_latents_of_the_pipeline(tiny_pipe, picture_file, gu
     assert (ours[-1] - latents).norm() < 1e-4 * latents.norm()
 
 
-@pytest.mark.slow
 def test_three_steps_bring_a_batch_nearer_to_the_teacher(unet):
     """Gradients reach A, B and the vectors through all four steps; the UNet's own weights don't change."""
     torch.manual_seed(0)
@@ -99,7 +100,6 @@ def options(folder, **given):
     return TurboOptions(**(small | dict(out=str(folder), state=str(folder / "state")) | given))
 
 
-@pytest.mark.slow
 def test_a_run_writes_a_file_for_the_mini_and_the_next_goes_on(short_clips, tmp_path, capsys):
     about = training.train(options(tmp_path))
     assert about["steps"] == 1 and about["bytes"] <= BUDGET and about["sigmas"][-2] == pytest.approx(0.3)
@@ -111,7 +111,6 @@ def test_a_run_writes_a_file_for_the_mini_and_the_next_goes_on(short_clips, tmp_
     assert turbo.parts(mini_folder(), tmp_path / "turbo.safetensors")["scheduler"].config.sigma_min == 0.3
 
 
-@pytest.mark.slow
 def test_a_run_goes_on_from_a_file_and_a_weaker_encoder_may_embed(
     unet, draw_four_things, tmp_path, monkeypatch, capsys
 ):

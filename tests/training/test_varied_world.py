@@ -16,6 +16,8 @@ from svd_lab.world.measures import centroid
 from svd_lab.world.motion import INDEX
 from svd_lab.world.scenes import World
 
+pytestmark = pytest.mark.slow  # networks, worlds of a gigabyte, processes: the workshop's tests are the slow layer's
+
 CAR, HORSE, BALL, BALLOON = (
     next(i for i, t in enumerate(catalogue()) if t["code"] == code) for code in ("1f697", "1f40e", "26bd", "1f388")
 )
@@ -191,7 +193,6 @@ def test_often_reversed_things_are_twice_as_frequent(varied, known):
     assert set(twice.tolist()) == {1.0, 2.0}
 
 
-@pytest.mark.slow  # three worlds at once
 def test_a_share_of_the_calls_draws_the_evaluation_world(varied, known, monkeypatch):
     """They equal those of World, but for an atlas in bytes; `plain` is the share."""
     ours, theirs = varied.evaluation_world(), known.on("cpu", 5)
