@@ -81,15 +81,6 @@ def number(
     return judge
 
 
-def conditions(*tests: tuple[str, Callable[[Any, Mapping[str, Any]], bool]]) -> Judge:
-    """The answer passes every test in turn; the name of the first that fails is the mistake."""
-
-    def judge(answer: Any, facts: Mapping[str, Any]) -> str | None:
-        return next((name for name, passes in tests if not passes(answer, facts)), None)
-
-    return judge
-
-
 def plain_number(answer: Any) -> float:
     """A number of Python's, NumPy's or torch's as a float.
 

@@ -27,8 +27,6 @@ def test_a_claim_is_in_its_lesson_and_its_evidence_is_shown(claim):
         cells = notebook(claim["lesson"], language)
         assert claim[language] in " ".join(cells[claim["cell"]].source.split())
         assert cells[claim["evidence"]].outputs, "the evidence shows something"
-    order = list(cells)
-    assert claim["evidence"] in order
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim["id"])
