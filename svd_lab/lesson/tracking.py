@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+WIDE = 224  # pixels; displacement looks at larger pictures shrunk to this width
 THRESHOLD = 40  # of 255, in the channel that differs most: as svd_lab.world.measures finds the thing
 
 
@@ -41,3 +43,33 @@ def centroids(frames: Sequence[Any], background: Any, threshold: float = THRESHO
 def travelled(path: np.ndarray) -> float:
     """How far apart the first and the last place of a path are, in pixels; NaN if one of them is unknown."""
     return float(np.linalg.norm(path[-1] - path[0]))
+
+
+def displacement(
+    first: Image.Image, last: Image.Image, box: tuple[float, float, float, float], reach: float = 0.45
+) -> np.ndarray:
+    """How far a part of the first picture has moved in the last: the shift at which they differ least.
+
+    It needs no background, unlike `centroids`, but a part that keeps its look; it does not follow turning or growing.
+
+    Args:
+        first, last: Pictures of one size.
+        box: The part to follow as (left, top, right, bottom), in shares of the picture.
+        reach: The longest shift to try, across and down, in heights of the picture.
+
+    Returns:
+        (x, y) in pixels, to the right and down.
+    """
+    scale = max(1.0, first.width / WIDE)
+    size = round(first.width / scale), round(first.height / scale)
+    one, other = (np.asarray(p.convert("RGB").resize(size, Image.Resampling.BOX), np.float32) for p in (first, last))
+    left, top, right, bottom = (round(share * side) for share, side in zip(box, size * 2, strict=True))
+    part = one[top:bottom, left:right]
+    far = round(reach * size[1])
+    best = None
+    for y in range(max(0, top - far), min(size[1] - len(part), top + far) + 1):
+        for x in range(max(0, left - far), min(size[0] - part.shape[1], left + far) + 1):
+            error = float(np.abs(other[y : y + len(part), x : x + part.shape[1]] - part).mean())
+            if best is None or error < best[0]:
+                best = error, x - left, y - top
+    return np.array(best[1:]) * scale

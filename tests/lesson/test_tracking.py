@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from svd_lab.lesson.tracking import centroids, median_background, travelled
+from svd_lab.lesson.tracking import centroids, displacement, median_background, travelled
 
 
 def drawn_clips():
@@ -58,3 +59,29 @@ def test_a_frame_without_the_thing_has_no_place():
     frames[1] = 200
     path = centroids(frames, np.full((64, 96, 3), 200))
     assert np.isnan(path[1]).all() and np.isnan(travelled(path))
+
+
+def test_a_part_of_a_drawn_rocket_is_followed_within_two_pixels():
+    from svd_lab.world.measures import centroid
+    from svd_lab.world.motion import INDEX
+    from svd_lab.world.scenes import World
+
+    clips = World(seed=2).clips(60, bucket=127, fps=7, two=0, nothing=0)
+    clips = clips[(clips.kind[:, 0] == INDEX["slant"]) & ~clips.camera]
+    assert len(clips) >= 2
+    for i in range(len(clips)):
+        rows, columns = np.nonzero((clips.alpha[i, 0] > 0.9).numpy())
+        middle, centre = rows.mean(), columns.mean()
+        box = (centre - 14) / 224, (middle - 14) / 128, (centre + 14) / 224, (middle + 14) / 128
+        frames = as_frames(clips.video[i])
+        last = 9
+        true = np.diff(centroid(clips.alpha[i][[0, last]] > 0.5).numpy(), axis=0)[0]
+        found = displacement(Image.fromarray(frames[0]), Image.fromarray(frames[last]), box)
+        assert np.abs(found - true).max() < 2
+
+
+def test_a_part_of_a_large_picture_is_followed_on_its_own_scale():
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 56, 3), dtype=np.uint8))
+    first = noise.resize((448, 256), Image.Resampling.NEAREST)
+    last = first.transform(first.size, Image.Transform.AFFINE, (1, 0, -24, 0, 1, 16))
+    assert displacement(first, last, (0.4, 0.4, 0.7, 0.7)).tolist() == [24, -16]
