@@ -1,89 +1,37 @@
 """check: every question's reference answer is right, plausible wrong answers get their own hint, and nothing ends a notebook."""
 
+import importlib.util
 import random
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from svd_lab.lesson import check
 from svd_lab.lesson.checking import OPEN, RIGHT, WRONG, answers, forget, questions_of
+from svd_lab.lesson.question import LETTER
 
 LESSONS = sorted(
     int(path.stem[6:]) for path in Path(import_module("svd_lab.lesson.questions").__file__).parent.glob("lesson*.py")
 )
 
 
-def psnr(one, other):
-    return 10 * np.log10(255**2 / np.mean((one.astype(float) - other.astype(float)) ** 2))
+def _cases(lesson):
+    """{question: (right answers, {mistake: wrong answers}, facts)} of cases_lessonN.py.
+
+    The mistake "" is one without a hint of its own, "?" an answer that cannot be judged.
+    """
+    spec = importlib.util.spec_from_file_location(
+        f"cases_lesson{lesson}", Path(__file__).with_name(f"cases_lesson{lesson}.py")
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.CASES
 
 
-def prediction(before, after, sigma, next_sigma):
-    return before - sigma * (after - before) / (next_sigma - sigma)
-
-
-SIZES = {"pixels": 86016, "latents": 3584}
-#: {question: (right answers, {mistake: wrong answers}, facts)}; "" is a wrong answer without a hint of its own.
-CASES = {
-    "1.1": (["b", " B "], {"a": ["a"], "c": ["c"]}, {}),
-    "1.2": (
-        [2**32 + 1, float(2**32 + 1)],
-        {"without_end": [2**32], "minus": [2**32 - 1], "power": [32], "end": [2**31], "": [0, 33, 2**64]},
-        {},
-    ),
-    "1.3": (
-        [lambda: random.randrange(2**32), lambda: random.randint(0, 2**32 - 1), lambda: random.getrandbits(32)],
-        {
-            "kind": [lambda: random.random(), lambda: str(random.randrange(2**32)), lambda: None],
-            "same": [lambda: 42],
-            "range": [lambda: random.randrange(-1, 2**33), lambda: random.randint(0, 2**33)],
-            "end": [lambda: random.randint(0, 2**32)],
-            "small": [lambda: random.randrange(2**31), lambda: random.randrange(1000000)],
-        },
-        {},
-    ),
-    "1.4": (["a"], {"b": ["b"], "c": ["C"]}, {}),
-    "1.5": (
-        [10 / 7, 1.43, np.float32(1.4286)],
-        {"product": [70], "inverse": [0.7], "rate": [7], "gaps": [9 / 7], "": [1.4, 10]},
-        {},
-    ),
-    "1.6": (["a"], {"b": ["b"], "c": ["c"]}, {}),
-    "1.7": (["c"], {"a": ["a"], "b": ["b"]}, {}),
-    "1.8": (
-        [24, 24.0],
-        {"inverse": [1 / 24], "side": [8], "cell": [64], "cells": [192], "difference": [86016 - 3584], "": [3, 48]},
-        SIZES,
-    ),
-    "1.9": (
-        [psnr],
-        {
-            "wraps": [lambda a, b: 10 * np.log10(255**2 / np.mean((a - b) ** 2))],
-            "natural": [lambda a, b: 10 * np.log(255**2 / np.mean((a.astype(float) - b) ** 2))],
-            "twenty": [lambda a, b: 2 * psnr(a, b)],
-            "sign": [lambda a, b: -psnr(a, b)],
-            "peak": [lambda a, b: 10 * np.log10(255 / np.mean((a.astype(float) - b) ** 2))],
-            "absolute": [lambda a, b: 10 * np.log10(255**2 / np.mean(np.abs(a.astype(float) - b)))],
-            "": [lambda a, b: 30.0],
-        },
-        {},
-    ),
-    "1.10": (["c"], {"a": ["a"], "b": ["b"]}, {}),
-    "1.11": (
-        [prediction],
-        {
-            "after": [lambda x, y, s, t: x - t * (y - x) / (t - s)],
-            "sign": [lambda x, y, s, t: x + s * (y - x) / (t - s)],
-            "slope": [lambda x, y, s, t: (y - x) / (t - s)],
-            "step": [lambda x, y, s, t: y + s * (y - x) / (t - s)],
-            "shape": [lambda x, y, s, t: 0.0],
-            "": [lambda x, y, s, t: x],
-        },
-        {},
-    ),
-    "1.12": (["b"], {"a": ["a"], "c": ["c"]}, {}),
-}
+CASES = {name: case for lesson in LESSONS for name, case in _cases(lesson).items()}
+#: What students write where a letter in quotes is asked for.
+NO_LETTER = ["ab", "z", 2, "the first one", ["b"], ""]
 
 
 @pytest.fixture(autouse=True)
@@ -98,8 +46,10 @@ def test_every_question_is_tested_and_a_lesson_has_ten_in_three_tiers():
     known = [question for lesson in LESSONS for question in questions_of(lesson).values()]
     assert {question.id for question in known} == set(CASES)
     for lesson in LESSONS:
-        questions = questions_of(lesson).values()
-        assert len(questions) >= 10 and {question.tier for question in questions} == {"recall", "change", "code"}
+        exercises = [question for name, question in questions_of(lesson).items() if ".r" not in name]
+        assert len(exercises) >= 10 and {question.tier for question in exercises} == {"recall", "change", "code"}
+        recap = [name for name in questions_of(lesson) if ".r" in name]
+        assert recap == ([f"{lesson}.r{number}" for number in range(1, 6)] if lesson > 1 else [])
     for question in known:
         assert len(question.hints) == 3
         for text in (question.expects, *question.hints, *question.mistakes.values()):
@@ -116,11 +66,20 @@ def test_reference_answers_are_right(name, capsys):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_plausible_wrong_answers_get_their_own_hint(name, capsys):
+def test_five_plausible_wrong_answers_get_their_own_hint(name, capsys):
     _, wrong, facts = CASES[name]
     question = questions_of(int(name.split(".")[0]))[name]
-    assert set(wrong) - {""} == set(question.mistakes), "each known mistake is tried"
+    assert set(wrong) - {"", "?"} == set(question.mistakes), "each known mistake is tried"
+    unjudged = [*wrong.get("?", ()), *(NO_LETTER if question.expects is LETTER else ())]
+    assert len(unjudged) + sum(len(given) for mistake, given in wrong.items() if mistake != "?") >= 5
+    for answer in unjudged:
+        check(name, answer, **facts)
+        said = capsys.readouterr().out
+        assert said.startswith(f"{WRONG} {name} This answer cannot be checked") and question.expects[1] in said
+        assert not answers()[name]["right"]
     for mistake, given in wrong.items():
+        if mistake == "?":
+            continue
         for answer in given:
             forget()
             check(name, answer, **facts)

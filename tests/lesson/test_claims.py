@@ -11,10 +11,11 @@ ROOT = Path(__file__).parents[2]
 LESSONS = ROOT / "lessons"
 CLAIMS = tomllib.loads((LESSONS / "claims.toml").read_text("utf-8"))["claim"]
 OTHER_SEEDS = (7, 20250101)
+ALLOWED = {function.__name__: function for function in (abs, all, any, len, max, min, range, sorted, sum, zip)}
 
 
 def holds(claim, measured):
-    return bool(eval(claim["check"], {"__builtins__": {"min": min, "max": max, "abs": abs}}, {"m": measured}))
+    return bool(eval(claim["check"], {"__builtins__": ALLOWED}, {"m": measured}))
 
 
 def notebook(name, language):
