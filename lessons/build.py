@@ -9,6 +9,7 @@
 | lessons/ko, lessons/en: for students, exercises open | all cells but the instructors' |
 | lessons/solutions/ko, lessons/solutions/en: worked | the same, with the solutions |
 | docs/instructors/NN_name.ko.md, .en.md | the Markdown cells tagged "instructor" |
+| docs/glossary.md, .ko.md, and a link from each term's first use in a lesson | lessons/glossary.toml |
 
 A source is jupytext's py:percent and has both languages, so that the two notebooks cannot drift apart:
 
@@ -45,6 +46,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+from glossary import PAGES, link_first_uses, page
 from nbformat import NotebookNode
 
 LESSONS = Path(__file__).resolve().parent
@@ -126,6 +128,10 @@ def build(text: str, language: str, name: str = "source", solutions: bool = Fals
             install = one_language(INSTALL, language).replace("{language}", language)
             cells.append(nbformat.v4.new_code_cell(install, id=INSTALL_ID))
         cells.append(make(source, id=cell_id, metadata=metadata))
+    link_first_uses(cells, language)
+    for cell in cells if solutions else ():  # one folder deeper
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("](../../", "](../../../")
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=copy.deepcopy(METADATA))
     nbformat.validate(notebook)
     return notebook
@@ -316,16 +322,23 @@ def main() -> int:
     if not chosen:
         parser.error(f"no lesson starts with {options.lessons}; there are {', '.join(s.stem for s in sources())}")
     stale, large = [], []
+    for language, name in PAGES.items():
+        path = LESSONS.parent / name
+        if not options.check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(page(language), "utf-8")
+        elif not path.is_file() or path.read_text("utf-8") != page(language):
+            stale.append(name)
     for source in chosen:
         text = source.read_text("utf-8")
-        for language, page in ((language, notes(text, language, source.name)) for language in LANGUAGES):
+        for language, written in ((language, notes(text, language, source.name)) for language in LANGUAGES):
             path = notes_path(source, language)
             if options.check:
-                if page != (path.read_text("utf-8") if path.is_file() else ""):
+                if written != (path.read_text("utf-8") if path.is_file() else ""):
                     stale.append(str(path.relative_to(LESSONS.parent)))
-            elif page:
+            elif written:
                 path.parent.mkdir(exist_ok=True)
-                path.write_text(page, "utf-8")
+                path.write_text(written, "utf-8")
         for solutions in (False, True) if "# solution| " in text else (False,):
             built = {language: build(text, language, source.name, solutions) for language in LANGUAGES}
             if options.execute and not options.check:

@@ -16,6 +16,7 @@ import nbformat
 import papermill
 import pytest
 import torch
+from glossary import PAGES, link_first_uses, terms, without_links
 from helpers import make_picture
 
 from svd_lab import Clip
@@ -104,7 +105,7 @@ def test_both_languages_have_the_same_cells_code_headings_and_links(name):
     for ko, en in zip(markdown(korean), markdown(english), strict=True):
         # A screenshot has its Korean twin beside it: docs/studio.webp, docs/studio-ko.webp.
         twin = lambda m: f"{m[1]}.webp" if (ROOT / m[0]).is_file() else m[0]  # noqa: E731
-        ko_source = re.sub(r"(docs/\w+)-ko\.webp", twin, ko.source)
+        ko_source = re.sub(r"(docs/\w+)-ko\.webp", twin, without_links(ko.source))
         for pattern in (
             r"(?m)^#+ ",
             r"!?\]\([^)]*\)|<https?:[^>]*>",
@@ -112,7 +113,7 @@ def test_both_languages_have_the_same_cells_code_headings_and_links(name):
             r"</?(?:details|summary)>",
             r"(?m)^\|",
         ):
-            assert re.findall(pattern, ko_source) == re.findall(pattern, en.source), (ko.id, pattern)
+            assert re.findall(pattern, ko_source) == re.findall(pattern, without_links(en.source)), (ko.id, pattern)
 
 
 @pytest.mark.parametrize("name", LESSONS)
@@ -134,11 +135,37 @@ def test_no_line_of_code_is_cut_off_at_the_right(name, language):
     assert not [(where, len(line), line) for where, line in lines if len(line) > 104]
 
 
-@pytest.mark.parametrize("name", LESSONS)
-def test_pictures_and_files_that_a_lesson_refers_to_exist(name):
-    for cell in markdown(read(name, "ko")):
-        for target in re.findall(r"\]\(([^)]+)\)", cell.source):
-            assert target.startswith("https://") or (ROOT / "lessons" / "ko" / target).is_file(), target
+@pytest.mark.parametrize("name, language", NOTEBOOKS)
+def test_a_terms_first_use_links_to_its_entry(name, language):
+    page = (ROOT / PAGES[language]).read_text("utf-8")
+    text = "\n".join(cell.source for cell in markdown(read(name, language)))
+    linked = re.findall(r"docs/glossary(?:\.ko)?\.md#([\w-]+)", text)
+    assert len(linked) == len(set(linked)) >= 10
+    assert all(f'<a id="{term}"></a>' in page for term in linked)
+    assert {"noise", "seed", "frame", "step", "prediction", "guidance"} <= set(linked)
+
+
+def test_the_glossary_links_only_the_first_use_in_prose():
+    source = "# noise\n`noise` [noise](x) $noise$ noises, denoise, noise and noise\n"
+    cells = [nbformat.v4.new_markdown_cell(source), nbformat.v4.new_code_cell("noise")]
+    link_first_uses(cells, "en")
+    linked = "[noise](../../docs/glossary.md#noise)"
+    assert cells[0].source == source.replace("denoise, noise and", f"denoise, {linked} and")
+    assert cells[1].source == "noise" and without_links(cells[0].source) == source
+    assert len({term["id"] for term in terms()}) == len(terms())
+    cells = [nbformat.v4.new_markdown_cell("A clip, and CLIP.")]
+    link_first_uses(cells, "en")
+    assert re.findall(r"\[(\w+)\]\(\S+#([\w-]+)\)", cells[0].source) == [("clip", "clip-object"), ("CLIP", "clip")]
+
+
+@pytest.mark.parametrize("folder", ["ko", "en", "solutions/ko", "solutions/en"])
+def test_pictures_and_files_that_lessons_refer_to_exist(folder):
+    notebooks = sorted((ROOT / "lessons" / folder).glob("*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        for cell in markdown(nbformat.read(path, as_version=4)):
+            for target in re.findall(r"\]\(([^)]+)\)", cell.source):
+                assert target.startswith("https://") or (path.parent / target.partition("#")[0]).is_file(), target
 
 
 @pytest.mark.parametrize(
@@ -413,7 +440,7 @@ def test_lesson_1_runs_with_offloaded_weights(name_of_placement, small_gpu, run_
 def test_students_find_exercises_open_and_the_solutions_are_right():
     """The built notebooks: a student's has no answer in it, not even as a comment; a solution's outputs are all right."""
     for source in build.sources():
-        asked = set(re.findall(r'check\("([\d.]+)"', source.read_text("utf-8")))
+        asked = set(re.findall(r'check\("([\dr.]+)"', source.read_text("utf-8")))
         for language in build.LANGUAGES if asked else ():
             student, worked = (
                 nbformat.read(build.notebook_path(source, language, solutions), as_version=4)
@@ -422,7 +449,7 @@ def test_students_find_exercises_open_and_the_solutions_are_right():
             assert not [cell.id for cell in student.cells if "solution|" in cell.source]
             for notebook, mark in ((student, "☐"), (worked, "✓")):
                 printed = "".join(o.get("text", "") for cell in code(notebook) for o in cell.outputs)
-                assert set(re.findall(rf"^{mark} ([\d.]+)$", printed, re.M)) == asked and "✗" not in printed
+                assert set(re.findall(rf"^{mark} ([\dr.]+)$", printed, re.M)) == asked and "✗" not in printed
             assert build.without_outputs(worked) == build.build(source.read_text("utf-8"), language, source.name, True)
 
 
