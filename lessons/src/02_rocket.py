@@ -1,54 +1,101 @@
 # %% [markdown] lang="ko" id="title"
 # # 2. 로켓 발사
 #
-# 로켓 그림 한 장으로 발사 영상을 만들고, `generate_video`의 손잡이를 하나씩 돌려 보며 무엇이 어떻게 달라지는지 눈으로 보고 숫자로 재요. 한 번에 하나만 바꾸는
-# 것이 요령이에요.
-#
-# ![이 패키지의 미니가 움직인 그림 여섯 장](../../docs/demo.gif)
+# 수업의 호출로 로켓 발사 영상을 만들고, 설정값(setting)을 한 번에 하나씩 바꿔 봐요. 그때마다 먼저 예상하고, 크게 보고, 숫자로 재요. 마치면 **설정값 하나가 무엇을 바꾸는지
+# 예상하고, 그 예상이 맞았는지 잴 수 있어요.**
 #
 # | | |
 # |---|---|
-# | 만들 것 | 로켓 영상 `rocket.mp4`와 손잡이마다 비교 영상 하나씩 |
+# | 만드는 것 | 로켓 영상 `rocket.mp4`와 설정값을 바꾼 영상들 |
 # | 필요한 것 | `svd-lab` 설치. GPU, 계정, 네트워크는 없어도 돼요 |
-# | 걸리는 시간 | 미니로 CPU 코어 하나에서 약 2~3분(잰 값). 진짜 모델은 H100 GPU에서 약 1분과 불러오는 시간(어림). 이번에 걸린 시간은 마지막 셀이 알려 줘요 |
+# | 걸리는 시간 | 미니로 CPU 코어 하나에서 {time}(저장된 실행에서 잰 값). 이번에 걸린 시간은 마지막 셀이 알려 줘요 |
+# | 문제 | 1강 복습 5개와 문제 12개. ☐ 아직, ✓ 맞음, ✗ 다시(힌트는 세 단계) |
 #
-# 이 패키지에는 로켓 그림이 들어 있어요. 수업에서 쓴 로켓 그림은 웹에 있어서, 네트워크가 되면 `picture`에 이 주소를 넣어도 돼요.
+# 수업에서 쓴 로켓 그림은 웹에 있어요. 네트워크가 되면 `picture`에 이 주소를 넣어도 돼요.
 # <https://huggingface.co/datasets/huggingface/documentation-images/resolve/main/diffusers/svd/rocket.png>
+# 이 노트북의 그림과 숫자는 모두 패키지에 든 로켓 그림과 미니(mini)로 만든 거예요. 진짜 모델에서도 그런지는 여기서 보이지 않았어요.
 
 # %% [markdown] lang="en" id="title"
 # # 2. A rocket launch
 #
-# From one picture of a rocket we make a video of its launch. Then we turn the knobs of `generate_video` one by one, look at what
-# changes, and measure it. The trick is to change one thing at a time.
-#
-# ![Six pictures set in motion by the mini of this package](../../docs/demo.gif)
+# We make a video of a rocket launch with the class's call, and then change its settings one at a time. Each time you predict first, look
+# at large pictures, and measure. Afterwards **you can predict what a setting changes, and measure whether you were right.**
 #
 # | | |
 # |---|---|
-# | You make | the rocket's video, `rocket.mp4`, and for each knob a video that compares |
+# | You make | the rocket's video, `rocket.mp4`, and videos with other settings |
 # | You need | `svd-lab` installed; no GPU, no account, no network |
-# | It takes | with the mini two to three minutes on one CPU core (measured); with the real model about a minute on an H100 GPU, and the loading (an estimate). The last cell says how long it took this time |
+# | It takes | {time} with the mini on one CPU core (measured in the saved run). The last cell reports the time of this run |
+# | Exercises | 5 on lesson 1, to warm up, and 12 new ones: ☐ open, ✓ right, ✗ try again (hints in three steps) |
 #
-# A picture of a rocket lies in this package. The class's own rocket is on the web; with a network you can give its address as
-# `picture`:
+# The class's own rocket is on the web. With a network you can give its address as `picture`:
 # <https://huggingface.co/datasets/huggingface/documentation-images/resolve/main/diffusers/svd/rocket.png>
+# All pictures and numbers in this notebook come from the bundled rocket and the mini. Whether the real model behaves the same has not
+# been shown here.
+
+# %% [markdown] lang="ko" id="instructor" tags=["instructor"]
+# # 2강 지도 노트: 로켓 발사
+#
+# **목표.** 설정값을 하나만 바꿔 비교하는 실험을 설계한다. 지표(metric)가 무엇을 재고 무엇을 못 재는지 말한다. 그럴듯한 설명을 대조 실험으로 확인한다.
+#
+# | 부분 | 분 | 내용 |
+# |---|---|---|
+# | 복습과 발사 | 10 | 복습 다섯 문제, 수업의 호출, 차이를 재는 함수 (2.1, 2.2) |
+# | 스텝과 가이던스 | 15 | 네온색의 원인 (2.3, 2.4), 밝기 차이와 움직임 (2.5) |
+# | 움직임 | 15 | `motion_bucket_id`와 `fps` (2.6~2.9) |
+# | 나머지 설정값 | 15 | 노이즈, 가이던스 3과 8, 디코딩 (2.10~2.12) |
+#
+# **흔한 오해와 해 줄 말**
+#
+# - "스텝이 적으면 덜 그려진다." 2스텝 영상 두 개를 나란히 보여 주세요. 가이던스를 끄면 2스텝도 멀쩡해요.
+# - "픽셀이 많이 변하면 많이 움직인 것이다." 네온색 영상은 픽셀이 세 배 넘게 변하지만 로켓은 같은 거리를 가요.
+# - "로켓 뒤에 연기가 난다." 연기가 아니라 얼룩이에요. 로켓이 가리던 배경을 모델이 지어낸 자리예요.
+# - "`decode_chunk_size`가 크면 덜 깜빡인다." 여섯 그림에서 재 보면 그렇지 않아요.
+#
+# **시간이 모자라면** 노이즈와 메모리 절을 숙제로 돌리세요. **건너뛰면 안 되는 것**: 2.3~2.5.
+#
+# 풀이: `lessons/solutions/ko/02_rocket.ipynb`
+
+# %% [markdown] lang="en" id="instructor" tags=["instructor"]
+# # Instructor notes for lesson 2: a rocket launch
+#
+# **Goals.** Students design a comparison that changes one setting only; they say what a metric measures and what it misses; they test a
+# plausible explanation with a controlled experiment.
+#
+# | part | minutes | content |
+# |---|---|---|
+# | Warm-up and launch | 10 | five questions on lesson 1, the class's call, a function for the difference (2.1, 2.2) |
+# | Steps and guidance | 15 | why two steps give neon colours (2.3, 2.4), brightness against motion (2.5) |
+# | Motion | 15 | `motion_bucket_id` and `fps` (2.6 to 2.9) |
+# | The other settings | 15 | noise, guidance 3 and 8, decoding (2.10 to 2.12) |
+#
+# **Misconceptions, and what to say**
+#
+# - "Few steps leave the video unfinished." Show the two 2-step clips side by side: without guidance, two steps look fine.
+# - "If the pixels change more, more moves." In the neon clip pixels change over three times as much, but the rocket goes as far.
+# - "The rocket trails smoke." It is a smear, not smoke: the model had to invent the background that the rocket had covered.
+# - "A larger `decode_chunk_size` flickers less." Measured on six pictures, it does not.
+#
+# **Short of time?** Make noise and memory homework. **Do not skip** 2.3 to 2.5.
+#
+# Solutions: `lessons/solutions/en/02_rocket.ipynb`
 
 # %% tags=["parameters"] id="parameters"
 model: str = "auto"  # ko| 모델: auto(GPU가 있으면 svd, 없으면 mini), mini, svd, 폴더, Hub ID # en| auto (svd on a GPU, else mini), mini, svd, a folder or a Hub id
 seed: int = 42  # ko| 시드: 0~4294967295, -1이면 무작위로 뽑음 # en| 0 to 4294967295; -1 draws one
 picture: str = "rocket"  # ko| 들어 있는 그림(ball, balloon, boat, car, rabbit, rocket), 파일 경로, 웹 주소 # en| bundled (ball, balloon, boat, car, rabbit, rocket), a path or an address
 num_frames: int = 10  # ko| 만들 프레임 수, 2 이상 # en| frames to make, at least 2
-num_inference_steps: int = 10  # ko| 잡음을 걷어 내는 횟수, 1 이상. 비교할 때는 절반만 써요 # en| denoising steps, at least 1; comparisons take half as many
+num_inference_steps: int = 10  # ko| 노이즈를 제거하는 스텝 수, 1 이상. 비교할 때는 절반만 써요 # en| denoising steps, at least 1; comparisons take half as many
 out_dir: str = "out/02_rocket"  # ko| 결과를 담을 폴더 # en| folder for the results
 
 # %% [markdown] lang="ko" id="check-text"
-# 값이 알맞은지부터 확인하고, 도구를 가져와요.
+# `start_lesson`은 값이 올바른지 확인하고 `out_dir` 폴더를 만들어요. `check`는 답을 채점해요.
 
 # %% [markdown] lang="en" id="check-text"
-# First the values are checked; then come the tools.
+# `start_lesson` checks the values and creates the folder `out_dir`. `check` checks your answers.
 
 # %% id="check"
-from svd_lab.lesson import cost, finish_lesson, progress, start_lesson
+from svd_lab.lesson import check, cost, finish_lesson, progress, start_lesson
 
 lesson = start_lesson(
     "02_rocket",
@@ -61,6 +108,67 @@ lesson = start_lesson(
 )
 seed, out_dir = lesson.seed, lesson.out_dir
 
+# %% [markdown] lang="ko" id="recap-text"
+# ## 복습
+#
+# 1강에서 배운 것 다섯 가지예요. 모델은 필요 없어요.
+#
+# **2.r1** 12프레임을 7 fps로 재생하면 몇 초일까요? 소수 둘째 자리까지면 돼요.
+#
+# **2.r2** 한 프레임이 바뀌면 다른 프레임의 출력도 바꾸는 부품은 무엇일까요? a. VAE의 인코더, b. CLIP, c. 유넷(UNet)
+#
+# **2.r3** 만든 영상의 첫 프레임은 입력 그림(input picture)과 a. 똑같다, b. 아주 비슷하지만 같지는 않다, c. 전혀 다르다
+#
+# **2.r4** 서로 다른 시드(seed)는 모두 몇 개일까요?
+#
+# **2.r5** 1강에서 초반 예측(prediction)의 색을 망가뜨린 것은 a. 노이즈(noise), b. 가이던스(guidance), c. VAE
+
+# %% [markdown] lang="en" id="recap-text"
+# ## Warm-up
+#
+# Five things from lesson 1. No model is needed.
+#
+# **2.r1** How many seconds do 12 frames last at 7 fps? Two decimals are enough.
+#
+# **2.r2** One frame changes, and so does the output in the other frames. In which part? a. the VAE's encoder, b. CLIP, c. the UNet
+#
+# **2.r3** The first frame of a video is a. equal to the input picture, b. very similar but not equal, c. completely different
+#
+# **2.r4** How many different seeds are there?
+#
+# **2.r5** What spoiled the colours of early predictions in lesson 1? a. the noise, b. guidance, c. the VAE
+
+# %% id="q-recap"
+answer = ...  # solution| 12 / 7
+check("2.r1", answer)
+
+answer = ...  # solution| "c"
+check("2.r2", answer)
+
+answer = ...  # solution| "b"
+check("2.r3", answer)
+
+answer = ...  # solution| 2**32
+check("2.r4", answer)
+
+answer = ...  # solution| "b"
+check("2.r5", answer)
+
+# %% [markdown] lang="ko" id="imports-text"
+# ## 발사
+#
+# `svd_lab`에서 가져오는 것은 이런 일을 해요. `generate_video`는 1강에서 수업의 도우미 함수(helper)와 같다는 것을 확인했고, `load_video_pipeline`은 1강의
+# `from_pretrained`를 대신해요. `open_image`는 그림을 읽고 크기를 맞춰요. `native_size`는 모델이 학습한 크기예요. `grid`와 `show`는 그림을 나란히 보여 주고,
+# `difference_map`은 차이를 10배로 키워 그리고, `side_by_side`는 영상 여럿을 한 영상으로 이어요. `speed="fused"`는 계산을 빠르게 하고 반올림만 조금 달라져요.
+
+# %% [markdown] lang="en" id="imports-text"
+# ## Lift-off
+#
+# This is what we import from `svd_lab`. `generate_video` equals the class's helper, as lesson 1 showed; `load_video_pipeline` stands for
+# lesson 1's `from_pretrained`. `open_image` reads a picture and fits its size, and `native_size` is the size the model was trained at.
+# `grid` and `show` put pictures side by side, `difference_map` draws a difference times 10, and `side_by_side` joins videos into one.
+# `speed="fused"` computes faster and differs only by rounding.
+
 # %% tags=["nbval-check-output"] id="imports"
 import time
 
@@ -68,33 +176,30 @@ import numpy as np
 import torch
 
 from svd_lab import generate_video, load_video_pipeline, open_image
-from svd_lab.lesson.figures import grid, line_plot, show, side_by_side
-from svd_lab.performance.placement import is_out_of_memory
+from svd_lab.lesson.figures import difference_map, grid, show, side_by_side
 from svd_lab.pipe_facts import native_size
-from svd_lab.studio import video_studio
 
-pipe = load_video_pipeline(lesson.model)
+# ko| torch 다음에 가져와요: 그래프를 그리는 라이브러리
+# en| the library that draws plots
+import matplotlib.pyplot as plt  # isort: skip
+
+pipe = load_video_pipeline(lesson.model, speed="fused")
+pipe.set_progress_bar_config(disable=True)
 
 # %% [markdown] lang="ko" id="rocket-text"
-# ## 발사
-#
-# 준 그림을 먼저 보고, 수업과 똑같은 값으로 영상을 만들어요.
+# 수업의 호출을 그대로 써요: 10프레임, 10스텝(step), 디코딩(decoding)은 2프레임씩, 7 fps, 시드 42. `make`는 `generate_video`를 부르고 영상과 걸린 시간을 이름으로
+# 모아 두는 도우미 함수예요.
 
 # %% [markdown] lang="en" id="rocket-text"
-# ## Lift-off
-#
-# We look at the picture and make the video, with exactly the class's values.
+# We use the class's call as it is: 10 frames, 10 steps, 2 frames decoded at a time, 7 fps, seed 42. The helper `make` calls
+# `generate_video` and keeps each video, and the time it took, under a name.
 
-# %% id="rocket"
+# %% id="rocket" alt_ko="로켓이 왼쪽 아래에서 오른쪽 위로 올라가는 10프레임 영상" alt_en="A video of 10 frames: a rocket climbs from the lower left to the upper right"
 image = open_image(lesson.picture, size=native_size(pipe))
-show(grid([image], width=448))
-
 clips, seconds = {}, {}
 
 
 def make(name, seed=seed, num_inference_steps=num_inference_steps, **settings):
-    # ko| 영상을 하나 만들고, 걸린 시간과 함께 이름을 붙여 모아 둬요.
-    # en| Make one video; keep it, and the time that it took, under a name.
     start = time.perf_counter()
     clips[name] = generate_video(
         image,
@@ -103,7 +208,7 @@ def make(name, seed=seed, num_inference_steps=num_inference_steps, **settings):
         pipe=pipe,
         num_frames=num_frames,
         num_inference_steps=num_inference_steps,
-        on_step=progress(name),
+        on_step=progress(name),  # ko| 진행 상황을 한 줄로 보여 줘요 # en| shows the progress in one line
         **settings,
     )
     seconds[name] = time.perf_counter() - start
@@ -112,384 +217,648 @@ def make(name, seed=seed, num_inference_steps=num_inference_steps, **settings):
 
 make("rocket")
 
-# %% id="rocket-sheet"
-show(clips["rocket"].contact_sheet(width=720))
+# %% id="rocket-sheet" alt_ko="입력 그림, 첫 프레임, 마지막 프레임. 로켓이 오른쪽 위로 움직였어요" alt_en="The input picture, the first frame and the last frame; the rocket has moved to the upper right"
+first, last = clips["rocket"].frames[0], clips["rocket"].frames[-1]
+show(grid([image, first, last], ["input picture", "first frame", "last frame"], width=1000))
 
 # %% [markdown] lang="ko" id="measure-text"
-# 숫자로 견주려면 자가 필요해요. 두 개를 쓸게요.
+# 비교하려면 지표(metric)가 필요해요. 첫째는 **차이**예요. 두 영상의 픽셀 값(0~255)이 평균 얼마나 다른지 재요. 0이면 똑같은 영상이에요.
 #
-# - **움직임**: 이웃한 두 프레임의 픽셀이 평균 얼마나 다른지(0~255)
-# - **차이**: 두 영상의 픽셀이 평균 얼마나 다른지(0~255). 0이면 똑같은 영상이에요.
-#
-# 비교용 영상은 단계 수를 절반으로 줄여 만들어요. 기준은 `reference`예요.
+# **2.1 (코드 쓰기)** 프레임(frame)을 모은 배열(uint8, 0~255) 두 개를 받아, 픽셀 값의 차이의 절댓값을 평균하는 함수를 완성하세요.
 
 # %% [markdown] lang="en" id="measure-text"
-# To compare in numbers we need yardsticks. We take two:
+# To compare we need metrics. The first is the **difference**: how much the pixel values (0 to 255) of two videos differ on average. At 0
+# they are the same video.
 #
-# - **motion**: how much the pixels of neighbouring frames differ, on average (0 to 255)
-# - **difference**: how much the pixels of two videos differ, on average (0 to 255); at 0 they are the same video.
-#
-# Videos for comparison are made with half the steps. What they are compared to is called `reference`.
+# **2.1 (write code)** Complete the function: it takes two arrays of frames (uint8, 0 to 255) and returns the mean absolute difference of
+# their pixel values.
 
-# %% id="measure"
-quick = max(1, num_inference_steps // 2)
+
+# %% id="q-difference"
+def my_difference(one, other):
+    return ...  # solution| np.abs(one.astype(float) - other.astype(float)).mean()
+
+
+check("2.1", my_difference)
+
+# %% [markdown] lang="ko" id="distance-text"
+# 둘째는 **이동 거리**예요. 입력 그림에서 로켓 몸통(빨간 상자)을 오려, 마지막 프레임에서 가장 잘 맞는 자리를 찾아요. 그 자리까지의 픽셀 수가 거리예요. `displacement`가
+# 모든 자리를 차례로 맞춰 보고 찾아요. 다른 그림을 쓰면 `box`를 바꾸세요.
+
+# %% [markdown] lang="en" id="distance-text"
+# The second is the **distance travelled**. We cut the rocket's body (red box) out of the first frame and look for the place in the last
+# frame where it fits best. The distance in pixels is how far it has gone. `displacement` tries every place in turn. For another picture,
+# change `box`.
+
+# %% id="measure" alt_ko="입력 그림에 로켓 몸통을 두른 빨간 상자" alt_en="The input picture with a red box around the rocket's body"
+from PIL import ImageDraw
+
+# ko| 그림의 한 부분이 얼마나 움직였는지 찾는 도구
+# en| finds how far a part of a picture has moved
+from svd_lab.lesson.tracking import displacement
+
+# ko| 왼쪽, 위, 오른쪽, 아래. 그림 크기에 대한 비율이에요.
+# en| Left, top, right, bottom, as shares of the picture.
+box = (0.35, 0.35, 0.53, 0.61)
+quick = max(1, num_inference_steps // 2)  # ko| 비교용 영상의 스텝 수 # en| steps of videos for comparison
 
 
 def pixels(clip):
     return np.stack([np.asarray(frame, dtype=float) for frame in clip.frames])
 
 
-def motion(clip):
-    return float(np.abs(np.diff(pixels(clip), axis=0)).mean())
-
-
 def difference(one, other):
     return float(np.abs(pixels(one) - pixels(other)).mean())
 
 
-def compare(name, chosen, columns=None):
-    # ko| 영상 여럿을 나란히 놓은 영상 하나를 만들고, 마지막 프레임은 그림으로도 보여 줘요.
-    # en| Make one video of several side by side, and show its last frame as a picture, too.
-    together = side_by_side(list(chosen.values()), list(chosen), columns)
-    together.save(out_dir / f"compare_{name}.mp4")
-    show(together.frames[-1])
-    return together
+def distance(clip):
+    return float(np.hypot(*displacement(clip.frames[0], clip.frames[-1], box)))
 
 
-reference = make("reference", num_inference_steps=quick)
-print(f"motion {motion(reference):.2f}")
+marked = image.copy()
+corners = [share * side for share, side in zip(box, image.size * 2, strict=True)]
+ImageDraw.Draw(marked).rectangle(corners, outline="red", width=max(1, image.width // 200))
+show(grid([marked], ["the part that is followed"], width=450))
+print(f"rocket.mp4: {distance(clips['rocket']):.1f} pixels of {image.width}")
 
 # %% [markdown] lang="ko" id="seed-text"
-# ## seed: 같은 영상을 다시, 또는 다른 영상을
+# ## seed: 같은 영상, 다른 영상
 #
-# **시드**(seed)는 출발점이 되는 잡음을 정하는 번호예요. 같은 시드로 한 번 더, 다른 시드로 한 번, 그리고 -1로 한 번 만들어요. -1은 0부터 4294967295까지에서
-# 번호를 하나 뽑아 알려 주니, 마음에 드는 영상이 나오면 그 번호로 다시 만들 수 있어요.
+# 비교용 영상은 스텝을 절반으로 줄여 만들어요. 기준은 `reference`예요. 같은 시드로 한 번 더, 다른 시드로 한 번 만들어요.
+#
+# **2.2 (예상)** 다른 시드의 영상은 기준 영상과 얼마나 다를까요?
+#
+# - a. 차이가 정확히 0이다. 그림이 같으니까.
+# - b. 차이가 작다. 같은 로켓이 같은 쪽으로 날고, 자잘한 곳만 다르다.
+# - c. 차이가 크다. 로켓이 다른 쪽으로 난다.
 
 # %% [markdown] lang="en" id="seed-text"
-# ## seed: the same video again, or another one
+# ## seed: the same video, and another one
 #
-# The **seed** is a number that fixes the noise from which a video starts. We make one more with the same seed, one with another,
-# and one with -1. That draws a number from 0 to 4294967295 and tells it, so that a video that you like can be made again.
+# Videos for comparison are made with half the steps; they are compared with `reference`. We make one more with the same seed, and one with
+# another.
+#
+# **2.2 (predict)** How does the video of another seed differ from the reference?
+#
+# - a. The difference is exactly 0: the picture is the same.
+# - b. It differs a little: the same rocket flies the same way, and only details differ.
+# - c. It differs a lot: the rocket flies another way.
 
-# %% id="seed"
+# %% id="q-seed"
+answer = ...  # solution| "b"
+check("2.2", answer)
+
+# %% id="seed" alt_ko="시드 두 개의 마지막 프레임과 둘의 차이를 10배로 키운 그림. 로켓의 윤곽과 로켓이 떠난 자리가 밝아요" alt_en="The last frames of two seeds, and their difference times 10: bright along the rocket and where it was"
+reference = make("reference", num_inference_steps=quick)
 make("seed_again", num_inference_steps=quick)
 make("seed_other", seed=(seed + 1) % 2**32, num_inference_steps=quick)
-make("seed_drawn", seed=-1, num_inference_steps=quick)
 
-by_seed = {"seed_again": "again", "seed_other": "other", "seed_drawn": "drawn"}
-seed_difference = {short: difference(reference, clips[name]) for name, short in by_seed.items()}
-for short, value in seed_difference.items():
-    print(f"{short:6} difference {value:.3f}")
-chosen = {f"{seed}": reference}
-for name, short in by_seed.items():
-    chosen[f"{clips[name].seed}, differs by {seed_difference[short]:.2f}"] = clips[name]
-compare("seed", chosen, columns=2)
+seed_difference = {name: difference(reference, clips[f"seed_{name}"]) for name in ("again", "other")}
+for name, value in seed_difference.items():
+    print(f"{name:6} difference {value:.2f}, distance {distance(clips[f'seed_{name}']):.1f}")
+last = [reference.frames[-1], clips["seed_other"].frames[-1]]
+labels = [f"seed {seed}, last frame", f"seed {(seed + 1) % 2**32}", "difference x 10"]
+show(grid([*last, difference_map(*last)], labels, width=1000))
 
 # %% [markdown] lang="ko" id="steps-text"
-# 같은 시드는 차이가 정확히 0이에요. 시드가 다르면 자잘한 데가 달라지지만, 같은 그림에서 출발했으니 이야기는 비슷해요.
+# 같은 시드는 차이가 정확히 0이에요. 다른 시드의 차이는 1쯤이에요. 앞으로 나올 차이가 큰지 작은지는 이 값과 비교해요. 시드만 바꿔도 나는 차이니까요.
 #
-# ## num_inference_steps: 몇 번에 나누어 잡음을 걷어 낼까
+# ## num_inference_steps: 스텝 수
 #
-# 단계가 많을수록 조금씩 조심스럽게 걷어 내요. 시간은 거의 단계 수에 비례해요. 단계 수를 바꿔 가며 만들고, 가장 많은 단계로 만든 영상과 얼마나 다른지, 몇 초가
-# 걸렸는지 그려 봐요.
+# 노이즈를 몇 스텝에 나누어 제거할지 정해요. 수업의 값은 10이에요. 2스텝으로 줄여 봐요.
+#
+# **2.3 (예상)** 2스텝으로 만든 영상의 마지막 프레임은 어떻게 보일까요?
+#
+# - a. 노이즈가 자글자글하게 남는다.
+# - b. 흐리고 색이 옅다.
+# - c. 색이 지나치게 진해진다.
+# - d. 10스텝과 구별할 수 없다.
 
 # %% [markdown] lang="en" id="steps-text"
-# The same seed differs by exactly 0. Another seed changes small things, but as they start from the same picture, the story stays
-# much the same.
+# The same seed differs by exactly 0. The other seed differs by about 1. Keep that number: it is how much a change of seed alone makes, and
+# tells whether a later difference is large or small.
 #
-# ## num_inference_steps: in how many steps to take the noise away
+# ## num_inference_steps: the number of steps
 #
-# More steps take less noise at a time, with more care. The time grows nearly in proportion. We make the video with different
-# numbers of steps and plot how far each is from the one with the most steps, and how many seconds it took.
+# The setting says in how many steps the noise is removed. The class's value is 10. We go down to 2.
+#
+# **2.3 (predict)** What does the last frame of a video from 2 steps look like?
+#
+# - a. Grainy: noise is left.
+# - b. Blurred, with pale colours.
+# - c. Its colours are far too strong.
+# - d. It cannot be told from 10 steps.
 
-# %% id="steps"
-few, many = max(1, num_inference_steps // 5), num_inference_steps * 5 // 2
-make(f"steps_{few}", num_inference_steps=few)
-make(f"steps_{many}", num_inference_steps=many)
+# %% id="q-steps"
+answer = ...  # solution| "c"
+check("2.3", answer)
 
-by_steps = {few: f"steps_{few}", quick: "reference"}
-by_steps |= {num_inference_steps: "rocket", many: f"steps_{many}"}
-to_most = {steps: difference(clips[name], clips[f"steps_{many}"]) for steps, name in by_steps.items()}
-step_seconds = {steps: seconds[name] for steps, name in by_steps.items()}
-left = {f"difference to {many} steps": list(to_most.values())}
-right = {"seconds": list(step_seconds.values())}
-plots = [line_plot(list(by_steps), series, "num_inference_steps") for series in (left, right)]
-show(grid(plots))
-chosen = {f"{n} steps, {step_seconds[n]:.1f} s": clips[name] for n, name in by_steps.items()}
-compare("steps", chosen, columns=2)
+# %% id="steps" alt_ko="2스텝, 5스텝, 10스텝의 마지막 프레임. 2스텝만 네온색이고 나머지 둘은 비슷해요" alt_en="The last frames from 2, 5 and 10 steps: 2 steps have neon colours, the others look alike"
+few = max(1, num_inference_steps // 5)
+make("few", num_inference_steps=few)
+
+to_class = {few: difference(clips["few"], clips["rocket"]), quick: difference(reference, clips["rocket"])}
+for steps, value in to_class.items():
+    print(f"{steps:2} steps: difference to {num_inference_steps} steps {value:.1f}")
+step_seconds = {few: seconds["few"], quick: seconds["reference"], num_inference_steps: seconds["rocket"]}
+print("seconds:", {steps: round(value, 1) for steps, value in step_seconds.items()})
+last = [clips[name].frames[-1] for name in ("few", "reference", "rocket")]
+show(grid(last, [f"{steps} steps, last frame" for steps in step_seconds], width=1000))
+
+# %% [markdown] lang="ko" id="neon-text"
+# 2스텝 영상은 네온색이에요. 시간은 스텝에 비례하지 않아요. 스텝 수와 상관없이 디코딩에 드는 시간이 있어서예요.
+#
+# 왜 네온색일까요? "스텝이 모자라서 색이 덜 되었다"는 설명이 그럴듯해요. 그런데 1강에서 초반 예측의 색을 망가뜨린 것은 가이던스였어요. 스텝은 그대로 2로 두고
+# **가이던스만 꺼서** 확인해요(`max_guidance_scale=1`). 이렇게 하나만 바꿔 비교하는 것이 대조 실험이에요.
+#
+# **2.4 (예상)** 가이던스를 끄면, 2스텝 영상과 10스텝 영상의 차이는 얼마가 될까요?
+#
+# - a. 그대로다. 스텝이 모자라서 생긴 차이니까.
+# - b. 절반쯤으로 줄어든다.
+# - c. 5분의 1보다 작아진다.
+
+# %% [markdown] lang="en" id="neon-text"
+# The 2-step clip is neon. The time is not proportional to the steps, because decoding takes the same time whatever their number.
+#
+# Why neon? "Too few steps leave the colours unfinished" sounds plausible. But in lesson 1 it was guidance that spoiled the colours of early
+# predictions. So we keep the 2 steps and **switch off guidance only** (`max_guidance_scale=1`). Changing one thing only is a controlled
+# experiment.
+#
+# **2.4 (predict)** Without guidance, how large is the difference of the 2-step clip to the 10-step clip?
+#
+# - a. The same as before: it comes from the missing steps.
+# - b. About half.
+# - c. Less than a fifth.
+
+# %% id="q-neon"
+answer = ...  # solution| "c"
+check("2.4", answer)
+
+# %% id="neon" alt_ko="2스텝에 가이던스 3은 네온색, 2스텝에 가이던스 1은 10스텝과 비슷한 색" alt_en="2 steps with guidance 3: neon; 2 steps with guidance 1: colours like those of 10 steps"
+make("few_unguided", num_inference_steps=few, max_guidance_scale=1.0)
+make("rocket_unguided", max_guidance_scale=1.0)
+
+unguided = difference(clips["few_unguided"], clips["rocket_unguided"])
+guided_difference = {"3": to_class[few], "1": unguided}
+for scale, value in guided_difference.items():
+    print(f"max_guidance_scale {scale}: {few} steps differ from {num_inference_steps} by {value:.1f}")
+names = ["few", "few_unguided", "rocket"]
+labels = [f"{few} steps, guidance 3", f"{few} steps, guidance 1", f"{num_inference_steps} steps, guidance 3"]
+show(grid([clips[name].frames[-1] for name in names], labels, width=1000))
+
+# %% [markdown] lang="ko" id="brightness-text"
+# 가이던스를 끄면 2스텝 영상도 10스텝 영상과 비슷해요. 네온색의 원인은 모자란 스텝이 아니라 가이던스예요. 스텝이 많으면 뒤의 스텝들이 초반의 과장을 바로잡아요(이 문장은
+# 가설이에요. 5스텝이 이미 10스텝과 비슷한 것이 그 설명과 맞아요).
+#
+# ### 밝기 차이는 움직임이 아니다
+#
+# 움직임을 이웃한 프레임의 픽셀 차이로 재는 경우가 많아요. 네온색 영상으로 그 지표를 시험해 봐요.
+#
+# **2.5 (예상)** 네온색 영상은 이웃한 프레임의 픽셀 차이가 10스텝 영상의 두 배가 넘어요. 로켓은 얼마나 갈까요?
+#
+# - a. 두 배 넘게 간다.
+# - b. 비슷한 거리를 간다.
+# - c. 거의 안 간다.
+
+# %% [markdown] lang="en" id="brightness-text"
+# Without guidance the 2-step clip looks like the 10-step clip. The neon colours come from guidance, not from missing steps. With more steps
+# the later ones correct what early ones exaggerate (that sentence is a hypothesis; that 5 steps are already close to 10 agrees with it).
+#
+# ### A change of brightness is not motion
+#
+# Motion is often measured as the pixel difference of neighbouring frames. We put that metric to the test with the neon clip.
+#
+# **2.5 (predict)** In the neon clip, neighbouring frames differ over twice as much as in the 10-step clip. How far does its rocket go?
+#
+# - a. More than twice as far.
+# - b. About as far.
+# - c. It hardly moves.
+
+# %% id="q-brightness"
+answer = ...  # solution| "b"
+check("2.5", answer)
+
+
+# %% id="brightness"
+def frame_change(clip):
+    return float(np.abs(np.diff(pixels(clip), axis=0)).mean())
+
+
+neon = {name: (frame_change(clips[name]), distance(clips[name])) for name in ("few", "rocket")}
+for name, (change, gone) in neon.items():
+    print(f"{name:7} change from frame to frame {change:.1f}, distance {gone:.1f} pixels")
 
 # %% [markdown] lang="ko" id="motion-text"
-# 단계가 아주 적으면 색과 모양이 덜 된 채로 끝나요. 단계를 늘릴수록 가장 많은 단계의 영상에 가까워지지만, 어느 만큼을 넘으면 시간만 늘고 거의 그대로예요. 시간이
-# 0에서 시작하지 않는 건 그림으로 펼치는 일에 늘 같은 시간이 들기 때문이에요. 한 가지 조심할 점: 이 자는 "결과가 자리를 잡았는지"를 재지, "예쁜지"를 재지 않아요.
+# 픽셀 차이는 몇 배인데 거리는 비슷해요. 픽셀 차이는 색이 흔들려도 커지니 움직임의 지표가 못 돼요. 이제부터 움직임은 거리로 재요.
 #
 # ## motion_bucket_id: 얼마나 움직일까
 #
-# 학습할 때 모델은 영상마다 얼마나 움직이는지를 0부터 255까지의 번호로 함께 들었어요. 그래서 만들 때 번호를 주면 그만큼 움직이려고 해요. 수업의 값은 127이에요.
+# 학습할 때 모델은 영상마다 얼마나 움직이는지를 0부터 255까지의 값으로 함께 입력받았어요. 수업의 값은 127이에요. 미니가 배운 세계에서는 거리가 이 값에 비례해요.
+#
+# **2.6 (값 바꾸기)** 127일 때의 거리가 `travel`이에요. 비례한다면 240에서는 몇 픽셀일까요?
 
 # %% [markdown] lang="en" id="motion-text"
-# With very few steps colours and shapes end unfinished. More steps come closer to the video of the most steps, but beyond some point
-# only the time grows. The time does not start at 0, because unfolding into pictures always takes the same. Mind that this
-# yardstick tells whether the result has settled, not whether it is beautiful.
+# The pixels change several times as much, yet the distance is about the same. Pixel differences also grow when colours waver, so they are no
+# metric of motion. From here on we measure motion as distance.
 #
 # ## motion_bucket_id: how much should move
 #
-# In training the model was told of every video how much moves in it, as a number from 0 to 255. So when we give it a number it
-# tries to move that much. The class's value is 127.
+# In training the model was given, with each video, a number from 0 to 255 for how much moves in it. The class's value is 127. In the world
+# that the mini was trained on, the distance is proportional to this number.
+#
+# **2.6 (change a value)** The distance at 127 is `travel`. If it is proportional, how many pixels is it at 240?
 
-# %% id="motion"
+# %% id="q-motion"
+travel = distance(reference)
+print(f"travel = {travel:.1f} pixels")
+answer = ...  # solution| travel * 240 / 127
+check("2.6", answer, travel=travel)
+
+# %% id="motion" alt_ko="motion_bucket_id 20, 127, 240의 로켓 영상을 나란히 놓은 영상. 값이 클수록 멀리 날아요" alt_en="Videos for motion_bucket_id 20, 127 and 240 side by side: the larger, the further"
+# ko| 미니가 배운 세계: 로켓은 slant라는 움직임으로 날아요
+# en| the world that the mini was trained on; rockets fly by the motion "slant"
+from svd_lab.world.motion import INDEX, motion
+
+HEIGHT = 0.55 * image.height  # ko| 로켓의 긴 변, 픽셀 # en| the rocket's longest side in pixels
+
+
+def truth(bucket, fps):
+    phase = torch.tensor([[(num_frames - 1) * 7.0 / fps]])
+    moved = motion(torch.tensor([[INDEX["slant"]]]), torch.tensor([[bucket / 127]]), phase)
+    return HEIGHT * float(torch.hypot(moved["dx"], moved["dy"]))
+
+
 by_bucket = {127: "reference"}
-for bucket in (20, 70, 180, 240):
+for bucket in (20, 70, 240):
     make(f"motion_{bucket}", num_inference_steps=quick, motion_bucket_id=bucket)
     by_bucket[bucket] = f"motion_{bucket}"
 by_bucket = dict(sorted(by_bucket.items()))
+bucket_distance = {bucket: distance(clips[name]) for bucket, name in by_bucket.items()}
+bucket_truth = {bucket: truth(bucket, 7) for bucket in by_bucket}
+shown = [clips[by_bucket[bucket]] for bucket in (20, 127, 240)]
+together = side_by_side(shown, [f"motion_bucket_id {bucket}" for bucket in (20, 127, 240)], width=984)
+together.save(out_dir / "compare_motion.mp4")
+together
 
-bucket_motion = {bucket: motion(clips[name]) for bucket, name in by_bucket.items()}
-show(line_plot(list(bucket_motion), {"motion": list(bucket_motion.values())}, "motion_bucket_id"))
-chosen = {f"{b}: motion {bucket_motion[b]:.2f}": clips[by_bucket[b]] for b in (20, 127, 240)}
-compare("motion", chosen)
+
+# %% id="motion-plot" alt_ko="motion_bucket_id에 따른 거리. 점들이 세계의 참값을 나타낸 직선 위에 있어요" alt_en="Distance by motion_bucket_id; the dots are on the straight line of the world's truth"
+def against_truth(found, true, label):
+    # ko| 잰 거리를 점으로, 세계의 참값을 점선으로 그려요.
+    # en| The measured distances as dots, the world's truth as a dashed line.
+    plt.figure(figsize=(7, 3))
+    plt.plot(list(found), list(found.values()), "o", label="video, measured")
+    if picture == "rocket":
+        plt.plot(list(true), list(true.values()), "--", color="grey", label="truth of the mini's world")
+    plt.xlabel(label)
+    plt.ylabel("distance (pixels)")
+    plt.ylim(0)
+    plt.legend()
+    plt.show()
+
+
+against_truth(bucket_distance, bucket_truth, "motion_bucket_id")
+
+# %% [markdown] lang="ko" id="smear-text"
+# 거리는 세계의 참값과 거의 같아요. 값이 두 배면 거리도 두 배예요. 240에서 로켓 뒤를 크게 봐요.
+#
+# **2.7 (예상)** 로켓 뒤에 남는 회색 자국은 무엇일까요?
+#
+# - a. 모델이 상상한 로켓의 연기
+# - b. 로켓이 가리던 배경을 모델이 제대로 못 채운 얼룩
+# - c. mp4 파일로 압축하면서 생긴 자국
+
+# %% [markdown] lang="en" id="smear-text"
+# The distances nearly equal the world's truth: twice the number, twice as far. At 240 we look closely behind the rocket.
+#
+# **2.7 (predict)** What is the grey trail behind the rocket?
+#
+# - a. The rocket's smoke, imagined by the model.
+# - b. A smear, where the model failed to fill in the background that the rocket had covered.
+# - c. A trace of the mp4's compression.
+
+# %% id="q-smear"
+answer = ...  # solution| "b"
+check("2.7", answer)
+
+
+# %% id="smear" alt_ko="로켓이 있던 자리를 크게 본 그림 세 장. 마지막 프레임에서는 로켓이 떠난 자리에 회색 얼룩이 있어요" alt_en="Close-ups of where the rocket was: in the last frame there is a grey smear"
+def behind(picture):
+    # ko| 로켓이 처음 있던 자리만 오려요.
+    # en| Only the place where the rocket was at first.
+    shares = (0.15, 0.4, 0.6, 0.95)
+    return picture.crop([round(share * side) for share, side in zip(shares, picture.size * 2, strict=True)])
+
+
+fast = clips["motion_240"].frames
+cut = [behind(picture) for picture in (image, fast[0], fast[-1])]
+show(grid(cut, ["input picture", "bucket 240: first frame", "last frame"], width=1000))
 
 # %% [markdown] lang="ko" id="fps-text"
-# 번호가 커질수록 움직임도 커져요. 다만 번호가 클수록 불꽃과 날개 끝이 더 흐트러져요. 많이 움직이는 건 그만큼 어려운 일이에요.
+# 이 그림은 파일이 아니라 프레임에서 오린 것이라 압축과는 상관없어요. 미니가 배운 세계에는 연기가 없어요. 로켓이 떠난 자리에는 원래 산과 하늘이 있어야 하는데, 미니는 가려져 있던
+# 곳을 몰라서 얼룩으로 채워요. **연기가 아니라 미니의 한계**예요.
 #
-# ## fps: 상상하는 빠르기와 재생하는 빠르기
+# ## fps와 playback_fps
 #
-# `fps`는 1초를 몇 장으로 나눌지예요. 여기에는 두 가지가 숨어 있어요.
+# - `fps`는 모델에 주는 **조건**(condition)이에요. "1초에 이만큼 찍은 영상"이라는 뜻이라, 크면 프레임 사이의 시간이 짧아져요.
+# - `playback_fps`는 파일을 **재생하는** 속도예요. 따로 주지 않으면 `fps`와 같아요.
 #
-# - `fps`: 모델에게 주는 **조건**이에요. "1초에 이만큼 찍은 영상을 상상해 줘"라는 뜻이라, 크면 이웃한 프레임 사이가 짧아져서 덜 움직여요.
-# - `playback_fps`: 파일을 **재생하는** 빠르기예요. 프레임은 그대로 두고 빨리 넘길 뿐이에요. 따로 주지 않으면 `fps`와 같아요.
+# 그러니 거리는 `motion_bucket_id`에 비례하고 `fps`에 반비례할 거예요.
+#
+# **2.8 (코드 쓰기)** 127과 7 fps에서의 거리 `travel`을 받아, 다른 값에서의 거리를 예상하는 함수를 완성하세요.
+#
+# **2.9 (값 바꾸기)** `motion_bucket_id`를 90으로 줄였어요. 거리가 수업과 같으려면 `fps`는 얼마여야 할까요? 가까운 정수로 답하세요.
 
 # %% [markdown] lang="en" id="fps-text"
-# The larger the number, the more moves. Large numbers also loosen the flame and the tips of the fins: to move far is harder.
+# These pictures are cut from the frames, not from the file, so compression has no part in it. There is no smoke in the world that the mini
+# was trained on. Hills and sky should be where the rocket was; the mini does not know what was hidden there and fills it with a smear.
+# **It is not smoke but a limit of the mini.**
 #
-# ## fps: the rate that is imagined and the rate that is played
+# ## fps and playback_fps
 #
-# `fps` is how many pictures make up a second. Two things hide behind that name.
+# - `fps` is a **condition** given to the model: "a video filmed at this many frames a second". The larger, the less time between frames.
+# - `playback_fps` is the speed at which the file is **played**. Unless given, it equals `fps`.
 #
-# - `fps` is a **condition** given to the model: "imagine a video that was filmed at this rate". A large one means less time between
-#   neighbouring frames, so less motion.
-# - `playback_fps` is the rate at which the file is **played**. The frames stay; they only turn faster. Unless given it equals `fps`.
+# So the distance should be proportional to `motion_bucket_id` and inversely proportional to `fps`.
+#
+# **2.8 (write code)** Complete the function: from the distance `travel` at 127 and 7 fps it predicts the distance at other values.
+#
+# **2.9 (change a value)** `motion_bucket_id` goes down to 90. Which `fps` keeps the class's distance? Answer with the nearest whole number.
 
-# %% id="fps"
-by_fps = {7: "reference"}
-for fps in (4, 20):
-    make(f"fps_{fps}", num_inference_steps=quick, fps=fps, playback_fps=7)
-    by_fps[fps] = f"fps_{fps}"
-by_fps = dict(sorted(by_fps.items()))
 
-fps_motion = {fps: motion(clips[name]) for fps, name in by_fps.items()}
-for rate in (3, 7, 14):
-    # ko| 같은 프레임을 다른 빠르기로 저장해요. 계산은 다시 하지 않아요.
-    # en| The same frames, saved at other rates; nothing is computed again.
-    played = side_by_side([reference], [f"played at {rate} fps"], width=448)
-    played.save(out_dir / f"played_at_{rate}.mp4", fps=rate)
-    print(f"played at {rate:2} fps: {num_frames / rate:.1f} s")
-chosen = {f"fps={fps}: motion {fps_motion[fps]:.2f}": clips[name] for fps, name in by_fps.items()}
-compare("fps", chosen)
+# %% id="q-fps"
+def expected(travel, bucket, fps):
+    return ...  # solution| travel * bucket / 127 * 7 / fps
+
+
+check("2.8", expected)
+
+answer = ...  # solution| 5
+check("2.9", answer)
+
+# %% id="fps" alt_ko="수업의 값, 90과 5 fps, 4 fps, 20 fps의 마지막 프레임. 앞의 둘은 로켓의 자리가 같아요" alt_en="The last frames for the class's values, 90 with 5 fps, 4 fps and 20 fps; in the first two the rocket is at the same place"
+tried = {"class": (127, 7), "90, 5 fps": (90, 5), "127, 4 fps": (127, 4), "127, 20 fps": (127, 20)}
+names = dict(zip(tried, ("reference", "bucket_90_fps_5", "fps_4", "fps_20"), strict=True))
+for label, (bucket, fps) in tried.items():
+    if names[label] != "reference":
+        settings = dict(motion_bucket_id=bucket, fps=fps, playback_fps=7)
+        make(names[label], num_inference_steps=quick, **settings)
+
+fps_distance = {label: distance(clips[name]) for label, name in names.items()}
+fps_truth = {label: truth(*values) for label, values in tried.items()}
+for label in tried:
+    print(f"{label:12} measured {fps_distance[label]:5.1f}, world's truth {fps_truth[label]:5.1f} pixels")
+last = [clips[name].frames[-1] for name in names.values()]
+show(grid(last, list(tried), columns=2, width=900))
+# ko| 같은 프레임을 두 배 빠르게 재생하는 파일: 계산은 다시 하지 않아요.
+# en| The same frames in a file that plays twice as fast; nothing is computed again.
+side_by_side([reference], ["played at 14 fps"], width=448).save(out_dir / "played_at_14.mp4", fps=14)
 
 # %% [markdown] lang="ko" id="noise-text"
-# `fps`가 작으면 프레임 사이에 더 멀리 가고, 크면 덜 가요. `played_at_*.mp4`는 프레임이 모두 같고 재생 시간만 달라요. `out_dir`에서 열어 견줘 보세요.
+# 설정값 둘을 함께 바꿔도(90과 5 fps) 거리는 수업과 같아요. 그런데 4 fps와 20 fps는 식에서 벗어나요. 미니는 5~15 fps인 영상으로만 배웠거든요. **배운 범위 밖의 조건은
+# 그대로 따르지 않아요.** `played_at_14.mp4`는 프레임이 기준 영상과 같고 재생 시간만 절반이에요.
 #
-# ## noise_aug_strength: 준 그림을 얼마나 믿을까
+# ## noise_aug_strength: 입력 그림에 더하는 노이즈
 #
-# 그림을 모델에 보여 주기 전에 잡음을 조금 더해요. 많이 더할수록 모델은 그림을 덜 믿고 자유롭게 그려요. 첫 프레임이 준 그림과 얼마나 다른지 재 봐요.
+# 입력 그림의 잠재 표현(latent)을 만들기 전에 그림에 노이즈를 조금 더해요. 수업의 값(기본값)은 0.02예요.
+#
+# **2.10 (예상)** 0.5로 키우면 무엇이 달라질까요?
+#
+# - a. 로켓이 더 자유롭게, 더 멀리 난다.
+# - b. 첫 프레임부터 입력 그림에서 멀어지고 배경에 얼룩이 생긴다.
+# - c. 거의 달라지지 않는다. 노이즈는 어차피 제거되니까.
 
 # %% [markdown] lang="en" id="noise-text"
-# With a small `fps` it goes further between frames, with a large one less far. The files `played_at_*.mp4` have the same frames and
-# differ in length only. Open them in `out_dir` and compare.
+# With two settings changed together (90 and 5 fps) the distance is the class's. But 4 fps and 20 fps leave the formula: the mini was trained on
+# videos of 5 to 15 fps only. **A condition outside the range of training is not followed as it is.** `played_at_14.mp4` has the
+# reference's frames, and takes half the time to play.
 #
-# ## noise_aug_strength: how far to trust the picture
+# ## noise_aug_strength: noise added to the input picture
 #
-# Before the model sees the picture, a little noise is added to it. The more noise, the less the model trusts the picture and the
-# freer it draws. We measure how far the first frame is from the given picture.
+# Before latents are made of the input picture, a little noise is added to it. The class's value (the default) is 0.02.
+#
+# **2.10 (predict)** What changes at 0.5?
+#
+# - a. The rocket flies more freely, and further.
+# - b. Even the first frame departs from the input picture, and the background becomes blotchy.
+# - c. Hardly anything: the noise is removed anyway.
 
-# %% id="noise"
+# %% id="q-noise"
+answer = ...  # solution| "b"
+check("2.10", answer)
+
+# %% id="noise" alt_ko="noise_aug_strength 0.02, 0.1, 0.2, 0.5의 첫 프레임. 0.5는 하늘에 얼룩이 가득해요" alt_en="First frames for noise_aug_strength 0.02, 0.1, 0.2 and 0.5; at 0.5 the sky is full of blotches"
 by_noise = {0.02: "reference"}
-for strength in (0.0, 0.5):
+for strength in (0.1, 0.2, 0.5):
     make(f"noise_{strength}", num_inference_steps=quick, noise_aug_strength=strength)
     by_noise[strength] = f"noise_{strength}"
-by_noise = dict(sorted(by_noise.items()))
 
 given = np.asarray(image, dtype=float)
-first_frame, noise_motion, chosen = {}, {}, {}
-for strength, name in by_noise.items():
-    first_frame[strength] = float(np.abs(pixels(clips[name])[0] - given).mean())
-    noise_motion[strength] = motion(clips[name])
-    chosen[f"{strength}: first frame off by {first_frame[strength]:.2f}"] = clips[name]
-compare("noise", chosen)
+first_frame = {s: float(np.abs(pixels(clips[name])[0] - given).mean()) for s, name in by_noise.items()}
+noise_distance = {s: distance(clips[name]) for s, name in by_noise.items()}
+for s in by_noise:
+    print(f"{s:4}: first frame differs by {first_frame[s]:4.1f}, distance {noise_distance[s]:.1f}")
+last = [clips[name].frames[0] for name in by_noise.values()]
+show(grid(last, [f"noise_aug_strength {s}, first frame" for s in by_noise], columns=2, width=900))
 
 # %% [markdown] lang="ko" id="guidance-text"
-# 0과 0.02는 거의 같아요. 0.5는 미니에게는 너무 커서 배경까지 흩어져요. 자유가 늘 좋은 것은 아니에요. 그림을 지키고 싶으면 작게 두세요.
+# 노이즈를 더할수록 첫 프레임은 입력 그림에서 멀어져요. 0.1까지는 눈으로 알기 어렵고, 0.5에서는 배경이 망가져요. 로켓이 더 멀리 날지도 않아요. 노이즈를 많이 더한다고 좋지는
+# 않아요.
 #
-# ## guidance: 그림을 얼마나 강하게 따를까
+# ## max_guidance_scale: 얻는 것과 잃는 것
 #
-# 모델은 단계마다 두 번 짐작해요. 한 번은 그림을 보고, 한 번은 보지 않고요. 그 차이를 몇 배로 늘려 그림 쪽으로 미는 것이 **안내**(classifier-free guidance)예요.
-# SVD는 첫 프레임에는 `min_guidance_scale`(1.0), 마지막 프레임에는 `max_guidance_scale`(3.0)을 쓰고 그 사이는 고르게 늘려요. 뒤로 갈수록 그림에서 멀어지기 쉽기
-# 때문이에요.
+# 첫 프레임의 배율은 `min_guidance_scale`(1), 마지막 프레임의 배율은 `max_guidance_scale`(3)이고 그 사이는 고르게 늘어요. 그래서 네온색도 뒤의 프레임에서 심했어요. 이번에는
+# 5스텝에서 1, 3, 8을 비교해요. 값이 한계(0이나 255)에 붙은 픽셀의 비율을 재면 색이 얼마나 지나친지 알 수 있어요.
+#
+# **2.11 (코드 쓰기)** 배열(0~255)에서 2 이하이거나 253 이상인 값의 비율(0~1)을 돌려주는 함수를 완성하세요.
 
 # %% [markdown] lang="en" id="guidance-text"
-# 0 and 0.02 are nearly the same. 0.5 is too much for the mini: even the background falls apart. Freedom is not always good; keep it
-# small where the picture matters.
+# The more noise is added, the further the first frame departs from the input picture. Up to 0.1 the eye hardly notices; at 0.5 the
+# background breaks. Nor does the rocket fly further. More noise is not better.
 #
-# ## guidance: how strongly to follow the picture
+# ## max_guidance_scale: what it gains and what it costs
 #
-# In every step the model guesses twice: once with the picture and once without. To enlarge the difference, and so push towards the
-# picture, is called **classifier-free guidance**. SVD uses `min_guidance_scale` (1.0) for the first frame,
-# `max_guidance_scale` (3.0) for the last, and even steps between, because later frames lose the picture more easily.
+# The first frame is scaled by `min_guidance_scale` (1), the last by `max_guidance_scale` (3), and those between by even steps. That is why
+# later frames were the most neon. Now we compare 1, 3 and 8 at 5 steps. The share of values that are stuck at the limits (0 or 255) tells
+# how overdone the colours are.
+#
+# **2.11 (write code)** Complete the function: it returns the share (0 to 1) of an array's values that are 2 or less, or 253 or more.
 
-# %% id="guidance"
-by_guidance = {3.0: "reference"}
-for scale in (1.0, 8.0):
-    make(f"guidance_{scale:.0f}", num_inference_steps=quick, max_guidance_scale=scale)
-    by_guidance[scale] = f"guidance_{scale:.0f}"
+
+# %% id="q-clipped"
+def my_clipped(values):
+    return ...  # solution| ((values <= 2) | (values >= 253)).mean()
+
+
+check("2.11", my_clipped)
+
+# %% id="guidance" alt_ko="가이던스 1, 3, 8의 마지막 프레임. 1과 3은 비슷하고 8은 네온색이에요" alt_en="Last frames for guidance 1, 3 and 8: 1 and 3 look alike, 8 is neon"
+by_guidance = {3: "reference"}
+for scale in (1, 8):
+    make(f"guidance_{scale}", num_inference_steps=quick, max_guidance_scale=float(scale))
+    by_guidance[scale] = f"guidance_{scale}"
 by_guidance = dict(sorted(by_guidance.items()))
 
-last_frame, guidance_motion, chosen = {}, {}, {}
+
+def sharpness(frame):
+    # ko| 이웃한 픽셀의 차이의 제곱: 또렷할수록 커요.
+    # en| Squared differences of neighbouring pixels: larger is sharper.
+    return float(sum((np.diff(frame, axis=axis) ** 2).mean() for axis in (0, 1)))
+
+
+guidance = {}
 for scale, name in by_guidance.items():
-    last_frame[scale] = float(np.abs(pixels(clips[name])[-1] - given).mean())
-    guidance_motion[scale] = motion(clips[name])
-    chosen[f"max {scale:.0f}: last frame off by {last_frame[scale]:.1f}"] = clips[name]
-compare("guidance", chosen)
+    end = pixels(clips[name])[-1]
+    guidance[scale] = dict(
+        sharpness=sharpness(end) / sharpness(given),
+        clipped=float(((end <= 2) | (end >= 253)).mean()),
+        distance=distance(clips[name]),
+        seconds=seconds[name],
+    )
+    print(f"max {scale}:", {key: round(value, 3) for key, value in guidance[scale].items()})
+last = [clips[name].frames[-1] for name in by_guidance.values()]
+show(grid(last, [f"max_guidance_scale {scale}, last frame" for scale in by_guidance], width=1000))
 
 # %% [markdown] lang="ko" id="chunk-text"
-# 최댓값이 1이면 안내가 없는 셈인데, 미니에게는 그것으로도 넉넉해요. 배운 세계가 단순해서 그림만 보고도 다음을 알거든요. 수업의 값은 3이에요. 너무 크면 색과
-# 밝기가 한쪽으로 치우쳐 망가져요.
+# 1과 3은 또렷함(입력 그림을 1로)도 거리도 비슷해요. 8은 색이 한계에 붙어요. 그리고 1은 시간이 덜 들어요. 조건 없는 예측을 하지 않으니까요. 이 그림과 미니에서는 가이던스가 주는
+# 이득을 찾지 못했어요. 학습이 단순한 세계에서 이루어져 조건만으로 충분하기 때문일 수 있어요(가설이에요).
 #
-# ## decode_chunk_size: 한 번에 몇 장을 펼칠까
+# ## decode_chunk_size: 한 번에 디코딩하는 프레임 수
 #
-# 마지막에 VAE가 잠재값을 그림으로 펼쳐요. 한 번에 펼치는 프레임이 많으면 메모리를 더 쓰고, 프레임끼리 더 많이 맞춰 봐서 덜 깜빡여요. 진짜 SVD는 576×1024에서
-# 프레임마다 1 GiB쯤 더 써요. GPU 메모리가 모자라다는 오류는 대개 여기서 나요. 잠재값을 한 번만 만들어 두고 펼치는 일만 여러 가지로 해 봐요.
+# 마지막에 VAE가 잠재 표현을 그림으로 디코딩해요. "한 번에 많이 디코딩하면 프레임끼리 맞춰 보아 덜 깜빡인다"는 말이 흔해요. 정말인지 재 봐요. 그림 한 장의 잠재 표현을 프레임
+# 수만큼 되풀이하면 완전히 멈춘 영상이에요. 그것을 디코딩했을 때 프레임 사이의 픽셀 차이가 모두 **깜빡임**이에요. 들어 있는 그림 여섯 장으로 재요.
+#
+# **2.12 (예상)** `decode_chunk_size`를 1, 2, 5, 10으로 키우면 깜빡임은?
+#
+# - a. 커질수록 줄어든다.
+# - b. 커질수록 늘어난다.
+# - c. 1에서 0이고, 그 뒤로는 줄곧 줄지도 늘지도 않는다.
 
 # %% [markdown] lang="en" id="chunk-text"
-# With a maximum of 1 there is no guidance, and for the mini that is enough: its world is so simple that it knows what comes next.
-# The class's value is 3. Far too much drives colours and brightness to extremes.
+# 1 and 3 are alike in sharpness (the input picture is 1) and in distance; 8 drives colours to their limits. And 1 takes less time, because it
+# makes no prediction without the condition. For this picture and the mini we found no gain from guidance. Perhaps the world of its training is so
+# simple that the condition is enough (a hypothesis).
 #
-# ## decode_chunk_size: how many frames to unfold at a time
+# ## decode_chunk_size: frames decoded at a time
 #
-# At the end the VAE unfolds latents into pictures. More frames at a time take more memory; and as more frames are matched with each
-# other, they flicker less. The real SVD takes about 1 GiB more for each frame of 576×1024: when a GPU runs out of memory, it is
-# mostly here. We make the latents once, and unfold them in different ways.
+# At the end the VAE decodes latents into pictures. Often one reads that "decoding more frames at a time matches them to each other, so they
+# flicker less". We measure it. One picture's latents, repeated for every frame, are a video that stands perfectly still. Decoded, any pixel
+# difference between its frames is **flicker**. We take the six bundled pictures.
+#
+# **2.12 (predict)** `decode_chunk_size` goes up: 1, 2, 5, 10. What does the flicker do?
+#
+# - a. It falls with every increase.
+# - b. It grows with every increase.
+# - c. It is 0 at 1, and beyond that neither keeps falling nor keeps growing.
+
+# %% id="q-chunk"
+answer = ...  # solution| "c"
+check("2.12", answer)
 
 # %% id="chunk"
-pipe.set_progress_bar_config(disable=True)
-latents = pipe(
-    image,
-    width=image.width,
-    height=image.height,
-    num_frames=num_frames,
-    num_inference_steps=quick,
-    generator=torch.Generator().manual_seed(seed),
-    output_type="latent",
-).frames
+# ko| 들어 있는 그림: 이름 → 파일. is_out_of_memory는 오류가 메모리 부족인지 알려 줘요.
+# en| the bundled pictures: name → file. is_out_of_memory tells whether an error is a lack of memory.
+from svd_lab.lesson import PICTURES
+from svd_lab.performance.placement import is_out_of_memory
 
-latents = latents.to(pipe.vae.dtype)
-tried = sorted({1, 2, num_frames // 2, num_frames} - {0})
-spent, unfolded = {}, {}
-with torch.no_grad():
-    pipe.decode_latents(latents[:, :1], 1, 1)  # ko| 처음 한 번은 느려서 재지 않아요 # en| the first time is slow and not measured
-for chunk in tried:
+
+def decode(latents, chunk):
+    # ko| 디코딩한 픽셀과 쓴 시간, 메모리. 작은 GPU에서 메모리가 모자라면 None이에요.
+    # en| The decoded pixels, and the time and memory spent; None where a small GPU has too little memory.
     try:
         with cost(pipe._execution_device) as took, torch.no_grad():
-            tensor = pipe.decode_latents(latents, num_frames, chunk)
+            decoded = pipe.decode_latents(latents, num_frames, chunk)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        break  # ko| 작은 GPU에서는 여기까지예요 # en| as far as a small GPU goes
-    spent[chunk] = took
-    unfolded[chunk] = tensor.float().clamp(-1, 1).cpu().numpy() * 127.5
-    del tensor
-chunks = list(unfolded)
+        print(f"{chunk:3} at a time: not enough memory here")
+        return None
+    return decoded[0].float().clamp(-1, 1).cpu().numpy() * 127.5 + 127.5, took
+
+
+def still(name):
+    # ko| 그림 한 장의 잠재 표현을 되풀이해요.
+    # en| One picture's latents, repeated.
+    one = open_image(PICTURES[name], size=image.size)
+    tensor = pipe.video_processor.preprocess(one, image.height, image.width)
+    with torch.no_grad():
+        latent = pipe._encode_vae_image(tensor.to(pipe.vae.dtype), pipe._execution_device, 1, False)
+    return one, latent[:, None].repeat(1, num_frames, 1, 1, 1) * pipe.vae.config.scaling_factor
+
+
+# %% id="flicker" alt_ko="왼쪽: 여섯 그림의 깜빡임. 1에서 0, 5에서 가장 커요. 오른쪽: 입력 그림과의 차이. 1에서 가장 커요" alt_en="Left: flicker of six pictures, 0 at chunk 1 and largest at 5. Right: difference to the picture, largest at chunk 1"
+chunks = sorted({1, 2, num_frames // 2, num_frames} - {0})
+flicker, off, spent = {}, {}, {}
+for name in PICTURES:
+    one, latents = still(name)
+    pipe.decode_latents(latents[:, :1], 1, 1)  # ko| 처음 한 번은 느려서 재지 않아요 # en| the first time is slow
+    for chunk in list(chunks):
+        result = decode(latents, chunk)
+        if result is None:
+            chunks = [smaller for smaller in chunks if smaller < chunk]
+            break
+        decoded, spent[chunk] = result
+        flicker.setdefault(chunk, []).append(float(np.abs(np.diff(decoded, axis=1)).mean()))
+        truth_pixels = np.asarray(one, dtype=float).transpose(2, 0, 1)[:, None]
+        off.setdefault(chunk, []).append(float(np.abs(decoded - truth_pixels).mean()))
 for chunk in chunks:
-    to_most = np.abs(unfolded[chunk] - unfolded[chunks[-1]]).mean()
-    seconds_mib = f"{spent[chunk]['seconds']:6.2f} s {spent[chunk]['MiB']:6.0f} MiB"
-    print(f"{chunk:3} at a time: {seconds_mib}, {to_most:.2f} from {chunks[-1]} at a time")
-for chunk in tried[len(chunks) :]:
-    print(f"{chunk:3} at a time: not enough memory here")
-chunk_mib = [spent[chunk]["MiB"] for chunk in chunks]
-show(line_plot(chunks, {"MiB": chunk_mib}, "decode_chunk_size"))
+    low, high = min(flicker[chunk]), max(flicker[chunk])
+    print(f"{chunk:3} at a time: flicker {low:.2f} to {high:.2f}, off by {np.mean(off[chunk]):.1f}", end="")
+    print(f", {spent[chunk]['seconds']:.2f} s, {spent[chunk]['MiB']:.0f} MiB")
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 3))
+for side, values, label in ((axes[0], flicker, "flicker (of 255)"), (axes[1], off, "difference to picture (of 255)")):
+    side.plot(chunks, [values[chunk] for chunk in chunks], "o-")
+    side.set(xlabel="decode_chunk_size", ylabel=label, ylim=0)
+axes[1].legend(list(PICTURES), fontsize=7)
+plt.show()
 
 # %% [markdown] lang="ko" id="limits-text"
-# 메모리는 한 번에 펼치는 프레임 수를 따라 늘어요. 시간은 컴퓨터마다 달라요. diffusers만으로는 진짜 모델이 H100에서 한꺼번에 펼치는 쪽이 조금 빠르고(2장씩 1.01초,
-# 10장 0.94초; 이 패키지는 2장씩 0.27초), CPU에서는 거꾸로일 수 있어요. 픽셀도 조금 달라지니, 똑같은 영상을 다시 만들려면 이 값도 같아야 해요.
+# 한 장씩 디코딩하면 깜빡임이 0이에요. 같은 잠재 표현은 같은 그림이 되니까요. 대신 입력 그림과 가장 많이 달라져요. 디코더의 시간 층은 이웃 프레임을 함께 보는데, 한 장뿐이면
+# 볼 이웃이 없어요. 5는 2보다 더 깜빡여요. 그러니 **"크면 덜 깜빡인다"는 말은 여기서 맞지 않아요.** 수업의 값 2는 입력 그림에 가까우면서 메모리를 덜 써요. 똑같은 영상을 다시 만들려면 이
+# 값도 같아야 해요.
 #
-# ## 미니가 못 하는 것
+# ## 미니의 한계
 #
-# 솔직하게 재 볼게요. 프레임마다 얼마나 **또렷한지**(이웃한 픽셀의 차이, 준 그림을 1로) 그려요. 아래로 내려갈수록 뭉개진 거예요.
+# - 224×128픽셀, 14프레임까지만 배웠어요. 자잘한 무늬부터 사라져요.
+# - 로켓이 떠난 자리를 얼룩으로 채워요. 그림에 없던 연기나 커지는 불꽃은 만들지 못해요.
+# - 배운 범위 밖의 조건(4 fps, 20 fps)은 그대로 따르지 않아요.
+#
+# 지표에도 한계가 있어요. 픽셀 차이는 색이 흔들려도 커지고, 거리는 모양이 맞는지를 몰라요. 그래서 **숫자와 눈을 함께** 써요.
 
 # %% [markdown] lang="en" id="limits-text"
-# Memory grows with the frames that are unfolded at a time. Time depends on the machine: with diffusers alone the real model on an
-# H100 is a little faster all at once (1.01 s two at a time, 0.94 s ten; with this package 0.27 s two at a time), a CPU may be the
-# other way round. The pixels differ a little, too, so to make a video again this value must be the same.
+# Decoded one at a time, the flicker is 0: equal latents become equal pictures. But they also differ most from the input picture. The decoder's
+# temporal layers look at neighbouring frames, and a single frame has none. 5 flickers more than 2. So **"larger means less flicker" does not
+# hold here.** The class's value, 2, stays close to the picture and takes less memory. To make a video again this value must be the same.
 #
-# ## What the mini cannot do
+# ## Limits of the mini
 #
-# Let us be honest and measure it: how **sharp** each frame is (differences of neighbouring pixels; the given picture is 1). Lower
-# means more blurred.
-
-
-# %% id="limits"
-def sharp(frames):
-    # ko| 가로와 세로로 이웃한 픽셀의 차이를 제곱해 평균해요.
-    # en| Squared differences of pixels that are neighbours across or down, averaged.
-    return sum((np.diff(frames, axis=axis) ** 2).mean((1, 2, 3)) for axis in (1, 2))
-
-
-sharpness = (sharp(pixels(clips["rocket"])) / sharp(given[None])).tolist()
-show(line_plot(range(num_frames), {"sharpness": sharpness}, "frame of rocket.mp4"))
-first, *_, last = clips["rocket"].frames
-show(grid([image, first, last], ["picture", "first frame", "last frame"], width=660))
-
-# %% [markdown] lang="ko" id="limits-seen-text"
-# 첫 프레임부터 1보다 낮아요. VAE가 그림을 줄였다 펼치면서 자잘한 무늬를 잃기 때문이에요. 그런데 곡선은 뒤로 가도 별로 떨어지지 않아요. 눈으로 보면 마지막 프레임의
-# 불꽃과 날개 끝이 처음 같지 않은데도요. 이 자는 또렷함을 잴 뿐, 모양이 맞는지는 재지 못해요. **숫자와 눈을 함께 써야 하는 까닭**이에요.
+# - It was trained on 224×128 pixels and up to 14 frames. Fine patterns vanish first.
+# - It fills the place where the rocket was with a smear. It cannot make smoke or a growing flame that is not in the picture.
+# - It does not follow conditions outside its training (4 fps, 20 fps) as they are.
 #
-# 미니의 한계를 적어 둘게요.
-#
-# - 224×128, 14프레임까지만 배웠어요. 뒤로 갈수록 모양이 조금씩 물러지고, 창문이나 바퀴살 같은 자잘한 무늬부터 사라져요.
-# - 그림에 없던 것은 상상하지 못해요. 불꽃이 커지거나 연기가 피어오르지 않아요. 진짜 SVD는 그런 것도 해요.
-# - 이모지처럼 생긴 물건 하나가 있는 그림을 배웠어요. 사진은 대개 사진인 채로 거의 멈춰 있어요.
-#
-# 손잡이의 이름과 뜻, 값을 바꿨을 때의 방향은 진짜 모델에서도 같아요. 그래서 여기서 익힌 감각을 GPU에서 그대로 쓸 수 있어요.
-
-# %% [markdown] lang="en" id="limits-seen-text"
-# It is below 1 from the first frame on, because the VAE loses fine patterns when it shrinks and unfolds. Yet the curve hardly falls
-# later, although the eye sees that flame and fins are not what they were in the last frame. This yardstick measures sharpness, not
-# whether a shape is right. **That is why one needs both numbers and eyes.**
-#
-# The mini's limits:
-#
-# - It has learnt 224×128 pixels and up to 14 frames. Towards the end shapes soften a little, fine patterns such as windows and spokes
-#   first.
-# - It cannot imagine what is not in the picture: no flame grows, no smoke billows. The real SVD does such things.
-# - It has learnt pictures of one emoji-like thing. A photograph mostly stays a photograph and hardly moves.
-#
-# The knobs' names, what they mean, and which way they act are the same in the real model. What you have got a feeling for here you
-# can use on a GPU as it is.
+# Metrics have limits, too: pixel differences grow when colours waver, and the distance does not know whether a shape is right. So we use
+# **numbers and eyes together**.
 
 # %% [markdown] lang="ko" id="studio-text"
-# ## 스튜디오: 설정을 마음껏
+# ## 스튜디오
 #
-# 지금까지는 코드로 설정을 바꿨어요. 아래 셀에서는 같은 설정을 화면에서 바꿀 수 있어요. 값을 바꾸고 **만들기**를 누르면 같은 `generate_video`가 돌고, 만드는 동안
-# 영상의 미리 보기가 나와요. 누르기 전에는 걸리는 시간과 메모리를 예상해 줘요. 만든 영상은 아래에 쌓이고, 두 개를 골라 나란히 볼 수도 있어요. **코드로 보기**를 열면 똑같은
-# 영상을 만드는 코드가 나와요.
+# 아래 셀은 같은 설정값을 화면에서 바꿔 가며 `generate_video`를 부르는 도구예요. 강의의 다른 셀은 이것을 쓰지 않으니 지나가도 돼요.
 #
 # ![스튜디오: 그림을 고르고 설정을 바꿔 영상을 만드는 화면](../../docs/studio-ko.webp)
-#
-# 이 강의의 다른 셀은 스튜디오에서 만든 것을 쓰지 않으니, 눌러도 되고 지나가도 돼요. 화면이 없는 곳(papermill 등)에서는 설정이 표로만 나와요.
 
 # %% [markdown] lang="en" id="studio-text"
-# ## The studio: change the settings as you like
+# ## The studio
 #
-# So far we changed the settings in code. The next cell shows the same settings as a panel. Change a value and press **Generate**: the
-# same `generate_video` runs, with a preview of the video. Before you press, the panel estimates the seconds and the memory that it
-# will take. Your videos are listed below, where you can compare two of them, and **As code** shows the call that makes the same
-# video again.
+# The next cell opens a panel in which you change the same settings and call `generate_video`. Nothing else in the lesson uses it, so
+# you may skip it.
 #
 # ![The studio: choose a picture, change the settings, make a video](../../docs/studio.webp)
-#
-# No other cell of this lesson uses what the studio makes, so you may skip it. Where nobody can press a button, as in papermill, the
-# settings are printed as a table.
 
 # %% id="studio"
+# ko| 설정값을 화면에서 바꾸는 도구
+# en| a panel with the settings
+from svd_lab.studio import video_studio
+
 studio = video_studio(
     pipe,
     image=image,
@@ -500,105 +869,61 @@ studio = video_studio(
 )
 studio
 
-# %% [markdown] lang="ko" id="end-text"
-# ## 직접 해 보기
-#
-# **1.** 가장 힘차게 날아가는 로켓을 만들어 보세요. 어떤 손잡이를 어느 쪽으로 돌릴까요?
-#
-# <details><summary>풀이</summary>
-# <p>움직임을 키우는 손잡이는 둘이에요. <code>motion_bucket_id</code>는 크게, <code>fps</code>는 작게 해요. 재생은 7 fps로 두어야 빨라 보여요.</p>
-# <pre><code>make("strongest", motion_bucket_id=240, fps=4, playback_fps=7)
-# print(motion(clips["strongest"]), motion(clips["rocket"]))</code></pre>
-# </details>
-#
-# **2.** 로켓 그림을 좌우로 뒤집으면 어느 쪽으로 날아갈까요?
-#
-# <details><summary>풀이</summary>
-# <p>기운 쪽을 따라가요. 뒤집은 그림으로 <code>image</code>를 바꾸고 같은 함수를 부르면 돼요.</p>
-# <pre><code>from PIL import ImageOps
-# image = ImageOps.mirror(image)
-# make("mirrored")</code></pre>
-# </details>
-#
-# **3.** 시드 다섯 개로 만들어 마지막 프레임만 나란히 놓아 보세요. 무엇이 같고 무엇이 다른가요?
-#
-# <details><summary>풀이</summary>
-# <p>방향과 거리는 거의 같고, 뭉개지는 자리와 색이 조금씩 달라요.</p>
-# <pre><code>five = [make(f"seed_{s}", seed=s, num_inference_steps=quick) for s in range(5)]
-# show(grid([clip.frames[-1] for clip in five], [str(clip.seed) for clip in five]))</code></pre>
-# </details>
-#
+# %% [markdown] lang="ko" id="summary"
 # ## 정리
 #
-# | 손잡이 | 수업의 값 | 키우면 |
+# | 설정값 | 수업의 값 | 바꾸면(로켓, 미니에서 잰 것) |
 # |---|---|---|
-# | `seed` | 42 | 다른 잡음, 다른 영상. 같으면 똑같은 영상 |
-# | `num_inference_steps` | 10 | 더 정리되고, 그만큼 느려져요 |
-# | `motion_bucket_id` | 127 | 더 많이 움직여요 |
-# | `fps` | 7 | 프레임 사이가 짧아져 덜 움직여요 |
-# | `playback_fps` | 7 | 같은 프레임을 더 빨리 넘겨요 |
-# | `noise_aug_strength` | 0.02 | 준 그림에서 더 자유로워져요 |
-# | `max_guidance_scale` | 3.0 | 그림을 더 강하게 따르고, 지나치면 색이 거칠어져요 |
-# | `decode_chunk_size` | 2 | 메모리를 더 쓰고 덜 깜빡여요 |
+# | `seed` | 42 | 같으면 똑같은 영상, 다르면 차이 1쯤 |
+# | `num_inference_steps` | 10 | 2스텝은 네온색. 원인은 가이던스 |
+# | `motion_bucket_id` | 127 | 거리가 이 값에 비례 |
+# | `fps` | 7 | 거리가 반비례. 배운 범위(5~15) 안에서만 |
+# | `playback_fps` | 7 | 같은 프레임을 더 빨리 재생 |
+# | `noise_aug_strength` | 0.02 | 키우면 입력 그림에서 멀어짐 |
+# | `max_guidance_scale` | 3 | 1은 비슷하고 빠름, 8은 색이 한계에 붙음 |
+# | `decode_chunk_size` | 2 | 1은 입력 그림과 더 다름. 커진다고 덜 깜빡이지 않음 |
 #
-# 마지막 셀은 잰 값을 모두 `result.json`에 남겨요.
+# **더 해 보기.** `motion_bucket_id=240`과 `fps=5`를 함께 주면 로켓은 그림 밖으로 나갈까요? `expected`로 예상하고 `make`로 확인해 보세요.
+#
+# 마지막 셀은 잰 값과 답을 `result.json`에 남겨요. 다음은 3강이에요.
 
-# %% [markdown] lang="en" id="end-text"
-# ## Try it yourself
-#
-# **1.** Make the rocket fly as forcefully as you can. Which knobs do you turn, and which way?
-#
-# <details><summary>Solution</summary>
-# <p>Two knobs enlarge motion: <code>motion_bucket_id</code> up and <code>fps</code> down. Playback must stay at 7 fps for it to look fast.</p>
-# <pre><code>make("strongest", motion_bucket_id=240, fps=4, playback_fps=7)
-# print(motion(clips["strongest"]), motion(clips["rocket"]))</code></pre>
-# </details>
-#
-# **2.** Mirror the picture of the rocket. Which way does it fly?
-#
-# <details><summary>Solution</summary>
-# <p>It follows its own slant. Put the mirrored picture into <code>image</code> and call the same function:</p>
-# <pre><code>from PIL import ImageOps
-# image = ImageOps.mirror(image)
-# make("mirrored")</code></pre>
-# </details>
-#
-# **3.** Make videos with five seeds and put their last frames side by side. What is the same, and what differs?
-#
-# <details><summary>Solution</summary>
-# <p>Direction and distance are much the same; where it blurs, and some colours, differ a little.</p>
-# <pre><code>five = [make(f"seed_{s}", seed=s, num_inference_steps=quick) for s in range(5)]
-# show(grid([clip.frames[-1] for clip in five], [str(clip.seed) for clip in five]))</code></pre>
-# </details>
-#
+# %% [markdown] lang="en" id="summary"
 # ## Summary
 #
-# | knob | in the class | larger means |
+# | setting | in the class | when it changes (measured: rocket, mini) |
 # |---|---|---|
-# | `seed` | 42 | other noise, another video; the same one, the same video |
-# | `num_inference_steps` | 10 | cleaner, and slower in proportion |
-# | `motion_bucket_id` | 127 | more motion |
-# | `fps` | 7 | less time between frames, so less motion |
-# | `playback_fps` | 7 | the same frames, turned faster |
-# | `noise_aug_strength` | 0.02 | more freedom from the given picture |
-# | `max_guidance_scale` | 3.0 | follows the picture more strongly; too much makes colours harsh |
-# | `decode_chunk_size` | 2 | more memory, less flicker |
+# | `seed` | 42 | the same one, the same video; another differs by about 1 |
+# | `num_inference_steps` | 10 | 2 steps are neon; the cause is guidance |
+# | `motion_bucket_id` | 127 | the distance is proportional to it |
+# | `fps` | 7 | the distance is inversely proportional, within the range of training (5 to 15) |
+# | `playback_fps` | 7 | the same frames, played faster |
+# | `noise_aug_strength` | 0.02 | larger departs from the input picture |
+# | `max_guidance_scale` | 3 | 1 is similar and faster, 8 drives colours to their limits |
+# | `decode_chunk_size` | 2 | 1 differs more from the picture; larger does not flicker less |
 #
-# The last cell keeps everything that was measured in `result.json`.
+# **More to try.** With `motion_bucket_id=240` and `fps=5` together, does the rocket leave the picture? Predict with `expected`, and test with
+# `make`.
+#
+# The last cell saves what was measured, and your answers, in `result.json`. Next comes lesson 3.
 
 # %% id="finish"
 measured = {
     "seconds_per_video": seconds,
     "seed_difference": seed_difference,
-    "difference_to_most_steps": to_most,
-    "motion_by_bucket": bucket_motion,
-    "motion_by_fps": fps_motion,
-    "motion_by_noise": noise_motion,
+    "seed_distance": {name: distance(clips[name]) for name in ("rocket", "reference", "seed_other")},
+    "difference_to_class_steps": {str(steps): value for steps, value in to_class.items()},
+    "few_to_class_by_guidance": guided_difference,
+    "neon": {name: {"change": change, "distance": gone} for name, (change, gone) in neon.items()},
+    "distance_by_bucket": bucket_distance,
+    "truth_by_bucket": bucket_truth,
+    "distance_by_fps": fps_distance,
+    "truth_by_fps": fps_truth,
     "first_frame_off_by_noise": first_frame,
-    "last_frame_off_by_guidance": last_frame,
-    "motion_by_guidance": guidance_motion,
+    "distance_by_noise": noise_distance,
+    "by_guidance": guidance,
+    "flicker": {chunk: flicker[chunk] for chunk in chunks},
+    "decoded_off": {chunk: float(np.mean(off[chunk])) for chunk in chunks},
     "decode_seconds": {chunk: spent[chunk]["seconds"] for chunk in chunks},
-    "decode_mib": {c: spent[c]["MiB"] for c in chunks},
-    "sharpness_by_frame": sharpness,
+    "decode_mib": {chunk: spent[chunk]["MiB"] for chunk in chunks},
 }
 finish_lesson(lesson, clips, measured)
