@@ -1,14 +1,16 @@
-"""Write the READMEs' table of lessons, and its pictures, from the committed notebooks: python docs/lesson_table.py
+"""Write the READMEs' table of lessons, and its pictures, from the committed notebooks: python docs/lesson_table.py [--table]
 
 Everything in it is read from its source: a lesson's title and what it makes from its first cell, the seconds from the output of its
 last, the picture from a video in the Korean notebook, the repository's address from pyproject.toml. Run it after `lessons/build.py
---execute`, and when the address changes. A test compares the READMEs with it.
+--execute`; --table leaves the pictures as they are. Links to Binder, Colab and Kaggle appear once the repository has an address
+(lessons/repository.py). A test compares the READMEs with it.
 """
 
 from __future__ import annotations
 
 import base64
 import re
+import sys
 import tempfile
 import tomllib
 from pathlib import Path
@@ -84,11 +86,24 @@ def make_picture(name: str) -> None:
     )
 
 
-def table(language: str) -> str:
-    """Format the table in "en" or "ko" as Markdown."""
-    words = WORDS[language]
-    address = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
+def repository_address() -> str | None:
+    """The repository's address; None until lessons/repository.py has written one."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"].get("urls", {}).get("Repository")
+
+
+def hosts(path: str, address: str) -> list[str]:
+    """Links that open a notebook of the repository at an address on Binder, Colab and Kaggle."""
     repository = address.removeprefix("https://github.com/")
+    return [
+        f"[Binder](https://mybinder.org/v2/gh/{repository}/HEAD?labpath={path.replace('/', '%2F')})",
+        f"[Colab](https://colab.research.google.com/github/{repository}/blob/HEAD/{path})",
+        f"[Kaggle](https://kaggle.com/kernels/welcome?src={address}/blob/HEAD/{path})",
+    ]
+
+
+def table(language: str, address: str | None) -> str:
+    """Format the table in "en" or "ko" as Markdown; without an address there are no links to hosts."""
+    words = WORDS[language]
     lines = [f"| {' | '.join(words['head'])} |", "|---" * len(words["head"]) + "|"]
     for name in lessons():
         first = read(name, language).cells[0].source
@@ -97,13 +112,8 @@ def table(language: str) -> str:
         took = seconds(name)
         time = words["seconds"].format(took) if took < 90 else words["minutes"].format(f"{took / 60:.1f}")
         path = f"lessons/{language}/{name}.ipynb"
-        places = [
-            f"[한국어](lessons/ko/{name}.ipynb)",
-            f"[English](lessons/en/{name}.ipynb)",
-            f"[Binder](https://mybinder.org/v2/gh/{repository}/HEAD?labpath={path.replace('/', '%2F')})",
-            f"[Colab](https://colab.research.google.com/github/{repository}/blob/HEAD/{path})",
-            f"[Kaggle](https://kaggle.com/kernels/welcome?src={address}/blob/HEAD/{path})",
-        ]
+        places = [f"[한국어](lessons/ko/{name}.ipynb)", f"[English](lessons/en/{name}.ipynb)"]
+        places += hosts(path, address) if address else []
         image = f"![{words['picture'].format(int(name[:2]))}](docs/{picture(name).name})"
         lines.append(f"| {image} | {title} | {made} | {time} | {' · '.join(places)} |")
     return "\n".join(lines)
@@ -113,11 +123,11 @@ def with_table(text: str, language: str) -> str:
     """Put the table between the MARKS in a README's `text`."""
     before, rest = text.split(MARKS[0])
     after = rest.split(MARKS[1])[1]
-    return f"{before}{MARKS[0]}\n{table(language)}\n{MARKS[1]}{after}"
+    return f"{before}{MARKS[0]}\n{table(language, repository_address())}\n{MARKS[1]}{after}"
 
 
 def main() -> None:
-    for name in lessons():
+    for name in lessons() if sys.argv[1:] != ["--table"] else ():
         make_picture(name)
         print(f"{picture(name).relative_to(ROOT)}: {picture(name).stat().st_size / 1e3:.0f} kB")
     for language, words in WORDS.items():

@@ -23,8 +23,8 @@ A source is jupytext's py:percent and has both languages, so that the two notebo
   which only the solutions have;
 - `alt_ko="…" alt_en="…"` in a cell's header describes its pictures and clips for those who do not see them;
 - `{time}` in a title becomes what the saved run of the students' notebook took, by lessons/results;
-- before the cell tagged "parameters" the build puts one that installs svd-lab on Colab and Kaggle, and says which language the
-  notebook speaks. The repository's address in it is pyproject.toml's.
+- before the cell tagged "parameters" the build puts one that says which language the notebook speaks, and stops if svd-lab is
+  missing; where the repository has an address (lessons/repository.py), it installs svd-lab on Colab and Kaggle.
 
 Needs jupytext, and nbclient for --execute (the project's test extra brings both).
 """
@@ -41,13 +41,13 @@ import re
 import sys
 import tempfile
 import tokenize
-import tomllib
 from pathlib import Path
 
 import jupytext
 import nbformat
 from glossary import PAGES, link_first_uses, page
 from nbformat import NotebookNode
+from repository import address
 
 LESSONS = Path(__file__).resolve().parent
 LANGUAGES = ("ko", "en")
@@ -59,21 +59,44 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-REPOSITORY = tomllib.loads((LESSONS.parent / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
 INSTALL_ID = "install"
 INSTRUCTOR = "instructor"  #: tag of a Markdown cell that is for instructors alone
-INSTALL = f"""\
-# ko| Colab과 Kaggle에 svd-lab이 없으면 설치해요. 다른 곳에서는 아무 일도 하지 않아요.
-# en| Installs svd-lab on Colab and Kaggle, where it is missing; does nothing elsewhere.
-import importlib.util
-import os
-import sys
+MISSING = {
+    "ko": ("svd_lab이 설치되어 있지 않아요. ", "svd-lab 폴더에서 `pip install .`을 실행하고 커널을 다시 시작하세요."),
+    "en": ("svd_lab is not installed: ", "run `pip install .` in the folder of svd-lab, then restart the kernel."),
+}
 
-os.environ["SVD_LAB_LANGUAGE"] = "{{language}}"
+
+def install_cell(language: str, repository: str | None) -> str:
+    """The first code cell: says which language the notebook speaks, and installs svd-lab on Colab and Kaggle or says what to do."""
+    hosted = (
+        """\
+# ko| Colab과 Kaggle에서는 svd-lab을 설치해요.
+# en| On Colab and Kaggle this installs svd-lab.
 if "google.colab" in sys.modules or "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
     if importlib.util.find_spec("svd_lab") is None:
-        %pip install --quiet git+{REPOSITORY}
+        %pip install --quiet git+{repository}
+        importlib.invalidate_caches()
 """
+        if repository
+        else ""
+    )
+    code = f"""\
+# ko| svd-lab이 설치되어 있는지 확인해요.
+# en| Checks that svd-lab is installed.
+import importlib.util
+import os
+{"import sys" if repository else ""}
+
+os.environ["SVD_LAB_LANGUAGE"] = "{language}"
+{hosted}if importlib.util.find_spec("svd_lab") is None:
+    raise ModuleNotFoundError(
+        "{MISSING[language][0]}"
+        "{MISSING[language][1]}"
+    )"""
+    return one_language(code.replace("{repository}", repository or "").replace("os\n\n\n", "os\n\n"), language)
+
+
 _LINE = re.compile(r"(?P<indent>\s*)# (?P<lang>ko|en)\|(?: (?P<text>.*))?")
 _BEHIND = re.compile(r"(?P<code>.*\S)  # ko\| (?P<ko>.*?) # en\| (?P<en>.*)")
 _SOLUTION = re.compile(r"(?P<code>.*?)(?P<open>\.\.\.)?(?P<space>\s*)# solution\| (?P<solution>.*)")
@@ -125,8 +148,7 @@ def build(text: str, language: str, name: str = "source", solutions: bool = Fals
                 f"{name}: cell {cell_id!r} has Korean in its English version: {_HANGUL.search(source.strip())[0]!r}"
             )
         if "parameters" in metadata.get("tags", ()):
-            install = one_language(INSTALL, language).replace("{language}", language)
-            cells.append(nbformat.v4.new_code_cell(install, id=INSTALL_ID))
+            cells.append(nbformat.v4.new_code_cell(install_cell(language, address()), id=INSTALL_ID))
         cells.append(make(source, id=cell_id, metadata=metadata))
     link_first_uses(cells, language)
     for cell in cells if solutions else ():  # one folder deeper

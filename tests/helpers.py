@@ -1,6 +1,9 @@
 """What tests import by name; fixtures are in conftest.py."""
 
+import importlib.util
 import signal
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from PIL import Image
@@ -17,3 +20,11 @@ def make_picture(size=TINY_SIZE, seed=0):
 def hear_ctrl_c() -> None:
     """preexec_fn of a child that a test interrupts: a CI run in the background starts its children deaf to SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def module_at(path: Path) -> ModuleType:
+    """A module by its file: one that is in no package, or whose name another package has, too."""
+    spec = importlib.util.spec_from_file_location(f"{path.stem}_by_path", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -14,6 +14,8 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import pytest
+import repository
+from helpers import module_at
 from PIL import Image
 
 import svd_lab
@@ -39,9 +41,7 @@ TWINS = [
 COMMANDS = [line for line in README.splitlines() if re.match("pip install .* && ", line)]
 
 
-_spec = importlib.util.spec_from_file_location("lesson_table", ROOT / "docs" / "lesson_table.py")
-lesson_table = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(lesson_table)
+lesson_table = module_at(ROOT / "docs" / "lesson_table.py")
 
 
 def name_of(page: Path) -> str:
@@ -248,16 +248,49 @@ def test_a_korean_page_speaks_korean():
 def test_the_table_of_lessons_is_what_the_notebooks_and_the_address_give(language):
     text = {"en": README, "ko": KOREAN}[language]
     assert lesson_table.with_table(text, language) == text, "run: python docs/lesson_table.py"
-    address = PROJECT["urls"]["Repository"].removeprefix("https://github.com/")
     for name in lesson_table.lessons():
         for folder in ("ko", "en"):
             assert f"](lessons/{folder}/{name}.ipynb)" in text
-        assert f"mybinder.org/v2/gh/{address}/HEAD?labpath=lessons%2F{language}%2F{name}.ipynb" in text
-        assert f"colab.research.google.com/github/{address}/blob/HEAD/lessons/{language}/{name}.ipynb" in text
-        assert (
-            f"kaggle.com/kernels/welcome?src=https://github.com/{address}/blob/HEAD/lessons/{language}/{name}.ipynb"
-            in text
-        )
+    published = "urls" in PROJECT
+    assert all((host in text) == published for host in ("mybinder.org", "colab.research.google.com", "kaggle.com"))
+
+
+def test_links_to_hosts_appear_with_an_address_and_only_then():
+    assert "https://" not in lesson_table.table("en", None)
+    table = lesson_table.table("ko", "https://github.com/someone/svd-lab")
+    for name in lesson_table.lessons():
+        assert f"mybinder.org/v2/gh/someone/svd-lab/HEAD?labpath=lessons%2Fko%2F{name}.ipynb" in table
+        assert f"colab.research.google.com/github/someone/svd-lab/blob/HEAD/lessons/ko/{name}.ipynb" in table
+        assert f"kernels/welcome?src=https://github.com/someone/svd-lab/blob/HEAD/lessons/ko/{name}.ipynb" in table
+
+
+def test_one_command_writes_the_address_and_takes_it_back():
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    none = repository.with_address(text, None)
+    assert "urls" not in tomllib.loads(none)["project"]
+    written = repository.with_address(none, "https://github.com/someone/svd-lab.git")
+    urls = tomllib.loads(written)["project"]["urls"]
+    assert urls["Repository"] == "https://github.com/someone/svd-lab" and len(urls) == 4
+    assert repository.with_address(written, None) == none
+    for wrong in (
+        "",
+        "someone/svd-lab",
+        "http://github.com/someone/svd-lab",
+        "https://github.com/someone",
+        "https://github.com/a b/c",
+    ):
+        with pytest.raises(ValueError, match="not the address of a GitHub repository"):
+            repository.with_address(text, wrong)
+
+
+def test_nothing_that_is_built_or_read_has_a_place_holder_for_the_address():
+    read = [
+        *PAGES,
+        ROOT / "pyproject.toml",
+        *sorted((ROOT / "lessons").rglob("*.ipynb")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
+    assert not [name_of(page) for page in read if re.search(r"\bOWNER\b|github\.com/NAME", page.read_text("utf-8"))]
 
 
 @pytest.mark.parametrize("name", lesson_table.lessons())

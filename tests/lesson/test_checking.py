@@ -1,11 +1,11 @@
 """check: every question's reference answer is right, plausible wrong answers get their own hint, and nothing ends a notebook."""
 
-import importlib.util
 import random
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from helpers import module_at
 
 from svd_lab.lesson import check
 from svd_lab.lesson.checking import OPEN, RIGHT, WRONG, answers, forget, questions_of
@@ -21,12 +21,7 @@ def _cases(lesson):
 
     The mistake "" is one without a hint of its own, "?" an answer that cannot be judged.
     """
-    spec = importlib.util.spec_from_file_location(
-        f"cases_lesson{lesson}", Path(__file__).with_name(f"cases_lesson{lesson}.py")
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.CASES
+    return module_at(Path(__file__).with_name(f"cases_lesson{lesson}.py")).CASES
 
 
 CASES = {name: case for lesson in LESSONS for name, case in _cases(lesson).items()}

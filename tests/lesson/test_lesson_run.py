@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+from helpers import module_at
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
@@ -22,6 +23,7 @@ from svd_lab.commands.main import main
 from svd_lab.lesson.run import check_parameters, find_lesson, run_lesson
 
 ROOT = Path(__file__).parents[2]
+build = module_at(ROOT / "lessons" / "build.py")
 KOREAN = sorted((ROOT / "lessons" / "ko").glob("*.ipynb"))
 NOTEBOOKS = [path for language in ("ko", "en") for path in sorted((ROOT / "lessons" / language).glob("*.ipynb"))]
 PARAMETERS = (
@@ -208,12 +210,13 @@ def test_a_notebook_begins_with_the_installation_then_the_parameters(path):
     assert not code[0].outputs
 
 
-@pytest.mark.parametrize(
-    "place, there, installs",
-    [("colab", False, True), ("kaggle", False, True), ("colab", True, False), ("here", False, False)],
-)
-def test_only_colab_and_kaggle_install_svd_lab_and_only_if_it_is_missing(place, there, installs, monkeypatch):
-    cell = next(cell for cell in nbformat.read(KOREAN[0], as_version=4).cells if cell.id == "install")
+@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("published", [True, False])
+@pytest.mark.parametrize("place", ["colab", "kaggle", "here"])
+@pytest.mark.parametrize("there", [True, False])
+def test_only_colab_and_kaggle_install_svd_lab_and_a_missing_one_stops(place, there, published, language, monkeypatch):
+    address = "https://github.com/someone/svd-lab" if published else None
+    cell = build.install_cell(language, address)
     ran = []
 
     class Shell:
@@ -224,14 +227,17 @@ def test_only_colab_and_kaggle_install_svd_lab_and_only_if_it_is_missing(place, 
         monkeypatch.setitem(sys.modules, "google.colab", sys)
     if place == "kaggle":
         monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: sys if there and name == "svd_lab" else None)
-    exec(TransformerManager().transform_cell(cell.source), {"get_ipython": Shell})
-    assert len(ran) == installs
-    if installs:
-        magic, line = ran[0]
-        assert (
-            magic == "pip" and line.startswith("install --quiet git+https://github.com/") and line.endswith("/svd-lab")
-        )
+    monkeypatch.setenv("SVD_LAB_LANGUAGE", "")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: sys if (there or ran) and name == "svd_lab" else None)
+    installs = published and place != "here" and not there
+    run = lambda: exec(TransformerManager().transform_cell(cell), {"get_ipython": Shell})  # noqa: E731
+    if there or installs:
+        run()
+    else:
+        with pytest.raises(ModuleNotFoundError, match="pip install"):
+            run()
+    assert ran == ([("pip", f"install --quiet git+{address}")] if installs else [])
+    assert os.environ["SVD_LAB_LANGUAGE"] == language
 
 
 # The committed outputs in a fresh run, without a network
