@@ -2,7 +2,7 @@
 
 >>> from svd_lab import load_video_pipeline, generate_video
 >>> pipe = load_video_pipeline()
->>> clip = generate_video("rocket.jpg", "rocket.mp4", seed=42)
+>>> clip = generate_video("rocket", "rocket.mp4", seed=42)
 
 The public names are loaded on first use (PEP 562), so that `import svd_lab` stays below 0.2 s and does not import torch.
 Import it before torch: it sets OMP_WAIT_POLICY and THP_MEM_ALLOC_ENABLE, which keep torch fast on a CPU (see `threads`).

@@ -10,6 +10,8 @@ PICTURE_FOLDER = MINI / "pictures"
 PICTURES = {path.stem: path for path in sorted(PICTURE_FOLDER.glob("*.jpg"))}
 #: More pictures for lessons and the studio: a photograph, and what the text miniature draws for the lessons' prompts.
 EXAMPLES = {path.stem: path for path in sorted((PICTURE_FOLDER / "examples").glob("*.jpg"))}
+#: All pictures that are opened by name.
+BUNDLED = {**PICTURES, **EXAMPLES}
 #: The low-rank delta that makes mini-turbo of the video miniature.
 TURBO = MINI / "turbo.safetensors"
 

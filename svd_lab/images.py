@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from svd_lab.bundled import BUNDLED, PICTURES
 from svd_lab.image_url import MAX_BYTES, download, public_part
 from svd_lab.settings_table import FITS
 
@@ -51,10 +52,11 @@ def open_image(
     """Open a picture from nearly anything and bring it to the size that a pipeline wants.
 
     Args:
-        source: a path (``str``, ``Path``; ``~`` allowed), an http(s) URL, the bytes of a picture file, a
-            binary file object (read from where it stands), a PIL image (copied, not changed; the frame it is
-            at), an array (H, W) or (H, W, 1 | 3 | 4) of uint8 0..255, uint16 0..65535, float 0..1 or bool, or
-            a tensor (H, W) or (1 | 3 | 4, H, W) of the same types.
+        source: a path (``str``, ``Path``; ``~`` allowed), a bundled picture's name ("rocket"; a file of that
+            name comes first), an http(s) URL, the bytes of a picture file, a binary file object (read from
+            where it stands), a PIL image (copied, not changed; the frame it is at), an array (H, W) or
+            (H, W, 1 | 3 | 4) of uint8 0..255, uint16 0..65535, float 0..1 or bool, or a tensor (H, W) or
+            (1 | 3 | 4, H, W) of the same types.
         size: (width, height) in pixels; None keeps the picture's own size.
         fit: how another shape is brought to ``size``, with LANCZOS: "crop" scales to cover and cuts both ends
             evenly, "pad" scales to fit and adds black bars, "stretch" changes the proportions. A picture that
@@ -152,10 +154,14 @@ def _from_path(name: str) -> Image.Image:
         with path.open("rb") as file:
             return _decode(file, str(path))
     except (FileNotFoundError, NotADirectoryError) as error:
+        if name in BUNDLED:
+            return _from_path(str(BUNDLED[name]))
         folder = path.absolute().parent
         near = difflib.get_close_matches(path.name, (p.name for p in folder.glob("*")), n=1)
         hint = f"Did you mean {near[0]!r}?" if near else "Check its name and folder."
-        raise FileNotFoundError(f"image not found: {path} (looked in {folder}). {hint}") from error
+        raise FileNotFoundError(
+            f"image not found: {path} (looked in {folder}). {hint} The bundled pictures are {', '.join(PICTURES)}."
+        ) from error
     except PermissionError as error:
         raise PermissionError(f"image may not be read: {path}. Change its permissions or copy it.") from error
     except IsADirectoryError:

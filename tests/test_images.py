@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from svd_lab import images
+from svd_lab.bundled import BUNDLED
 from svd_lab.images import open_image
 
 SIZE = (48, 32)
@@ -277,3 +278,15 @@ def test_common_formats_are_read(format, tmp_path):
     (tmp_path / "a.bin").write_bytes(data)
     assert difference(open_image(data), picture()) <= 60  # the lossy ones at their default quality
     assert difference(open_image(tmp_path / "a.bin"), picture()) <= 60
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLED))
+def test_a_bundled_picture_is_opened_by_its_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert open_image(name).tobytes() == open_image(BUNDLED[name]).tobytes()
+    (tmp_path / name).write_bytes(encoded())
+    assert open_image(name).tobytes() == picture().tobytes(), "a file of that name comes first"
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(IsADirectoryError):
+        open_image(name)

@@ -182,6 +182,7 @@ def test_a_missing_file_is_named_with_its_folder_and_a_likely_name(tmp_path):
     with pytest.raises(FileNotFoundError, match="rocket.png") as error:
         open_image(tmp_path / "rocket.png")
     assert "Did you mean 'rocket.jpg'?" in str(error.value) and str(tmp_path) in str(error.value)
+    assert "The bundled pictures are ball, balloon, boat, car, rabbit, rocket." in str(error.value)
     with pytest.raises(FileNotFoundError, match="not found"):
         open_image(tmp_path / "rocket.jpg" / "inside.png")
     with pytest.raises(FileNotFoundError, match="not found"):

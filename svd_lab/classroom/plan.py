@@ -236,10 +236,10 @@ class _Pictures:
     def _check(self, value: str) -> tuple[str, tuple[str, str] | None]:
         from PIL import Image
 
-        from svd_lab.bundled import PICTURES
+        from svd_lab.bundled import BUNDLED, PICTURES
         from svd_lab.images import open_image
 
-        if value in PICTURES or re.match(r"https?://", value):
+        if value in BUNDLED or re.match(r"https?://", value):
             return value, None
         spellings = [unicodedata.normalize(form, value.replace("\\", "/")) for form in ("NFC", "NFD")]
         paths = [(self.folder / spelling).resolve() for spelling in (value, *spellings)]

@@ -21,7 +21,6 @@ from typing import Any
 
 from PIL import Image
 
-from svd_lab.bundled import PICTURES
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.files import write_atomically
 from svd_lab.images import open_image
@@ -108,7 +107,7 @@ def start_lesson(
     folder = _check_folder_name(out_dir)
     if (picture is None) == (prompt is None):
         raise TypeError(f"a lesson starts from a picture or from a prompt: give one of them, not {picture=}, {prompt=}")
-    opened = None if picture is None else _open_picture(picture)
+    opened = None if picture is None else open_image(picture)
     if opened is None:
         start = {"image_model": _shown(image_model), "prompt": check_prompt("prompt", prompt)}
     else:
@@ -157,15 +156,6 @@ def _check_folder_name(out_dir: Any) -> Path:
             f"out_dir must be the name of a folder to write into, like 'out/01_pipeline', not {out_dir!r}"
         )
     return check_video_path(f"{os.fspath(out_dir)}/clip.mp4").parent
-
-
-def _open_picture(picture: Any) -> Image.Image:
-    if isinstance(picture, str) and picture in PICTURES:
-        return open_image(PICTURES[picture])
-    try:
-        return open_image(picture)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error} The bundled pictures are {', '.join(PICTURES)}") from error
 
 
 def finish_lesson(lesson: Lesson, clips: dict[str, Clip], measured: dict[str, Any]) -> None:

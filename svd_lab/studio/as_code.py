@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from svd_lab.bundled import PICTURES
 from svd_lab.models.table import IMAGE, VIDEO
 from svd_lab.settings_table import default_of
-from svd_lab.studio.session import BUNDLED, TEXT, Session
+from svd_lab.studio.session import TEXT, Session
 
 
 def code(session: Session, run: dict[str, Any]) -> str:
@@ -21,10 +20,6 @@ def code(session: Session, run: dict[str, Any]) -> str:
         loads.append(f"image_pipe = load_image_pipeline({_loaded(session.image_pipe)})")
         keywords["image_pipe"] = "image_pipe"
         first = repr(call.pop("prompt"))
-    elif run["source"] in BUNDLED:
-        home = "PICTURES" if run["source"] in PICTURES else "EXAMPLES"
-        imports.append(f"from svd_lab.lesson import {home}")
-        first = f"{home}[{run['source']!r}]"
     else:
         first = repr(run["source"])
     changed = {

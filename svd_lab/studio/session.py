@@ -17,7 +17,6 @@ from typing import Any
 
 from PIL import Image
 
-from svd_lab.bundled import EXAMPLES, PICTURES
 from svd_lab.clip import Clip
 from svd_lab.generation import generate_video
 from svd_lab.images import open_image
@@ -38,7 +37,6 @@ from svd_lab.text2video import generate_text2video
 
 VIDEO, TEXT = "generate_video", "generate_text2video"
 _CALLS = {VIDEO: (generate_video, VIDEO_FIELDS), TEXT: (generate_text2video, TEXT_FIELDS)}
-BUNDLED = {**PICTURES, **EXAMPLES}
 
 
 class Session:
@@ -103,7 +101,7 @@ class Session:
     @staticmethod
     def open(source: str) -> Image.Image:
         """Open a bundled picture by name, a path or an address; raises as `open_image`."""
-        return open_image(BUNDLED.get(source, source))
+        return open_image(source)
 
     def snapshot(self) -> dict[str, Any]:
         """Copy what `make` needs beside the values, because the fields may change during a run."""
