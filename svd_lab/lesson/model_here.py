@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svd_lab.models.checkpoints import locate
-from svd_lab.models.table import VIDEO, Family
+from svd_lab.models.table import IMAGE, VIDEO, Family
 from svd_lab.pipelines import choose_device, whole_folder
 
 if TYPE_CHECKING:
@@ -92,3 +92,18 @@ def folder_size(folder: Path, family: Family) -> tuple[int, int]:
     if family is not VIDEO:
         facts.text_encoder = None  # what native_size tells an image pipeline by
     return native_size(facts)
+
+
+def find_image_model(model: str, video: FoundModel) -> FoundModel:
+    """Find a text-to-image model that suits a video model; "auto" is the mini for small videos, else Stable Diffusion 2.1.
+
+    Args:
+        model: As for `load_image_pipeline`.
+        video: The video model that is to animate its pictures. Stable Diffusion 2.1 draws no sides under 512 pixels.
+
+    Raises:
+        ValueError, OSError: As `load_image_pipeline`.
+    """
+    if model == "auto":
+        model = "mini" if min(video.size) < 512 else IMAGE.real
+    return find_model(model, IMAGE)

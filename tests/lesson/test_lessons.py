@@ -346,13 +346,11 @@ def test_a_notebook_runs_to_its_end_and_writes_into_its_folder_only(
         assert len(result["measured"]["first_frame_db"]) == len(result["measured"]["motion_by_kind"]) == 8
     if name == WITH_PROMPT:
         measured, videos = result["measured"], result["videos"]
-        assert set(videos) >= {"horse", "city", "reused", "again", "fresh", "picture", "call"}
-        assert measured["max_difference"] == 0, "the cells' recipe is generate_text2video's"
-        assert videos["call"]["guidance_scale"] == 7.5
+        assert set(videos) == {"horse", "fresh"}
+        assert measured["max_difference"] == 0, "the class's code equals generate_text2video"
+        assert videos["horse"]["guidance_scale"] == 7.5 and videos["horse"]["prompt"] == "a city"
         assert measured["correlation"]["fresh"] > 0.999 and abs(measured["correlation"]["reused"]) < 0.2
-        difference = measured["difference"]
-        assert difference["reused, again"] == difference["fresh, picture"] == 0 < difference["reused, fresh"]
-        assert videos["horse"]["prompt"] == "a city" and videos["city"]["seed"] == 3815670667
+        assert measured["three_draws"] and measured["fresh_change"] > 0
 
 
 @pytest.fixture
@@ -480,9 +478,14 @@ def test_lesson_2_continues_if_not_all_frames_can_be_decoded_at_once(
 
 @pytest.mark.slow
 def test_lesson_4_runs_with_the_weights_of_both_pipelines_offloaded(
-    small_gpu, run_here, tiny_folder, tiny_image_folder
+    small_gpu, run_here, tiny_folder, tiny_image_folder, monkeypatch
 ):
+    """It loads both pipelines itself, and moves them as a small GPU needs it."""
+    from svd_lab.lesson.model_here import FoundModel
+    from svd_lab.performance import placement
+
     small_gpu("layers")
+    monkeypatch.setattr(FoundModel, "move", lambda here, pipe: placement.place(pipe, "layers", here.device))
     given = {"model": str(tiny_folder), "image_model": str(tiny_image_folder), "prompt": "a city", "seed": 7}
     names = run_here("04_text_to_video", num_frames=4, num_inference_steps=2, **given)
     assert {names[pipe].device.type for pipe in ("pipe", "image_pipe")} == {"meta"}
