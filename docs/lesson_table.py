@@ -1,7 +1,7 @@
 """Write the READMEs' table of lessons, and its pictures, from the committed notebooks: python docs/lesson_table.py [--table]
 
-Everything in it is read from its source: a lesson's title and what it makes from its first cell, the seconds from the output of its
-last, the picture from a video in the Korean notebook, the repository's address from pyproject.toml. Run it after `lessons/build.py
+Everything in it is read from its source: a lesson's title and what it makes from its first cell, the seconds from the saved run's
+result.json, the picture from a video in the Korean notebook, the repository's address from pyproject.toml. Run it after `lessons/build.py
 --execute`; --table leaves the pictures as they are. Links to Binder, Colab and Kaggle appear once the repository has an address
 (lessons/repository.py). A test compares the READMEs with it.
 """
@@ -9,6 +9,7 @@ last, the picture from a video in the Korean notebook, the repository's address 
 from __future__ import annotations
 
 import base64
+import json
 import re
 import sys
 import tempfile
@@ -53,10 +54,9 @@ def read(name: str, language: str) -> NotebookNode:
     return nbformat.read(ROOT / "lessons" / language / f"{name}.ipynb", as_version=4)
 
 
-def seconds(name: str) -> int:
-    """The seconds of the committed run, from the output of its last cell."""
-    text = "".join(output.get("text", "") for output in read(name, "ko").cells[-1].outputs)
-    return int(re.search(rf"{name}: (\d+) s;", text)[1])
+def seconds(name: str) -> float:
+    """The seconds of the committed run, as its title says them, too."""
+    return json.loads((ROOT / "lessons" / "results" / f"{name}.json").read_text("utf-8"))["seconds"]
 
 
 def picture(name: str) -> Path:
@@ -110,7 +110,7 @@ def table(language: str, address: str | None) -> str:
         title = re.search(r"^# (.+)", first, re.M)[1]
         made = re.findall(r"^\| [^|]+ \| (.+) \|$", first, re.M)[0]
         took = seconds(name)
-        time = words["seconds"].format(took) if took < 90 else words["minutes"].format(f"{took / 60:.1f}")
+        time = words["seconds"].format(f"{took:.0f}") if took < 90 else words["minutes"].format(f"{took / 60:.1f}")
         path = f"lessons/{language}/{name}.ipynb"
         places = [f"[한국어](lessons/ko/{name}.ipynb)", f"[English](lessons/en/{name}.ipynb)"]
         places += hosts(path, address) if address else []

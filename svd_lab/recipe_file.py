@@ -16,7 +16,8 @@ from typing import Any
 
 from PIL import Image
 
-from svd_lab.ffmpeg import read_comment, read_cover
+from svd_lab.ffmpeg import check_path, copy_bare, read_comment, read_cover
+from svd_lab.files import whole_file
 from svd_lab.recipe import FORMAT, sha256
 from svd_lab.settings import check_settings
 from svd_lab.settings_table import settings_of
@@ -132,6 +133,27 @@ def read_picture(path: str | os.PathLike[str]) -> Image.Image | None:
     if sha256(pixels) != recipe["image_sha256"]:
         raise ValueError(f"{file.name} carries a picture that does not match its recipe: one of them was changed")
     return pixels
+
+
+def strip_recipe(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
+    """Copy an mp4 without its recipe and input picture; its frames are not encoded again.
+
+    Args:
+        source: The mp4.
+        target: The mp4 to write, whole or not at all; missing folders are created, and it may be `source`.
+
+    Returns:
+        The path of the copy.
+
+    Raises:
+        ValueError: `source` is not an mp4, or a wrong name.
+        OSError: One of the two cannot be read or written.
+    """
+    file, copy = _check_file(source), check_path(target, ".mp4")
+    read_comment(file, 2 * RECIPE_BYTES)  # ValueError for another kind of file
+    with whole_file(copy) as hidden:
+        copy_bare(file, hidden)
+    return copy
 
 
 class _UnknownFormat(ValueError):

@@ -22,7 +22,7 @@ import svd_lab
 from svd_lab import generate_text2video, generate_video, read_recipe, recipe_file, replay, replaying
 from svd_lab.clip import Clip
 from svd_lab.commands import main
-from svd_lab.ffmpeg import H264, encode
+from svd_lab.ffmpeg import H264, encode, read_cover
 from svd_lab.lesson.figures import side_by_side
 from svd_lab.recipe import fingerprint, sha256
 from svd_lab.recipe_file import carried, read_picture
@@ -72,6 +72,25 @@ def png(picture, **more):
     return buffer.getvalue()
 
 
+def decoded(path):
+    """The pixels of a file's first video, as ffmpeg decodes them."""
+    command = [
+        get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        "-map",
+        "0:v:0",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-",
+    ]
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
 def noise(side):
     """A picture that no format makes smaller."""
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
@@ -109,6 +128,32 @@ def test_other_programs_see_the_recipe_as_json_and_a_cover(clip):
     with Image.open(io.BytesIO(cover)) as picture:
         assert picture.format == "PNG" and picture.tobytes() == clip.image.tobytes()
     assert data.index(b"moov") < data.index(b"mdat"), "still ready to stream"
+
+
+@pytest.mark.parametrize("itself", [False, True])
+def test_strip_takes_out_recipe_and_picture_and_keeps_the_frames(itself, clip, tmp_path, capsys):
+    source = tmp_path / "clip.mp4"
+    source.write_bytes(clip.path.read_bytes())
+    before = decoded(source)
+    target = source if itself else tmp_path / "new" / "bare.mp4"
+    assert main.main(["strip", str(source), str(target)]) == 0
+    assert capsys.readouterr().out == f"{target}\n"
+    assert decoded(target) == before
+    with pytest.raises(ValueError, match="carries no recipe"):
+        read_recipe(target)
+    assert read_cover(target, 10**7) is None and b"svd_lab_recipe" not in target.read_bytes()
+
+
+def test_strip_refuses_what_is_no_mp4_and_leaves_nothing(tmp_path, capsys):
+    (tmp_path / "text.mp4").write_text("not a video")
+    for source, target, said in (
+        ("text.mp4", "b.mp4", "cannot be read as an mp4"),
+        ("none.mp4", "b.mp4", "there is no file"),
+        ("text.mp4", "b.avi", "must end in .mp4"),
+    ):
+        assert main.main(["strip", str(tmp_path / source), str(tmp_path / target)]) == 1
+        assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["text.mp4"]
 
 
 def test_the_first_video_is_the_clip_for_every_player(clip):

@@ -18,7 +18,8 @@ from svd_lab.commands.generate import add_generate
 from svd_lab.commands.lesson import add_lesson
 from svd_lab.commands.models import add_models
 from svd_lab.commands.options import debug_options, device_options, speed_options
-from svd_lab.commands.recipe import add_recipe
+from svd_lab.commands.recipe import add_recipe, add_strip
+from svd_lab.commands.words import add_words
 from svd_lab.version import __version__
 
 
@@ -59,7 +60,9 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
     commands.add_parser(
         "check", help="check what works on this machine, and print a report for the instructor", add_help=False
     )
+    add_words(commands, debug)
     add_recipe(commands, debug)
+    add_strip(commands, debug)
     add_lesson(commands, debug)
     add_class(commands, debug)
     add_batch(commands, debug, device, speed)

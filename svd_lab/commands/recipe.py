@@ -1,4 +1,4 @@
-"""`svd-lab recipe`: print a video's recipe, and replay it."""
+"""`svd-lab recipe`: print a video's recipe, and replay it; `svd-lab strip`: a copy without it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import svd_lab
 from svd_lab.commands.terminal import plain_warnings, progress
+from svd_lab.recipe_file import strip_recipe
 
 
 def add_recipe(commands: Any, *parents: argparse.ArgumentParser) -> None:
@@ -32,3 +33,17 @@ def show_recipe(path: str, replayed: str | None) -> None:
     if replayed is not None:
         with progress(Path(replayed).name) as on_step, plain_warnings():
             svd_lab.replay(path, replayed, on_step=on_step)
+
+
+def add_strip(commands: Any, *parents: argparse.ArgumentParser) -> None:
+    """Add the command to argparse's `commands`."""
+    parser = commands.add_parser(
+        "strip",
+        parents=list(parents),
+        help="copy a video without its recipe and input picture",
+        description="Copy a video without its recipe and input picture; the frames stay as they are, to the bit.",
+        epilog="Example: svd-lab strip rocket.mp4 rocket-bare.mp4",
+    )
+    parser.add_argument("video", metavar="FILE.mp4", help="a video that svd-lab wrote")
+    parser.add_argument("copy", metavar="OUT.mp4", help="the file to write; FILE.mp4 itself is allowed")
+    parser.set_defaults(run=lambda given: print(strip_recipe(given.video, given.copy)))

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from svd_lab.commands import main
+from svd_lab.mini.lexicon import names, unknown_words
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,17 @@ def test_every_command_and_every_option_is_described():
             continue
         assert parser.description, name
         assert all(action.help for action in parser._actions), name
+
+
+@pytest.mark.parametrize(
+    "language, words", [("en", ("Things (242)", "astronaut", "the sea")), ("ko", ("장소 (36)", "강아지", "바다"))]
+)
+def test_words_lists_what_the_text_miniature_draws(language, words, capsys):
+    assert main.main(["words", "--language", language]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(word in text for word in words)
+    listed = [name for kind in names(language).values() for name in kind]
+    assert all(name in text for name in listed) and not [name for name in listed if unknown_words(name)]
 
 
 def test_models_and_help_do_not_import_torch(tmp_path):
