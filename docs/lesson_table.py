@@ -1,9 +1,9 @@
 """Write the READMEs' table of lessons, and its pictures, from the committed notebooks: python docs/lesson_table.py [--table]
 
 Everything in it is read from its source: a lesson's title and what it makes from its first cell, the seconds from the saved run's
-result.json, the picture from a video in the Korean notebook, the repository's address from pyproject.toml. Run it after `lessons/build.py
---execute`; --table leaves the pictures as they are. Links to Binder, Colab and Kaggle appear once the repository has an address
-(lessons/repository.py). A test compares the READMEs with it.
+result.json, the picture from a video in the Korean notebook, the repository's address from pyproject.toml. Run it after
+`lessons/build.py --execute`; --table leaves the pictures as they are. Links to Binder, Colab and Kaggle appear once the repository has
+an address (lessons/repository.py). A test compares the READMEs with it.
 """
 
 from __future__ import annotations
