@@ -2,8 +2,8 @@
 
 Everything in it is read from its source: a lesson's title and what it makes from its first cell, the seconds from the saved run's
 result.json, the picture from a video in the Korean notebook, the repository's address from pyproject.toml. Run it after
-`lessons/build.py --execute`; --table leaves the pictures as they are. Links to Binder, Colab and Kaggle appear once the repository has
-an address (lessons/repository.py). A test compares the READMEs with it.
+`lessons/build.py --execute`; --table leaves the pictures as they are. Links to Binder, Colab and Kaggle appear once the repository
+has an address (lessons/repository.py). A test compares the READMEs with it.
 """
 
 from __future__ import annotations
