@@ -4,8 +4,6 @@
 # 그림 한 장에서 시작하는 짧은 영상을 만들어요. 먼저 수업의 코드를 수업의 순서대로 써 보고, 같은 일을 하는 `svd_lab.generate_video`와 픽셀 하나까지 같은지 확인해요.
 # 그다음에 파이프라인 안을 들여다보면서, 노이즈(noise)가 어떻게 영상이 되는지 알아봐요.
 #
-# ![미니가 움직인 그림 여섯 장](../../docs/demo.gif)
-#
 # | | |
 # |---|---|
 # | 만드는 것 | 영상 `rocket.mp4`, 노이즈에서 영상이 나타나는 과정을 담은 그림 `noise_to_video.jpg` |
@@ -21,8 +19,6 @@
 #
 # We make a short video that starts from one picture. First we write the class's code in the class's order, and show that
 # `svd_lab.generate_video` does the same, down to the last pixel. Then we look inside the pipeline and see how noise becomes a video.
-#
-# ![Six pictures animated by the mini](../../docs/demo.gif)
 #
 # | | |
 # |---|---|
