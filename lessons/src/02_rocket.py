@@ -242,7 +242,7 @@ def my_difference(one, other):
 check("2.1", my_difference)
 
 # %% [markdown] lang="ko" id="distance-text"
-# 둘째는 **이동 거리**예요. 입력 그림에서 로켓 몸통(빨간 상자)을 오려, 마지막 프레임에서 가장 잘 맞는 자리를 찾아요. 그 자리까지의 픽셀 수가 거리예요. `displacement`가
+# 둘째는 **이동 거리**예요. 첫 프레임에서 로켓 몸통(빨간 상자)을 오려, 마지막 프레임에서 가장 잘 맞는 자리를 찾아요. 그 자리까지의 픽셀 수가 거리예요. `displacement`가
 # 모든 자리를 차례로 맞춰 보고 찾아요. 다른 그림을 쓰면 `box`를 바꾸세요.
 
 # %% [markdown] lang="en" id="distance-text"
@@ -357,12 +357,13 @@ check("2.3", answer)
 few = max(1, num_inference_steps // 5)
 make("few", num_inference_steps=few)
 
-to_class = {few: difference(clips["few"], clips["rocket"]), quick: difference(reference, clips["rocket"])}
+by_steps = {few: "few", quick: "reference", num_inference_steps: "rocket"}
+to_class = {steps: difference(clips[by_steps[steps]], clips["rocket"]) for steps in (few, quick)}
 for steps, value in to_class.items():
     print(f"{steps:2} steps: difference to {num_inference_steps} steps {value:.1f}")
-step_seconds = {few: seconds["few"], quick: seconds["reference"], num_inference_steps: seconds["rocket"]}
+step_seconds = {steps: seconds[name] for steps, name in by_steps.items()}
 print("seconds:", {steps: round(value, 1) for steps, value in step_seconds.items()})
-last = [clips[name].frames[-1] for name in ("few", "reference", "rocket")]
+last = [clips[name].frames[-1] for name in by_steps.values()]
 show(grid(last, [f"{steps} steps, last frame" for steps in step_seconds], width=1000))
 
 # %% [markdown] lang="ko" id="neon-text"
@@ -402,7 +403,8 @@ guided_difference = {"3": to_class[few], "1": unguided}
 for scale, value in guided_difference.items():
     print(f"max_guidance_scale {scale}: {few} steps differ from {num_inference_steps} by {value:.1f}")
 names = ["few", "few_unguided", "rocket"]
-labels = [f"{few} steps, guidance 3", f"{few} steps, guidance 1", f"{num_inference_steps} steps, guidance 3"]
+made = ((few, 3), (few, 1), (num_inference_steps, 3))
+labels = [f"{steps} steps, guidance {scale}" for steps, scale in made]
 show(grid([clips[name].frames[-1] for name in names], labels, width=1000))
 
 # %% [markdown] lang="ko" id="brightness-text"
@@ -545,7 +547,8 @@ def behind(picture):
     # ko| 로켓이 처음 있던 자리만 오려요.
     # en| Only the place where the rocket was at first.
     shares = (0.15, 0.4, 0.6, 0.95)
-    return picture.crop([round(share * side) for share, side in zip(shares, picture.size * 2, strict=True)])
+    corners = [share * side for share, side in zip(shares, picture.size * 2, strict=True)]
+    return picture.crop([round(corner) for corner in corners])
 
 
 fast = clips["motion_240"].frames
@@ -605,7 +608,8 @@ for label, (bucket, fps) in tried.items():
 fps_distance = {label: distance(clips[name]) for label, name in names.items()}
 fps_truth = {label: truth(*values) for label, values in tried.items()}
 for label in tried:
-    print(f"{label:12} measured {fps_distance[label]:5.1f}, world's truth {fps_truth[label]:5.1f} pixels")
+    found, true = fps_distance[label], fps_truth[label]
+    print(f"{label:12} measured {found:5.1f}, world's truth {true:5.1f} pixels")
 last = [clips[name].frames[-1] for name in names.values()]
 show(grid(last, list(tried), columns=2, width=900))
 # ko| 같은 프레임을 두 배 빠르게 재생하는 파일: 계산은 다시 하지 않아요.
@@ -803,11 +807,13 @@ for name in shown:
         off.setdefault(chunk, []).append(float(np.abs(decoded - truth_pixels).mean()))
 for chunk in chunks:
     low, high = min(flicker[chunk]), max(flicker[chunk])
-    print(f"{chunk:3} at a time: flicker {low:.2f} to {high:.2f}, off by {np.mean(off[chunk]):.1f}", end="")
-    print(f", {spent[chunk]['seconds']:.2f} s, {spent[chunk]['MiB']:.0f} MiB")
+    took = f"{spent[chunk]['seconds']:.2f} s, {spent[chunk]['MiB']:.0f} MiB"
+    away = np.mean(off[chunk])
+    print(f"{chunk:3} at a time: flicker {low:.2f} to {high:.2f}, off by {away:.1f}, {took}")
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-for side, values, label in ((axes[0], flicker, "flicker (of 255)"), (axes[1], off, "difference to picture (of 255)")):
+sides = (flicker, "flicker (of 255)"), (off, "difference to picture (of 255)")
+for side, (values, label) in zip(axes, sides, strict=True):
     side.plot(chunks, [values[chunk] for chunk in chunks], "o-")
     side.set(xlabel="decode_chunk_size", ylabel=label, ylim=(0, None))
 figure.legend(shown, loc="outside right upper")
