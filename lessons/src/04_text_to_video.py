@@ -949,29 +949,29 @@ for name in results:
     print(f"{name:7} {attention_ms[name]:4.0f} ms, {memory}, max difference {apart:.0e}")
 
 # %% [markdown] lang="ko" id="slicing-question"
-# 결과는 셋 다 같고(반올림 차이뿐), 메모리는 크게 달라요. 통째로 만든 표는 4.11에서 계산한 크기이고, 헤드별로 조각내면 5분의 1이에요. 이 CPU에서는 조각내는 쪽이 통째로 만드는 쪽보다
-# 느리지도 않아요. 하지만 fused보다는 느려요. 수업에서는 슬라이싱이 약 10% 느리다고 하는데, 그것은 GPU 이야기예요.
+# 결과는 셋 다 같고(반올림 차이뿐), 메모리는 크게 달라요. 통째로 만든 표는 4.11에서 계산한 크기이고, 헤드별로 조각내면 5분의 1이에요. 조각내는 것은 통째로 만드는 것보다 4분의 1 넘게
+# 느리지 않아요. 가장 빠르고 배열도 가장 작은 것은 fused예요. 수업에서는 슬라이싱이 약 10% 느리다고 하는데, 그것은 GPU 이야기예요.
 #
 # 이제 어텐션만이 아니라 파이프라인 전체를 재요. 켜고 끄기를 번갈아 세 번 하고 가장 짧은 시간을 비교해요.
 #
 # **4.12 (예상)** 슬라이싱을 켜면 그림 한 장을 그리는 시간은 껐을 때와 비교해 어떻게 될까요?
 #
 # - a. 두 배 이상 걸린다.
-# - b. 4분의 1 넘게 달라지지 않는다.
+# - b. 조금 달라질 수 있지만 1.5배를 넘지 않는다.
 # - c. 절반 이하로 줄어든다.
 # - d. 요즘 torch에서는 켜지지 않아서 똑같다.
 
 # %% [markdown] lang="en" id="slicing-question"
 # All three give the same result (but for rounding), and memory differs a lot: the whole tables have the size computed in 4.11, and slices by
-# head a fifth of it. On this CPU, slicing is not even slower than making the whole tables, but it is slower than fused. The class says that
-# slicing is about 10% slower; that is said of GPUs.
+# head a fifth of it. Slicing is slower than the whole tables by no more than a quarter. Fastest, and with the smallest arrays, is fused. The
+# class says that slicing is about 10% slower; that is said of GPUs.
 #
 # Now we time not only attention but the whole pipeline: on and off in turn, three times, and we compare the shortest times.
 #
 # **4.12 (predict)** With slicing on, how does the time for one picture compare with slicing off?
 #
 # - a. It takes at least twice as long.
-# - b. It differs by no more than a quarter.
+# - b. It may differ a little, but takes no more than 1.5 times as long.
 # - c. It takes at most half as long.
 # - d. It is exactly the same: with today's torch slicing does not switch on.
 
@@ -997,7 +997,7 @@ slicing_change = change(sliced_pictures["on"], sliced_pictures["off"])
 print(f"on / off {slicing_ratio:.2f}, mean change of a pixel {slicing_change:.3f}")
 
 # %% [markdown] lang="ko" id="generator-text"
-# 시간은 4분의 1 넘게 다르지 않고, 그림도 반올림 차이뿐이에요. 미니의 그림은 작아서 어텐션이 전체 계산의 일부일 뿐이에요. 큰 그림에서는 표가 칸 수의 제곱으로 커지니 메모리를 아끼는
+# 슬라이싱을 켜도 1.5배를 넘게 걸리지 않고, 그림도 반올림 차이뿐이에요. 정확한 비율은 컴퓨터와 스레드 수에 따라 달라져요. 위에 출력된 것은 이번 실행의 비율이에요. 미니의 그림은 작아서 어텐션이 전체 계산의 일부일 뿐이에요. 큰 그림에서는 표가 칸 수의 제곱으로 커지니 메모리를 아끼는
 # 것이 더 중요해져요. 진짜 모델에서 얼마나 느려지는지는 여기서 재지 않았어요.
 #
 # ### 생성기 하나를 나눠 쓰기
@@ -1011,7 +1011,8 @@ print(f"on / off {slicing_ratio:.2f}, mean change of a pixel {slicing_change:.3f
 # 정말 이것뿐인지 확인해요. 한 생성기로는 파이프라인 둘을 한 스텝씩 돌리고, 다른 생성기로는 노이즈 셋만 뽑아요. 두 생성기의 상태가 같으면 그사이에 뽑은 수도 같아요.
 
 # %% [markdown] lang="en" id="generator-text"
-# The times differ by no more than a quarter, and the pictures only by rounding. The mini's pictures are small, and attention is only a
+# With slicing on, it takes no more than 1.5 times as long, and the pictures differ only by rounding. The exact ratio depends on the computer
+# and on the number of threads; the one printed above is this run's. The mini's pictures are small, and attention is only a
 # part of the work. In large pictures the tables grow with the square of the number of cells, and saving memory matters more. How much
 # slower a real model gets was not measured here.
 #
@@ -1131,7 +1132,7 @@ print(f"{image_noise.numel()} of {picture_noise.numel()} numbers, {100 * shared:
 # 새 생성기라면 상관이 1, 정확히 같은 수예요. 이어 쓰면 0에 가까워요. 그런데 이 상관은 해로울까요? 그럴듯하지만 재 봐야 알아요. 같은 수인 것은 그림에 더하는 노이즈의 일부뿐이에요.
 #
 # 시드 셋으로 그림을 그리고, 그림마다 영상을 셋 만들어요. 하나는 그림과 **같은 시드**의 새 생성기(상관 1), 하나는 **다른 시드**의 생성기(상관 0)예요. 시드만 바꿔도 얼마나 달라지는지 알아야 하니 셋째 시드로도 만들어요. 첫 프레임이 입력 그림과
-# 얼마나 비슷한지 PSNR로 비교해요(1강). 영상은 4프레임, 스텝은 절반이에요.
+# 얼마나 비슷한지 PSNR로 비교해요(1강). 첫 프레임만 보니까 영상은 2프레임, 스텝은 절반이에요.
 
 # %% [markdown] lang="en" id="hurt-text"
 # With a fresh generator the correlation is 1: exactly the same numbers. With the generator going on it is near 0. Does this correlation do
@@ -1139,7 +1140,8 @@ print(f"{image_noise.numel()} of {picture_noise.numel()} numbers, {100 * shared:
 #
 # We draw a picture with each of three seeds and make three videos from each: one with a fresh generator of the **same seed** (correlation
 # 1), one with a generator of **another seed** (correlation 0), and, to see what a seed alone changes, one with a third seed. How similar
-# the first frame is to the input picture is measured as PSNR (lesson 1). The videos have 4 frames and half the steps.
+# the first frame is to the input picture is measured as PSNR (lesson 1). We look at the first frame only, so
+# the videos have 2 frames and half the steps.
 
 
 # %% id="hurt" alt_ko="시드 셋에서 상관된 노이즈와 상관없는 노이즈 둘의 첫 프레임 PSNR. 세 점이 0.5 dB 안에 있어요" alt_en="PSNR of the first frame for three seeds, with correlated and with unrelated noise: the three points are within 0.5 dB"
@@ -1158,7 +1160,7 @@ for start in seeds:
             width=width,
             height=height,
             decode_chunk_size=2,
-            num_frames=4,
+            num_frames=2,
             num_inference_steps=max(1, num_inference_steps // 2),
             generator=torch.Generator().manual_seed(other),
         ).frames[0]

@@ -362,7 +362,7 @@ QUESTIONS = table(
                 ("답은 b예요.", "It is b."),
             ),
             {
-                "a": ("어텐션만 재면 비슷하게 차이 나지만, 파이프라인에는 다른 층도 많아요.", "Attention alone may differ so much, but the pipeline has many other layers."),
+                "a": ("어텐션만 재도 그만큼 느려지지 않아요. 위 셀의 시간을 보세요.", "Even attention alone does not get that slow: look at the times above."),
                 "c": ("메모리를 아낀다고 시간이 절반이 되지는 않아요.", "Saving memory does not halve the time."),
                 "d": ("켜져 있어요. 셀이 어텐션 클래스의 이름을 출력해요.", "It is on; the cell prints the name of the attention class."),
             },
