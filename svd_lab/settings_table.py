@@ -134,7 +134,8 @@ _ROWS = (
     ),
     Setting(
         "decode_chunk_size", "whole", 2, ("한 번에 디코딩할 프레임 수", "Frames decoded at a time"),
-        ("많을수록 메모리를 더 써요. 픽셀 값이 조금 달라져요", "more take more memory; the pixels depend on it a little"),
+        ("많을수록 메모리를 더 써요. 픽셀 값이 조금 달라져요",
+         "frames decoded at a time; more take more memory, and the pixels depend on it a little"),
         "2 is usual; num_frames decodes all at once", 1, 1000, _FRAMES,
         ((1, ("아껴서", "thrifty")), (2, _USUAL), (8, ("넉넉히", "ample"))),
     ),
