@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import subprocess
+import json
+import logging
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -41,34 +43,46 @@ def add_studio(commands: Any, *parents: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C."""
     if importlib.util.find_spec("voila") is None:
         raise ImportError(_NEEDS)
     import nbformat
+    from voila.app import Voila
 
     from svd_lab.models.checkpoints import locate
-    from svd_lab.models.table import IMAGE
+    from svd_lab.models.table import IMAGE, VIDEO
 
-    for model, family in ((options.model, ()), (options.image_model, (IMAGE,))):
+    for model, family in ((options.model, VIDEO), (options.image_model, IMAGE)):
         if model != "auto":
-            locate(model, *family)  # a mistake is said here, not on the page
+            locate(model, family)  # a mistake is said here, not on the page
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "studio.ipynb")
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source(options))])
-        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook.metadata.kernelspec = _write_kernel(Path(folder))
         nbformat.write(notebook, page)
-        command = [
-            sys.executable,
-            "-m",
-            "voila",
-            str(page),
-            "--token",
-            "--show_tracebacks=True",
-            "--Voila.log_level=WARN",
-        ]
-        command += [f"--port={options.port}"] if options.port else []
-        return subprocess.run(command + ["--no-browser"] * options.no_browser).returncode
+        words = [str(page), "--token", "--show_tracebacks=True"]
+        words += [f"--port={options.port}"] if options.port else []
+        words += ["--no-browser"] if options.no_browser else []
+        app = Voila(log_format="%(message)s")
+        app.initialize(words)
+        app.log.addFilter(lambda record: record.levelno >= logging.ERROR or "running at" in record.getMessage())
+        app.start()
+
+
+def _write_kernel(folder: Path) -> dict[str, str]:
+    """Add a kernel of this Python to those that Jupyter finds; ipykernel's own warns whoever starts it about eavesdroppers."""
+    home = folder / "kernels" / "svd-lab"
+    home.mkdir(parents=True)
+    quiet = ["-f", "{connection_file}", "--IPKernelApp.log_level=ERROR"]
+    kernel = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", *quiet],
+        "display_name": "svd-lab",
+        "language": "python",
+    }
+    (home / "kernel.json").write_text(json.dumps(kernel), "utf-8")
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("JUPYTER_PATH")]))
+    return {"name": "svd-lab", "display_name": "svd-lab", "language": "python"}
 
 
 def source(options: argparse.Namespace) -> str:
