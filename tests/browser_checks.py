@@ -123,7 +123,7 @@ def opens(s: Studio) -> None:
 
 def refuses(s: Studio) -> None:
     """A bad value in any field is explained, and Run runs nothing."""
-    s.box.get_by_role("button", name=s.word("more")).click()
+    s.box.get_by_role("button", name=s.word("All settings")).click()
     s.field("num_frames").wait_for(state="visible")
     s.shoot("02-more")
     typed = [field for field in VIDEO_FIELDS if field.kind != "fit"]
@@ -174,11 +174,11 @@ def runs(s: Studio) -> None:
     assert len(s.videos()) == len(s.records()) == 1
     s.shoot("05-done")
     if s.shots:  # for docs/studio.md and the lessons: the panel as a beginner sees it
-        s.box.get_by_role("button", name=s.word("fewer")).click()
+        s.box.get_by_role("button", name=s.word("Basic settings only")).click()
         s.page.mouse.move(5, 5)
         s.page.wait_for_timeout(3500)  # until the video's controls fade
         s.shoot("05-basic")
-        s.box.get_by_role("button", name=s.word("more")).click()
+        s.box.get_by_role("button", name=s.word("All settings")).click()
 
 
 def cancels(s: Studio) -> None:
@@ -214,11 +214,11 @@ def changes(s: Studio) -> None:
         for value, _ in field.presets:
             shown = f"{value:g}" if isinstance(value, float) else str(value)
             s.box.get_by_title(
-                s.word("preset_tip", label=field.label[LANGUAGES.index(s.language)], value=shown), exact=True
+                s.word("{label}: {value}", label=field.label[LANGUAGES.index(s.language)], value=shown), exact=True
             ).click()
             s.until(lambda: s.field(field.name).input_value() == shown, 5, f"{field.name}: {shown} is entered")  # noqa: B023
         s.type(field.name, OTHER[field.name])
-    s.box.get_by_role("button", name=s.word("draw_seed")).click()
+    s.box.get_by_role("button", name=s.word("random")).click()
     s.until(lambda: s.field("seed").input_value() != OTHER["seed"], 5, "a seed is drawn")
     s.type("seed", OTHER["seed"])
     s.box.get_by_role("button", name=PICTURE_NAMES["balloon"][LANGUAGES.index(s.language)], exact=True).click()
@@ -237,7 +237,7 @@ def uploads(s: Studio) -> None:
     """An uploaded picture is shown as the model will get it, in two fits, and made into a video."""
     Image.radial_gradient("L").convert("RGB").resize((300, 500)).save(s.folder / "mine.png")
     with s.page.expect_file_chooser() as chooser:
-        s.box.get_by_role("button", name=s.word("upload")).click()
+        s.box.get_by_role("button", name=s.word("Upload a picture")).click()
     chooser.value.set_files(s.folder / "mine.png")
     s.until(lambda: list(s.folder.glob("studio/pictures/mine-*.png")), 10, "the picture is kept")
     shown = s.box.locator(".svd-card img").first
@@ -251,16 +251,16 @@ def uploads(s: Studio) -> None:
 
 def restores(s: Studio) -> None:
     """A click in the history restores settings, picture and video; two videos play side by side; the code is shown."""
-    s.box.get_by_role("button", name=s.word("restore", number=1), exact=True).click()
+    s.box.get_by_role("button", name=s.word("Back to number {number}", number=1), exact=True).click()
     texts = s.records()[0]["texts"]
     for name in ("motion_bucket_id", "num_inference_steps", "noise_aug_strength", "seed"):
         s.until(lambda: s.field(name).input_value() == texts[name], 10, f"{name} is back")  # noqa: B023
     s.until(lambda: s.field("fit").input_value() == s.box.locator("option").first.inner_text(), 5, "the fit is back")
-    s.box.locator("summary", has_text=s.word("code")).click()
+    s.box.locator("summary", has_text=s.word("As code")).click()
     assert "PICTURES['rocket']" in s.box.locator("details pre").last.inner_text()
     for box in s.box.locator("input[type=checkbox]").all()[-2:]:
         box.check()
-    s.box.get_by_role("button", name=s.word("compare")).click()
+    s.box.get_by_role("button", name=s.word("Compare the selected videos")).click()
     s.until(lambda: s.box.locator("video").count() == 2, 20, "the comparison plays")
     s.page.wait_for_timeout(600)
     s.shoot("07-compare")
@@ -284,7 +284,7 @@ def has_names(s: Studio) -> None:
 
 def by_path(s: Studio) -> None:
     """The Enter key opens a path; a missing file is explained."""
-    path = s.box.get_by_label(s.word("path"), exact=True)
+    path = s.box.get_by_label(s.word("Path or web address"), exact=True)
     path.fill("no-such.png")
     path.press("Enter")
     s.until(lambda: any("no-such.png" in text for text in s.texts()), 10, "it is explained")
@@ -296,7 +296,7 @@ def by_path(s: Studio) -> None:
 def by_keyboard(s: Studio) -> None:
     """The Tab, Space and Enter keys are enough for a picture, a number, Run and a video; the focus goes through all in order."""
     rocket, rabbit = (PICTURE_NAMES[name][LANGUAGES.index(s.language)] for name in ("rocket", "rabbit"))
-    s.box.get_by_role("button", name=s.word("upload")).focus()
+    s.box.get_by_role("button", name=s.word("Upload a picture")).focus()
     walked: list[str] = []
 
     def tab_to(name: str, key: str = "Tab") -> None:
@@ -316,7 +316,7 @@ def by_keyboard(s: Studio) -> None:
     tab_to(s.label("num_inference_steps"))
     s.page.keyboard.press("Control+A")
     s.page.keyboard.type("1")
-    tab_to(s.word("run"))
+    tab_to(s.word("Generate"))
     labels = [f.label[LANGUAGES.index(s.language)] for f in VIDEO_FIELDS]
     reached = [name for name in walked if name in labels]
     assert reached == labels, f"Tab goes to {reached}"
@@ -336,7 +336,7 @@ def reloads(s: Studio) -> None:
         s.page.reload()
         s.page.wait_for_selector(".svd-studio", timeout=90_000)
         s.until(lambda: s.box.locator(".svd-run").count() == min(made, 12), 20, "the finished videos are listed")
-        s.box.get_by_role("button", name=s.word("more")).click()
+        s.box.get_by_role("button", name=s.word("All settings")).click()
         return
     s.type("num_inference_steps", "12")
     s.page.keyboard.press("Control+S")
@@ -376,7 +376,7 @@ def is_dark(s: Studio) -> None:
 def writes(s: Studio) -> None:
     """The panel for prompts: bad values are refused, the picture comes first, then the video; a run can be restored."""
     s.until(lambda: "⏱" in s.box.inner_text(), 60, "an estimate")
-    s.box.get_by_role("button", name=s.word("more")).click()
+    s.box.get_by_role("button", name=s.word("All settings")).click()
     for name in ("prompt", "guidance_scale", "image_num_inference_steps", "num_inference_steps"):
         before = s.field(name).input_value()
         s.type(name, "  " if name == "prompt" else "-5")
@@ -390,14 +390,18 @@ def writes(s: Studio) -> None:
     made = len(s.records())
     s.run.click()
     drawn = s.box.locator(".svd-card").first.locator("img")
-    s.until(lambda: drawn.count() == 1 and s.word("drawn") in s.box.inner_text(), 60, "the picture is drawn")
+    s.until(
+        lambda: drawn.count() == 1 and s.word("The picture from the image model") in s.box.inner_text(),
+        60,
+        "the picture is drawn",
+    )
     s.shoot("10-text")
     run = s.finish(made + 1)
     assert {name: str(run["call"][name]) for name in asked} == asked | {"guidance_scale": "5.0"}, run["call"]
     s.type("prompt", "a boat")
-    s.box.get_by_role("button", name=s.word("restore", number=run["number"]), exact=True).click()
+    s.box.get_by_role("button", name=s.word("Back to number {number}", number=run["number"]), exact=True).click()
     s.until(lambda: s.field("prompt").input_value() == asked["prompt"], 10, "the prompt is back")
-    s.box.locator("summary", has_text=s.word("code")).click()
+    s.box.locator("summary", has_text=s.word("As code")).click()
     assert "generate_text2video" in s.box.locator("details pre").last.inner_text()
     s.shoot("11-text-done")
 

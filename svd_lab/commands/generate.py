@@ -9,6 +9,7 @@ from typing import Any
 import svd_lab
 from svd_lab.commands.options import IMAGE_MODELS, MODELS, add_settings, load_image, load_video
 from svd_lab.commands.terminal import plain_warnings, progress
+from svd_lab.language import say
 from svd_lab.settings_table import SETTINGS, settings_of
 
 
@@ -28,7 +29,7 @@ def add_generate(commands: Any, *parents: argparse.ArgumentParser, prompted: boo
         parser.add_argument("picture", metavar="PICTURE", help="a file, or an http(s) address")
     parser.add_argument("video", metavar="OUT.mp4", help="the file to write; missing folders are created")
     hint = "" if prompted else "; generate --prompt TEXT --help shows its settings"
-    parser.add_argument("--prompt", metavar="TEXT", help=f"{SETTINGS['prompt'].help[1]}{hint}")
+    parser.add_argument("--prompt", metavar="TEXT", help=f"{say(SETTINGS['prompt'].help)}{hint}")
     parser.add_argument("--model", default="auto", help=f"{MODELS} (auto)")
     names = [name for name in settings_of(call) if name not in ("prompt", "seed")]
     add_settings(parser, ["seed", *names], call)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from svd_lab.language import say
+
 
 def add_models(commands: Any, *parents: argparse.ArgumentParser) -> None:
     """Add the command to argparse's `commands`."""
@@ -23,10 +25,10 @@ def list_models() -> None:
     from svd_lab.models.table import FAMILIES
 
     for family in FAMILIES:
-        print(f"with {family.loader}, {family.makes}:")
+        print(f"with {family.loader}, {say(family.makes)}:")
         for key, model in family.models.items():
             found = locate(key, family)
-            print(f"{key:12}{model.about}")
+            print(f"{key:12}{say(model.about)}")
             if found.folder is None:
                 print(f"{'':12}not here; the Hub has it as {model.hub_id}")
                 continue

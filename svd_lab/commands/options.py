@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import svd_lab
-from svd_lab.language import LANGUAGES
+from svd_lab.language import LANGUAGES, say
 from svd_lab.settings_table import FITS, SETTINGS, default_of
 
 MODELS = "auto, mini, mini-turbo, svd, svd-xt, a folder, or a Hub id"
@@ -68,7 +68,7 @@ def add_settings(parser: argparse.ArgumentParser, names: Iterable[str], call: st
             type=_TYPES.get(row.kind, str),
             default=default,
             metavar=_METAVARS[row.kind],
-            help=row.help[1] + (f" ({default})" if default is not None else ""),
+            help=say(row.help) + (f" ({default})" if default is not None else ""),
         )
 
 

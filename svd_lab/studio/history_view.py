@@ -10,10 +10,10 @@ import ipywidgets as widgets
 from PIL import Image
 
 from svd_lab.clip import Clip
+from svd_lab.language import say
 from svd_lab.lesson.figures import side_by_side
 from svd_lab.studio import components
 from svd_lab.studio.as_code import code
-from svd_lab.studio.messages import say
 from svd_lab.studio.session import Session
 
 SHOWN = 12  # of the latest runs; older ones stay on disk
@@ -23,18 +23,26 @@ def video(session: Session, run: dict[str, Any]) -> str:
     """The HTML of a run's video, with its number, file and seed."""
     path = session.history.folder / run["file"]
     if not path.is_file():
-        return components.problem(say("no_video", session.language, name=run["file"]))
-    name = f"{say('result', session.language)} {run['number']} · {run['file']} · seed {run['call']['seed']}"
+        return components.problem(say("The file {name} is gone: moved or deleted.", session.language, name=run["file"]))
+    name = say(
+        "Result {number} · {file} · seed {seed}",
+        session.language,
+        number=run["number"],
+        file=run["file"],
+        seed=run["call"]["seed"],
+    )
     return components.video(path.read_bytes(), name)
 
 
 def about(session: Session, run: dict[str, Any]) -> str:
     """The HTML of a run's contact sheet and code, both folded."""
     language, sheet = session.language, (session.history.folder / run["file"]).with_suffix(".jpg")
-    block = components.code_block(code(session, run), say("code_help", language), say("copy", language))
-    parts = [components.fold(say("code", language), block)]
+    block = components.code_block(
+        code(session, run), say("Paste this into a cell to make the same video again.", language), say("Copy", language)
+    )
+    parts = [components.fold(say("As code", language), block)]
     if sheet.is_file():
-        url, name = components.data_url(sheet.read_bytes(), "image/jpeg"), html.escape(say("sheet", language))
+        url, name = components.data_url(sheet.read_bytes(), "image/jpeg"), html.escape(say("All frames", language))
         parts.insert(0, components.fold(name, f'<img src="{url}" alt="{name}">'))
     return "".join(parts)
 
@@ -52,7 +60,7 @@ class HistoryView:
         self._cards: dict[int, tuple[widgets.Widget, widgets.Checkbox]] = {}
         self.title, self.compared = widgets.HTML(), widgets.HTML()
         self.cards = components.flow([])
-        self.button = components.button(say("compare", self.language), self._compare, "", "columns")
+        self.button = components.button(say("Compare the selected videos", self.language), self._compare, "", "columns")
         self.box = widgets.VBox([self.title, self.cards, components.row([self.button]), self.compared])
         self.show()
 
@@ -63,17 +71,25 @@ class HistoryView:
             if run["number"] not in self._cards:
                 self._cards[run["number"]] = self._card(run)
         self.cards.children = [self._cards[run["number"]][0] for run in runs]
-        self.title.value = f"<h4>{say('history', self.language)}</h4>" if runs else ""
+        self.title.value = f"<h4>{say('History', self.language)}</h4>" if runs else ""
         self.button.layout.display = "" if len(runs) > 1 else "none"
 
     def _card(self, run: dict[str, Any]) -> tuple[widgets.Widget, widgets.Checkbox]:
         small = self.session.history.thumbnail(run)
-        caption = f"{run['number']} · {run['seconds']:.1f} s · seed {run['call']['seed']}"
+        caption = say(
+            "{number} · {seconds:.1f} s · seed {seed}",
+            self.language,
+            number=run["number"],
+            seconds=run["seconds"],
+            seed=run["call"]["seed"],
+        )
         image = f'<img src="{components.jpeg_url(small)}" alt="{html.escape(caption)}">' if small else "🎞"
         picture = widgets.HTML(f"{image}<div class=svd-help>{html.escape(caption)}</div>")
-        back = components.button(say("restore", self.language, number=run["number"]), lambda: self.restore(run))
+        back = components.button(
+            say("Back to number {number}", self.language, number=run["number"]), lambda: self.restore(run)
+        )
         choose = widgets.Checkbox(
-            description=say("choose", self.language, number=run["number"]),
+            description=say("Compare {number}", self.language, number=run["number"]),
             indent=False,
             layout=widgets.Layout(width="auto"),
         )
@@ -87,7 +103,7 @@ class HistoryView:
         runs = [run for run in self.session.history.runs if run["number"] in numbers]
         found = [(run, frames) for run in runs if (frames := self.session.history.frames(run))]
         if len(found) < 2:
-            self.compared.value = components.problem(say("compare_few", self.language))
+            self.compared.value = components.problem(say("Select at least two videos to compare.", self.language))
             return
         longest = max(len(frames) for _, frames in found)
         labels = [_label(run, [run for run, _ in found]) for run, _ in found]

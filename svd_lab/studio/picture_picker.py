@@ -11,9 +11,9 @@ import ipywidgets as widgets
 
 from svd_lab.bundled import PICTURES
 from svd_lab.images import open_image
-from svd_lab.language import LANGUAGES
+from svd_lab.language import say
 from svd_lab.studio import components
-from svd_lab.studio.messages import PICTURE_NAMES, explain_picture, say
+from svd_lab.studio.messages import explain_picture
 from svd_lab.studio.session import Session
 
 
@@ -32,20 +32,25 @@ class PicturePicker:
         self._guard = threading.Lock()
         self.shown, self.problem = shown, widgets.HTML()
         self._cards = {name: self._card(name) for name in PICTURES}
-        self.upload = widgets.FileUpload(accept="image/*", multiple=False, description=say("upload", self.language))
+        self.upload = widgets.FileUpload(
+            accept="image/*", multiple=False, description=say("Upload a picture", self.language)
+        )
         self.upload.layout.width = "auto"
         self.upload.observe(self._uploaded, "value")
         self.path = widgets.Text(
-            description=say("path", self.language), placeholder=say("path_hint", self.language), continuous_update=False
+            description=say("Path or web address", self.language),
+            placeholder=say("photos/cat.jpg, https://…", self.language),
+            continuous_update=False,
         )
         self.path.add_class("svd-entry")
         self.path.observe(lambda change: change["new"].strip() and self.use(change["new"].strip()), "value")
         opener = components.button(
-            say("open", self.language), lambda: self.path.value.strip() and self.use(self.path.value.strip())
+            say("Open", self.language), lambda: self.path.value.strip() and self.use(self.path.value.strip())
         )
         own = components.row([self.upload, self.path, opener])
         own.add_class("svd-own")
-        about = widgets.HTML(f"<div class=svd-help>{html.escape(say('upload_help', self.language))}</div>")
+        limit = say("JPEG, PNG, WebP and others, up to 8 MB. For a larger one, enter its path", self.language)
+        about = widgets.HTML(f"<div class=svd-help>{html.escape(limit)}</div>")
         self.box = widgets.VBox([components.row(list(self._cards.values())), own, about, self.problem])
         self.show()
 
@@ -54,7 +59,7 @@ class PicturePicker:
         with self._guard:
             self._wanted += 1
             mine = self._wanted
-        self.problem.value = components.note(say("opening", self.language))
+        self.problem.value = components.note(say("Opening the picture…", self.language))
 
         def work() -> None:
             try:
@@ -83,15 +88,15 @@ class PicturePicker:
             self.shown.value, self.problem.value = "", components.problem(explain_picture(error, self.language))
             return
         if found is not None:
-            name = say("model_input", self.language, width=found.width, height=found.height)
+            name = say("What the model gets ({width}×{height})", self.language, width=found.width, height=found.height)
             self.shown.value, self.problem.value = components.picture(found, name), ""
 
     def _card(self, name: str) -> widgets.Widget:
-        shown = PICTURE_NAMES.get(name, (name, name))[LANGUAGES.index(self.language)]
+        shown = say(name, self.language)
         small = open_image(PICTURES[name], size=(112, 64))
         picture = widgets.HTML(f'<img class=svd-thumb src="{components.jpeg_url(small)}" alt="{html.escape(shown)}">')
         choose = components.button(shown, lambda: self.use(name))
-        choose.tooltip = say("use_picture", self.language, name=shown)
+        choose.tooltip = say("Use this picture: {name}", self.language, name=shown)
         card = widgets.VBox([picture, choose])
         card.add_class("svd-pick")
         return card

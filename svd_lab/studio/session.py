@@ -20,6 +20,7 @@ from PIL import Image
 from svd_lab.clip import Clip
 from svd_lab.generation import generate_video
 from svd_lab.images import open_image
+from svd_lab.language import say
 from svd_lab.limits import main_memory
 from svd_lab.performance.estimate import Estimate, Rates, calibrate, estimate, learn
 from svd_lab.performance.flops import count
@@ -31,7 +32,6 @@ from svd_lab.settings import check_size
 from svd_lab.settings_table import default_of, settings_of
 from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, check_together, parse, to_text
 from svd_lab.studio.history import History
-from svd_lab.studio.messages import say
 from svd_lab.studio.preview import Preview, projection
 from svd_lab.text2video import generate_text2video
 
@@ -81,7 +81,9 @@ class Session:
         unknown = sorted(set(given) - {field.name for field in self.fields})
         if unknown:
             known = ", ".join(field.name for field in self.fields)
-            raise TypeError(f"the studio has no setting {', '.join(unknown)}; it has {known}")
+            raise TypeError(
+                say("the studio has no setting {listed}; it has {known}", listed=", ".join(unknown), known=known)
+            )
         self.texts = {field.name: to_text((defaults | given)[field.name]) for field in self.fields}
         self.source: str | None = None
         self.picture: Image.Image | None = None
@@ -123,7 +125,9 @@ class Session:
             unit = size_step(self.pipe)
             problems = check_together(values, unit, self.language)
         if not problems and values["file"] and (self.history.folder / values["file"]).exists():
-            problems["file"] = say("file_exists", self.language, name=values["file"])
+            problems["file"] = say(
+                "{name} already exists. Enter another name, or leave it blank.", self.language, name=values["file"]
+            )
         return values, problems
 
     def model_input(self) -> Image.Image | None:
