@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.images import open_image
-from svd_lab.language import say
+from svd_lab.language import mark, say
 from svd_lab.recipe import make_recipe
 from svd_lab.runner import refuse_cancelled, run
 from svd_lab.settings import check_call, complete
@@ -125,7 +125,7 @@ def run_video(
     """Run the video pipeline with checked settings; returns the frames (PIL) and raises as `runner.run`."""
     arguments = {"image": picture, "generator": generator} | {name: settings[name] for name in _CALL}
     remedy = say("max_guidance_scale or noise_aug_strength")
-    return run(pipe, arguments, "video", DECODE_WORTH, remedy, on_step, cancel).frames[0]
+    return run(pipe, arguments, mark("video"), DECODE_WORTH, remedy, on_step, cancel).frames[0]
 
 
 def check_video_pipe(pipe: Any) -> StableVideoDiffusionPipeline:

@@ -90,7 +90,7 @@ def run(
     Args:
         pipe: A video or an image pipeline.
         arguments: Checked arguments of its call.
-        noun: "video" or "image", for messages.
+        noun: What is made, for messages: "video" or "image".
         decode_worth: How many steps take as long as the decoding, until that has been measured.
         remedy: The settings to lower when numbers overflow, for the message.
         on_step: Called as on_step(step, total, seconds_left) after each denoising step.
@@ -122,7 +122,7 @@ def run(
                     "helps, the weights are damaged",
                     where=where,
                     dtype=str(pipe.unet.dtype).removeprefix("torch."),
-                    noun=noun,
+                    noun=say(noun),
                     remedy=remedy,
                 )
             )
@@ -139,25 +139,25 @@ def run(
             look(pipe, index, tensors["latents"])
         if on_step is not None:
             on_step(index + 1, total, seconds * (total - 1 - index + decode))
-        stop_if_asked(say("after step {index} of {total} of the {noun}", index=index + 1, total=total, noun=noun))
+        stop_if_asked(say("after step {index} of {total} of the {noun}", index=index + 1, total=total, noun=say(noun)))
         return tensors
 
     def before_decode() -> None:
-        stop_if_asked(say("while decoding the {noun}", noun=noun))
+        stop_if_asked(say("while decoding the {noun}", noun=say(noun)))
 
     with (
         turn(pipe, cancel),
         _restored_state(pipe, quiet=on_step is not None),
         _watched_decode(pipe, before_decode, lambda pixels: check_finite(pixels, say("while decoding"))),
     ):
-        stop_if_asked("before the start")
+        stop_if_asked(say("before the start"))
         start = time.perf_counter()
         with explained(pipe, arguments, noun):
             result = pipe(**arguments, callback_on_step_end=after_step)
         if len(marks) > 1:
             step = (marks[-1] - marks[0]) / (len(marks) - 1)
             _PACES[pipe] = Pace(step / pixels, (time.perf_counter() - marks[-1]) / step)
-    stop_if_asked(say("after the {noun} was made", noun=noun))
+    stop_if_asked(say("after the {noun} was made", noun=say(noun)))
     return result
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.generation import DECODE_WORTH, check_video_pipe, run_video
-from svd_lab.language import say
+from svd_lab.language import mark, say
 from svd_lab.prompts import PromptWarning, quiet_about_length, warn_about_prompt
 from svd_lab.recipe import make_text_recipe
 from svd_lab.runner import pace, refuse_cancelled, run, turn
@@ -130,7 +130,7 @@ def run_image(
     arguments = {name: settings[name] for name in names}
     arguments |= {"num_inference_steps": settings["image_num_inference_steps"], "generator": generator}
     with quiet_about_length():
-        output = run(image_pipe, arguments, "image", _IMAGE_DECODE_WORTH, "guidance_scale", on_step, cancel)
+        output = run(image_pipe, arguments, mark("image"), _IMAGE_DECODE_WORTH, "guidance_scale", on_step, cancel)
     if any(output.nsfw_content_detected or []):
         raise RuntimeError(
             say(

@@ -22,7 +22,7 @@ from helpers import TINY_SIZE, make_picture
 
 @pytest.fixture(autouse=True)
 def no_settings_of_the_machine(monkeypatch):
-    """Neither the tester's own SVD_LAB_MODELS nor a language, of the machine or of a lesson's first cell, decides what a test finds."""
+    """What a test finds depends neither on the tester's SVD_LAB_MODELS nor on a language, the machine's or a lesson's."""
     monkeypatch.delenv("SVD_LAB_MODELS", raising=False)
     for name in ("SVD_LAB_LANGUAGE", "JPY_SESSION_NAME", "LANGUAGE", "LC_ALL", "LC_MESSAGES"):
         monkeypatch.delenv(name, raising=False)

@@ -223,9 +223,8 @@ def _check_value(name: str, value: Any, declared: Mapping[str, Any]) -> Any:
         value = check_parameters({name: value}, declared)[name]
     except ValueError as error:
         shortened = isinstance(value, str) and re.fullmatch(r"\d[.,]\d+E\+\d+", value)
-        raise ValueError(
-            f"{error}{'. A spreadsheet shortened it: format the column as text' if shortened else ''}"
-        ) from None
+        hint = say(". A spreadsheet shortened it: format the column as text") if shortened else ""
+        raise ValueError(f"{error}{hint}") from None
     kind = declared[name]["inferred_type_name"]
     if kind == "str" and not isinstance(value, str):
         raise TypeError(say("{name} must be text, not {value!r}. Put it in quotation marks", name=name, value=value))

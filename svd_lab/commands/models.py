@@ -25,7 +25,7 @@ def list_models() -> None:
     from svd_lab.models.table import FAMILIES
 
     for family in FAMILIES:
-        print(f"with {family.loader}, {say(family.makes)}:")
+        print(say("with {loader}, {makes}:", loader=family.loader, makes=say(family.makes)))
         for key, model in family.models.items():
             found = locate(key, family)
             print(f"{key:12}{say(model.about)}")

@@ -53,7 +53,7 @@ def check(name: str, answer: Any = None, **facts: Any) -> None:
         mistake = question.judge(answer, facts)
     except Exception as error:  # a student's function may raise anything; the lesson goes on
         said = f"{type(error).__name__}: {error}"
-        print(f"{WRONG} {name} {say('This answer cannot be checked:')} {pick(question.expects, language)} ({said})")
+        print(WRONG, name, say("This answer cannot be checked:"), pick(question.expects, language), f"({said})")
         return
     record.right = mistake is None
     if record.right:
@@ -62,8 +62,11 @@ def check(name: str, answer: Any = None, **facts: Any) -> None:
     number = min(record.tries, len(question.hints))
     known = question.mistakes.get(mistake)
     reply = pick(known, language) if known else say("Not yet.")
-    hint = f"{say('Hint {number} of 3:', number=number)} {pick(question.hints[number - 1], language)}"
-    print(f"{WRONG} {name} {reply}\n   {hint}")
+    print(
+        f"{WRONG} {name} {reply}\n  ",
+        say("Hint {number} of 3:", number=number),
+        pick(question.hints[number - 1], language),
+    )
 
 
 def _open(answer: Any) -> bool:

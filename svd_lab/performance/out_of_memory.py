@@ -43,7 +43,7 @@ def advice(pipe: Any, arguments: dict[str, Any], noun: str) -> str:
             "there is too little memory for a {noun} of {size}. Nothing was written, and the pipeline "
             "can be used again. Close other programs that use the memory, give a smaller height and "
             "width, or load with memory='offload'",
-            noun=noun,
+            noun=say(noun),
             size=size,
         )
     frames, chunk = arguments["num_frames"], min(arguments["decode_chunk_size"], arguments["num_frames"])

@@ -71,7 +71,8 @@ class HistoryView:
             if run["number"] not in self._cards:
                 self._cards[run["number"]] = self._card(run)
         self.cards.children = [self._cards[run["number"]][0] for run in runs]
-        self.title.value = f"<h4>{say('History', self.language)}</h4>" if runs else ""
+        title = say("History", self.language)
+        self.title.value = f"<h4>{title}</h4>" if runs else ""
         self.button.layout.display = "" if len(runs) > 1 else "none"
 
     def _card(self, run: dict[str, Any]) -> tuple[widgets.Widget, widgets.Checkbox]:

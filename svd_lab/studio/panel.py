@@ -175,6 +175,7 @@ class Panel:
                 seconds=duration(found.seconds, self.language),
                 memory=size(found.bytes),
             )
+            room = self.say("({free} are free now)", free=size(free))
             warning = (
                 components.problem(
                     self.say("Memory may run out. Try fewer frames, a smaller size, or fewer frames decoded at a time.")
@@ -182,9 +183,7 @@ class Panel:
                 if found.bytes > free
                 else ""
             )
-            self.estimate.value = (
-                components.note(f"⏱ {words}{self.say(' ({free} are free now)', free=size(free))}") + warning
-            )
+            self.estimate.value = components.note(f"⏱ {words} {room}") + warning
 
     def _run(self) -> None:
         values, problems = self.session.read()

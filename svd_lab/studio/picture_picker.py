@@ -11,10 +11,12 @@ import ipywidgets as widgets
 
 from svd_lab.bundled import PICTURES
 from svd_lab.images import open_image
-from svd_lab.language import say
+from svd_lab.language import mark, say
 from svd_lab.studio import components
 from svd_lab.studio.messages import explain_picture
 from svd_lab.studio.session import Session
+
+_NAMES = (mark("ball"), mark("balloon"), mark("boat"), mark("car"), mark("rabbit"), mark("rocket"))
 
 
 class PicturePicker:

@@ -20,7 +20,7 @@ from PIL import Image
 from svd_lab.clip import Clip
 from svd_lab.generation import generate_video
 from svd_lab.images import open_image
-from svd_lab.language import say
+from svd_lab.language import say, speaking
 from svd_lab.limits import main_memory
 from svd_lab.performance.estimate import Estimate, Rates, calibrate, estimate, learn
 from svd_lab.performance.flops import count
@@ -100,10 +100,10 @@ class Session:
         self.picture, self.source = self.open(source), source
         return self.picture
 
-    @staticmethod
-    def open(source: str) -> Image.Image:
+    def open(self, source: str) -> Image.Image:
         """Open a bundled picture by name, a path or an address; raises as `open_image`."""
-        return open_image(source)
+        with speaking(self.language):
+            return open_image(source)
 
     def snapshot(self) -> dict[str, Any]:
         """Copy what `make` needs beside the values, because the fields may change during a run."""
@@ -136,7 +136,8 @@ class Session:
         if self.picture is None or {"width", "height", "fit"} & set(problems) or "fit" not in values:
             return None
         size = check_size(self.pipe, values.get("height"), values.get("width"))
-        return open_image(self.picture, size=(size["width"], size["height"]), fit=values["fit"])
+        with speaking(self.language):
+            return open_image(self.picture, size=(size["width"], size["height"]), fit=values["fit"])
 
     # the estimate
 
@@ -188,7 +189,7 @@ class Session:
         """Warnings about what the image model will not read of the prompts; waits until nothing else runs that model."""
         if self.image_pipe is None:
             return []
-        with borrow(self.image_pipe), warnings.catch_warnings(record=True) as caught:
+        with speaking(self.language), borrow(self.image_pipe), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", PromptWarning)
             for name in ("prompt", "negative_prompt"):
                 if values[name]:
@@ -243,7 +244,7 @@ class Session:
         if self.call == TEXT:
             pipes |= {"image_pipe": self.image_pipe, "on_image": image}
         preview = Preview(on_preview) if on_preview is not None else None
-        with peak_memory(self.pipe._execution_device) as peak, watching(preview):
+        with speaking(self.language), peak_memory(self.pipe._execution_device) as peak, watching(preview):
             start = time.perf_counter()
             clip = self.function(first, path, **arguments, **pipes, on_step=step, cancel=cancel)
             end = time.perf_counter()

@@ -17,7 +17,7 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svd_lab.language import check_language, notebook_language, say
+from svd_lab.language import check_language, reader_language, say
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
@@ -38,8 +38,8 @@ def video_studio(
 
     Args:
         pipe: From load_video_pipeline(); None loads load_video_pipeline("auto") once and keeps it.
-        language: "ko" or "en". None: that of the folder "ko" or "en" that contains the notebook, else "ko"; without a front end
-            the table then has only the settings' names.
+        language: "ko" or "en". None: the reader's (see `svd_lab.language.reader_language`); without a front end the table then has
+            only the settings' names.
         image: The initial picture: a bundled one's name ("rocket", "rabbit", …) or whatever `open_image` takes.
         out_dir: The folder for videos, contact sheets, uploaded pictures and runs.jsonl; its earlier runs are the history.
         run_headless: Without a front end, make one video with these settings, in this thread.
@@ -190,7 +190,7 @@ def _open(
     from svd_lab.studio.session import VIDEO, Session
 
     plain = language is None and not has_front_end()
-    language = check_language(language) if language is not None else notebook_language() or "ko"
+    language = check_language(language) if language is not None else reader_language()
     session = Session(call, pipe, image_pipe, language, out_dir, settings)
     if call == VIDEO:
         text = os.fspath(image) if isinstance(image, str | os.PathLike) else None
