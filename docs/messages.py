@@ -10,8 +10,10 @@ Needs babel, which the project's test extra brings; only the .mo is read at run 
 from __future__ import annotations
 
 import argparse
+import gettext
 import io
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -23,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 PO = ROOT / "svd_lab" / "locale" / "ko" / "LC_MESSAGES" / "svd_lab.po"
 MO = PO.with_suffix(".mo")
 HEADER = 'msgid ""\nmsgstr ""\n"Language: ko\\n"\n"Content-Type: text/plain; charset=utf-8\\n"\n\n'
+NEVER = datetime(2026, 1, 1, tzinfo=UTC)  # babel would write the hour of the compilation
 OWN_TEXTS = ("training", "questions")  # the workshop is not in the wheel; questions have both languages in place
 
 
@@ -56,12 +59,19 @@ def updated() -> Catalog:
 
 
 def written(new: Catalog) -> tuple[bytes, bytes]:
-    """The .po and the .mo of a catalogue. Neither has a date in it, so that they change with the messages alone."""
+    """The .po and the .mo of a catalogue. Both change with the messages alone, the .mo with the version of babel, too."""
     po, mo = io.BytesIO(), io.BytesIO()
     write_po(po, new, width=0, omit_header=True)
     text = HEADER.encode() + po.getvalue()
-    write_mo(mo, read_po(io.BytesIO(text.replace(b"#, fuzzy\n", b"")), locale="ko"))
+    compiled = read_po(io.BytesIO(text), locale="ko")
+    compiled.creation_date = compiled.revision_date = NEVER
+    write_mo(mo, compiled)
     return text, mo.getvalue()
+
+
+def read_mo(data: bytes) -> dict[str, str]:
+    """The messages of a .mo, as gettext reads them."""
+    return {text: form for text, form in gettext.GNUTranslations(io.BytesIO(data))._catalog.items() if text}
 
 
 def main() -> int:
@@ -69,8 +79,10 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; fail if something would change")
     options = parser.parse_args()
     new = updated()
-    files = dict(zip((PO, MO), written(new), strict=True))
-    stale = [path for path, data in files.items() if not path.is_file() or path.read_bytes() != data]
+    po, mo = written(new)
+    files = {PO: po, MO: mo}
+    stale = [PO] if PO.read_bytes() != po else []
+    stale += [MO] if not MO.is_file() or read_mo(MO.read_bytes()) != read_mo(mo) else []
     missing = [message.id for message in new if message.id and not message.string]
     for message in missing:
         print(f"no Korean yet: {message!r}")

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 from PIL import Image
 
 from svd_lab.clip import Clip
-from svd_lab.language import say
+from svd_lab.language import mark, say
 from svd_lab.lesson.figures import side_by_side
 from svd_lab.studio import components
 from svd_lab.studio.as_code import code
+from svd_lab.studio.crop import CENTRE
+from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS
 from svd_lab.studio.session import Session
 
 SHOWN = 12  # of the latest runs; older ones stay on disk
+MOST = 4  # differences that a card lists
+_LABELS = {"picture": mark("Picture"), "crop": mark("Crop"), "model": mark("Model"), "speed": mark("Speed")}
 
 
 def video(session: Session, run: dict[str, Any]) -> str:
@@ -45,6 +50,45 @@ def about(session: Session, run: dict[str, Any]) -> str:
         url, name = components.data_url(sheet.read_bytes(), "image/jpeg"), html.escape(say("All frames", language))
         parts.insert(0, components.fold(name, f'<img src="{url}" alt="{name}">'))
     return "".join(parts)
+
+
+def differences(run: dict[str, Any], before: dict[str, Any] | None, language: str) -> list[str]:
+    """What a run changed from the one before it, in words: "Steps 10 → 6"; the first has nothing to compare with."""
+    if before is None:
+        return [say("the first video", language)]
+    fields = {field.name: field for field in (*VIDEO_FIELDS, *TEXT_FIELDS) if field.name != "file"}
+    now, then = _facts(run), _facts(before)
+    changes = []
+    for name in dict.fromkeys([*now, *then]):
+        if now.get(name) == then.get(name):
+            continue
+        label = say(fields[name].label, language) if name in fields else say(_LABELS[name], language)
+        old, new = (_shown(facts.get(name), fields.get(name), language) for facts in (then, now))
+        changes.append(say("{label} {old} → {new}", language, label=label, old=old, new=new))
+    if len(changes) > MOST:
+        rest = say("and {count} more", language, count=len(changes) - MOST + 1)
+        changes = [*changes[: MOST - 1], rest]
+    return changes or [say("the same settings", language)]
+
+
+def _facts(run: dict[str, Any]) -> dict[str, Any]:
+    """What can differ between runs, by name: picture, model, speed and the settings of the call."""
+    picture, model = run.get("picture") or {"source": run.get("source")}, run.get("model") or {}
+    facts = {name: value for name, value in run["call"].items() if name != "file"}
+    found = {"picture": Path(str(picture["source"])).stem} if picture.get("source") else {}
+    if picture.get("crop", CENTRE) != CENTRE:
+        found["crop"] = picture["crop"]
+    if model.get("name"):
+        found |= {"model": Path(model["name"]).name, "speed": model.get("speed", "")}
+    return found | facts
+
+
+def _shown(value: Any, field: Any, language: str) -> str:
+    if value is None or value == "":
+        return say(field.blank, language) if field is not None and field.blank else say("usual", language)
+    words = dict(field.presets).get(value) if field is not None and field.kind == "fit" else None
+    text = say(words, language) if words else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 18 else f"{text[:17]}…"
 
 
 class HistoryView:
@@ -85,7 +129,10 @@ class HistoryView:
             seed=run["call"]["seed"],
         )
         image = f'<img src="{components.jpeg_url(small)}" alt="{html.escape(caption)}">' if small else "🎞"
-        picture = widgets.HTML(f"{image}<div class=svd-help>{html.escape(caption)}</div>")
+        lines = "<br>".join(map(html.escape, differences(run, self._before(run), self.language)))
+        picture = widgets.HTML(
+            f"{image}<div class=svd-help>{html.escape(caption)}</div><div class=svd-diff>{lines}</div>"
+        )
         back = components.button(
             say("Back to number {number}", self.language, number=run["number"]), lambda: self.restore(run)
         )
@@ -98,6 +145,10 @@ class HistoryView:
         card.add_class("svd-run")
         components.keep_reachable(card)
         return card, choose
+
+    def _before(self, run: dict[str, Any]) -> dict[str, Any] | None:
+        earlier = [other for other in self.session.history.runs if other["number"] < run["number"]]
+        return earlier[-1] if earlier else None
 
     def _compare(self) -> None:
         numbers = {number for number, (_, box) in self._cards.items() if box.value}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import secrets
+import sys
 import threading
 import time
 import traceback
@@ -19,7 +20,9 @@ from svd_lab.language import mark, say
 from svd_lab.runner import Cancelled
 from svd_lab.settings_table import Setting
 from svd_lab.studio import components, history_view
+from svd_lab.studio.crop import CENTRE
 from svd_lab.studio.messages import duration, explain, size
+from svd_lab.studio.model_view import ModelView
 from svd_lab.studio.picture_picker import PicturePicker
 from svd_lab.studio.session import VIDEO, Session
 
@@ -44,9 +47,11 @@ class Panel:
         self.output = widgets.HTML(
             components.placeholder(self.say("The video appears here"))
         )  # the preview, then the video
+        self.small = widgets.HTML()  # the same in the bar
         self.result = widgets.HTML()
         self.history = history_view.HistoryView(session, self._restore)
         self.picker = PicturePicker(session, self.input, self._changed) if session.call == VIDEO else None
+        self.model = ModelView(session, self._enter, self._model_changed)
         self.box = self._lay_out()
         components.keep_reachable(self.box)
         self._changed()
@@ -74,6 +79,7 @@ class Panel:
         basic = [self._field(field) for field in self.session.fields if field.basic]
         more = components.flow([self._field(field) for field in self.session.fields if not field.basic])
         more.layout.display = "none"
+        more.add_class("svd-all")
 
         def toggle() -> None:
             closed = more.layout.display == "none"
@@ -89,21 +95,26 @@ class Panel:
         parts = [widgets.HTML(components.STYLE + f"<h3>{html.escape(title)}</h3>")]
         if self.picker is not None:
             parts.append(self.picker.box)
-        parts.append(components.flow([components.card([self.input]), components.card([self.output])]))
-        parts += [components.flow(basic), components.row([toggle_button]), more, self.estimate]
-        parts += [components.row([self.run_button, self.cancel_button]), self.progress, self.status]
+        shown = [self.input] if self.picker is None else [self.input, self.picker.slider]
+        parts += [self.model.box, components.flow([components.card(shown), components.card([self.output])])]
+        parts += [components.flow(basic), components.row([toggle_button]), more]
+        buttons = components.row([self.run_button, self.cancel_button, self.estimate])
+        parts.append(components.bar([buttons, self.progress, self.status], self.small))
         parts += [self.result, self.history.box]
         box = widgets.VBox(parts)
         box.add_class("svd-studio")
+        if (
+            "google.colab" in sys.modules
+        ):  # its cells are frames of their own that never scroll: the settings do instead
+            box.add_class("svd-framed")
         return box
 
     def _field(self, field: Setting) -> widgets.Widget:
         label, unit = self.say(field.label), self.say(field.unit) if field.unit else ""
         limits = ""
         if field.kind in ("whole", "real", "side"):
-            limits = self.say("{low} to {high}", low=f"{field.low:g}", high=f"{field.high:.10g}") + (
-                f" {unit}" if unit else ""
-            )
+            low, high = f"{field.low:g}", f"{field.high:.10g}"
+            limits = self.say("{low} to {high}", low=low, high=high) + (f" {unit}" if unit else "")
         blank = self.say(field.blank) if field.blank else ""
         text = self.session.texts[field.name]
         if field.kind == "fit":
@@ -144,6 +155,12 @@ class Panel:
         return made
 
     # actions
+
+    def _model_changed(self) -> None:
+        """Another model may make another size, and takes another time."""
+        if self.picker is not None:
+            self.picker.show()
+        self._changed()
 
     def _enter(self, name: str, text: str) -> None:
         self._inputs[name].value = text
@@ -194,6 +211,9 @@ class Panel:
         if self.picker is not None and self.session.picture is None:
             self.status.value = components.status(self.say("Choose a picture first."), "problem")
             return
+        if self.model.loading.is_set():
+            self.status.value = components.status(self.say("Loading the model…"), "problem")
+            return
         if not self._running.acquire(blocking=False):
             self.status.value = components.status(self.say("Already running. Press again when it is done."), "problem")
             return
@@ -232,7 +252,9 @@ class Panel:
                 )
 
         def on_preview(data: bytes) -> None:
-            self.output.value = components.animation(data, self.say("The video in progress"))
+            name = self.say("The video in progress")
+            self.output.value = components.animation(data, name)
+            self.small.value = components.small(components.data_url(data, "image/webp"), name)
 
         def on_image(picture: Any) -> None:
             self.input.value = components.picture(picture, self.say("The picture from the image model"))
@@ -249,7 +271,8 @@ class Panel:
             done = self.say("Done! Seed <b>{seed}</b>, {path}", seed=run["call"]["seed"], path=path)
             last = components.status(f"{done}<br>{self._took(run)}", "good")
         except BaseException as error:
-            self.progress.value, self.output.value = "", components.placeholder(self.say("The video appears here"))
+            self.progress.value, self.small.value = "", ""
+            self.output.value = components.placeholder(self.say("The video appears here"))
             stopped = isinstance(error, Cancelled)
             details = "" if stopped else components.details(self.say("Details (traceback)"), traceback.format_exc())
             last = components.status(html.escape(explain(error, self.language)), "" if stopped else "problem") + details
@@ -281,6 +304,8 @@ class Panel:
 
     def _present(self, run: dict[str, Any]) -> None:
         self.output.value = history_view.video(self.session, run)
+        frame = self.session.history.thumbnail(run, 256)
+        self.small.value = components.small(components.jpeg_url(frame), run["file"]) if frame else ""
         self.result.value = history_view.about(self.session, run)
 
     def _restore(self, run: dict[str, Any]) -> None:
@@ -289,8 +314,12 @@ class Panel:
         for name, entry in self._inputs.items():
             if name in run["texts"]:
                 entry.value = str(run["texts"][name])
-        if self.picker is not None and run.get("source"):
-            self.picker.use(run["source"])
+        picture = run.get("picture") or {"source": run.get("source"), "crop": CENTRE}
+        if self.picker is not None and picture["source"]:
+            self.picker.use(picture["source"], picture["crop"])
+        model = run.get("model")
+        if model and model["name"] in dict(self.model.model.options).values():
+            self.model.choose(model["name"], model.get("speed", "exact"), settings=False)
         if not self._running.locked():
             self.status.value = components.status(
                 self.say("The settings of number {number} are restored.", number=run["number"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from svd_lab.bundled import PICTURES
 from svd_lab.images import open_image
 from svd_lab.language import mark, say
 from svd_lab.studio import components
+from svd_lab.studio.crop import CENTRE, window
 from svd_lab.studio.messages import explain_picture
 from svd_lab.studio.session import Session
 
@@ -24,7 +26,7 @@ class PicturePicker:
 
     Args:
         session: Gets the picture.
-        shown: Where the picture is shown as the model will get it.
+        shown: Where the picture is shown as the model will get it; `.slider`, which moves the crop, belongs below it.
         changed: Called after another picture was opened.
     """
 
@@ -37,6 +39,7 @@ class PicturePicker:
         self.upload = widgets.FileUpload(
             accept="image/*", multiple=False, description=say("Upload a picture", self.language)
         )
+        self.upload.add_class(f"svd-upload-{self.language}")
         self.upload.layout.width = "auto"
         self.upload.observe(self._uploaded, "value")
         self.path = widgets.Text(
@@ -51,12 +54,16 @@ class PicturePicker:
         )
         own = components.row([self.upload, self.path, opener])
         own.add_class("svd-own")
-        limit = say("JPEG, PNG, WebP and others, up to 8 MB. For a larger one, enter its path", self.language)
-        about = widgets.HTML(f"<div class=svd-help>{html.escape(limit)}</div>")
+        about = widgets.HTML(f"<div class=svd-help>{html.escape(_limit(self.language))}</div>")
+        self.slider = widgets.FloatSlider(
+            min=0, max=1, step=0.01, value=CENTRE, readout=False, description=say("Move the crop", self.language)
+        )
+        self.slider.add_class("svd-entry")
+        self.slider.observe(self._moved, "value")
         self.box = widgets.VBox([components.row(list(self._cards.values())), own, about, self.problem])
         self.show()
 
-    def use(self, source: str) -> None:
+    def use(self, source: str, crop: float = CENTRE) -> None:
         """Open a bundled name, path or address, in a thread of its own because a server may be slow."""
         with self._guard:
             self._wanted += 1
@@ -74,7 +81,8 @@ class PicturePicker:
             with self._guard:
                 if mine != self._wanted:
                     return
-                self.session.source, self.session.picture = source, picture
+                self.session.source, self.session.picture, self.session.crop = source, picture, crop
+            self.slider.value = crop
             self.show()
             self.changed()
 
@@ -84,6 +92,7 @@ class PicturePicker:
         """Show the picture as the model will get it with the current fields, and mark the chosen card."""
         for name, card in self._cards.items():
             (card.add_class if name == self.session.source else card.remove_class)("svd-chosen")
+        self._show_slider()
         try:
             found = self.session.model_input()
         except ValueError as error:  # too long and thin to crop
@@ -92,6 +101,21 @@ class PicturePicker:
         if found is not None:
             name = say("What the model gets ({width}×{height})", self.language, width=found.width, height=found.height)
             self.shown.value, self.problem.value = components.picture(found, name), ""
+
+    def _show_slider(self) -> None:
+        """Show the slider where the picture's shape differs from the video's and the rest is cut off."""
+        size, picture = self.session.size(), self.session.picture
+        cut = window(picture.size, size) if size and picture and self.session.texts["fit"] == "crop" else None
+        self.slider.layout.display = "" if cut else "none"
+        if cut:
+            sideways = cut[2] - cut[0] < picture.width
+            way = mark("left to right") if sideways else mark("top to bottom")
+            self.slider.tooltip = say(way, self.language)
+
+    def _moved(self, change: dict[str, Any]) -> None:
+        if change["new"] != self.session.crop:
+            self.session.crop = change["new"]
+            self.show()
 
     def _card(self, name: str) -> widgets.Widget:
         shown = say(name, self.language)
@@ -109,3 +133,15 @@ class PicturePicker:
             path = self.session.history.keep_picture(file["name"], bytes(file["content"]))
             self.upload.value = ()  # lets the same file be chosen again, and frees the kernel's copy
             self.use(path.as_posix())
+
+
+def _limit(language: str) -> str:
+    """How large an upload may be: Jupyter's server takes messages of 10 MiB, Colab loses larger uploads without a word
+    [jupyter-widgets/ipywidgets issue 3452]."""
+    if "google.colab" in sys.modules:
+        return say(
+            "On Colab the button takes pictures up to 1 MB. Put a larger one into the Files panel on the left, and enter "
+            "its path, such as /content/cat.jpg",
+            language,
+        )
+    return say("JPEG, PNG, WebP and others, up to 8 MB. For a larger one, enter its path", language)
