@@ -54,7 +54,7 @@ def test_the_command_line_has_the_settings_with_their_defaults(call, capsys):
         parser.parse_args(["generate", *given, "b.mp4", "--help"])
     page = " ".join(capsys.readouterr().out.split())
     for name, row in settings_of(call).items():
-        assert f"--{name.replace('_', '-')} " in page and " ".join(row.help[1].split()) in page, name
+        assert f"--{name.replace('_', '-')} " in page and " ".join(row.help.split()) in page, name
 
 
 @pytest.mark.parametrize("call, fields", [(CALLS[0], VIDEO_FIELDS), (CALLS[1], TEXT_FIELDS)], ids=CALLS)

@@ -10,6 +10,7 @@ import svd_lab
 from svd_lab.bundled import BUNDLED
 from svd_lab.commands.options import IMAGE_MODELS, MODELS, add_settings, load_image, load_video, manual
 from svd_lab.commands.terminal import plain_warnings, progress
+from svd_lab.language import say
 from svd_lab.settings_table import SETTINGS, default_of, settings_of
 
 SEED = default_of("seed", "generate_video")  #: with a prompt, too: a command that is given again makes the same video
@@ -39,7 +40,7 @@ def add_generate(commands: Any, *parents: argparse.ArgumentParser, prompted: boo
         parser.add_argument("picture", metavar="PICTURE", help=f"a file, an http(s) address, or {', '.join(BUNDLED)}")
     parser.add_argument("video", metavar="OUT.mp4", help="the file to write; missing folders are created")
     hint = "" if prompted else "; generate --prompt TEXT --help shows its settings"
-    parser.add_argument("--prompt", metavar="TEXT", help=f"{SETTINGS['prompt'].help[1]}{hint}")
+    parser.add_argument("--prompt", metavar="TEXT", help=f"{say(SETTINGS['prompt'].help)}{hint}")
     parser.add_argument("--model", default="auto", help=f"{MODELS} (auto)")
     names = [name for name in settings_of(call) if name not in ("prompt", "seed")]
     add_settings(parser, ["seed"], "generate_video")

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from svd_lab.commands.options import manual
+from svd_lab.language import say
 
 
 def add_models(commands: Any, *parents: argparse.ArgumentParser) -> None:
@@ -30,10 +31,10 @@ def list_models() -> None:
     from svd_lab.models.table import FAMILIES
 
     for family in FAMILIES:
-        print(f"with {family.loader}, {family.makes}:")
+        print(say("with {loader}, {makes}:", loader=family.loader, makes=say(family.makes)))
         for key, model in family.models.items():
             found = locate(key, family)
-            print(f"{key:12}{model.about}")
+            print(f"{key:12}{say(model.about)}")
             if found.folder is None:
                 print(f"{'':12}not here; the Hub has it as {model.hub_id}")
                 continue

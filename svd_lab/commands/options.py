@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import svd_lab
-from svd_lab.language import LANGUAGES
+from svd_lab.language import LANGUAGES, reader_language, say
 from svd_lab.settings_table import FITS, SETTINGS, default_of
 
 MODELS = "auto, mini, mini-turbo, svd, svd-xt, a folder, or a Hub id"
@@ -86,13 +86,20 @@ def add_settings(parser: argparse.ArgumentParser, names: Iterable[str], call: st
             type=_TYPES.get(row.kind, str),
             default=default,
             metavar=_METAVARS[row.kind],
-            help=row.help[1] + (f" ({default})" if default is not None else ""),
+            help=say(row.help) + (f" ({default})" if default is not None else ""),
         )
+
+
+def language_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --language; its default is this machine's language."""
+    here = reader_language()
+    text = f"language of {what} ({here}: this machine's)"
+    parser.add_argument("--language", choices=LANGUAGES, default=here, help=text)
 
 
 def add_parameters(parser: argparse.ArgumentParser, text: str) -> None:
     """Add --language and -p, which commands that run notebooks share. text: the help of -p."""
-    parser.add_argument("--language", choices=LANGUAGES, default="ko", help="language of the notebooks (ko)")
+    language_option(parser, "the notebooks")
     parser.add_argument(
         "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"), help=text
     )

@@ -12,8 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from svd_lab.commands.options import IMAGE_MODELS, MODELS, manual
-from svd_lab.language import LANGUAGES
+from svd_lab.commands.options import IMAGE_MODELS, MODELS, language_option, manual
 
 _NEEDS = "svd-lab studio shows the panel with Voilà, which is not installed: pip install 'svd-lab[studio]'"
 
@@ -37,7 +36,7 @@ def add_studio(commands: Any, *parents: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="auto", help=f"{MODELS} (auto)")
     parser.add_argument("--image-model", default="auto", help=f"with --text: {IMAGE_MODELS} (auto)")
     parser.add_argument("--out", default="studio", metavar="DIR", help="folder for the videos (studio)")
-    parser.add_argument("--language", choices=LANGUAGES, default="en", help="language of the panel (en)")
+    language_option(parser, "the panel")
     parser.add_argument("--port", type=int, metavar="N", help="of the page (8866, or the next one that is free)")
     parser.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     parser.set_defaults(run=run)

@@ -7,8 +7,7 @@ import shutil
 import textwrap
 from typing import Any
 
-from svd_lab.commands.options import manual
-from svd_lab.language import LANGUAGES
+from svd_lab.commands.options import language_option, manual
 from svd_lab.mini.lexicon import names
 
 _HEADINGS = {
@@ -30,7 +29,7 @@ def add_words(commands: Any, *parents: argparse.ArgumentParser) -> None:
             'svd-lab generate --prompt "a red boat on the sea" boat.mp4',
         ),
     )
-    parser.add_argument("--language", choices=LANGUAGES, default="en", help="language of the words (en)")
+    language_option(parser, "the words")
     parser.set_defaults(run=lambda given: show_words(given.language))
 
 
