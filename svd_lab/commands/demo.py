@@ -59,7 +59,7 @@ def make_demo(folder: Path, out: Path, seed: int, load: Callable[[], Any]) -> No
     from PIL import Image
 
     pictures = [path for path in folder.glob("*") if path.suffix.lower() in _PICTURE_SUFFIXES]
-    pictures.sort(key=lambda path: (path.stem != "rocket", path.name))  # the class's first picture comes first
+    pictures.sort(key=lambda path: (path.stem != "rocket", path.name))  # the lessons' first picture comes first
     if not pictures:
         raise FileNotFoundError(
             f"there is no picture ({', '.join(_PICTURE_SUFFIXES)}) in {folder}. Give a folder: --pictures DIR"
