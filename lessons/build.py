@@ -16,8 +16,8 @@ A source is jupytext's py:percent and has both languages, so that the two notebo
 - every cell has an id: `# %% id="unet"`. A Markdown cell is written twice with one id, first lang="ko", then lang="en";
 - a comment that teaches is written twice in the code: lines `# ko| …` followed by lines `# en| …`, or after code
   `x = 1  # ko| … # en| …`. The build keeps one and drops the mark;
-- code stands once and prints no sentences, so that its outputs serve both languages: --execute runs the Korean notebook
-  and gives the English one the same outputs;
+- code stands once and prints no sentences, so that its outputs serve both languages: --execute runs the English notebook
+  and gives the Korean one the same outputs;
 - no Hangul in the English notebook, but for code tagged "korean-prompts", where it is data;
 - an exercise is code with `...` where a student writes: `answer = ...  # solution| 7`, or a line of its own, `# solution| x = 2`,
   which only the solutions have;
@@ -364,7 +364,7 @@ def main() -> int:
         for solutions in (False, True) if "# solution| " in text else (False,):
             built = {language: build(text, language, source.name, solutions) for language in LANGUAGES}
             if options.execute and not options.check:
-                run, result = built["ko"], execute(built["ko"])
+                run, result = built["en"], execute(built["en"])
                 if result and not solutions:
                     RESULTS.mkdir(exist_ok=True)
                     (RESULTS / f"{source.stem}.json").write_text(result, "utf-8")

@@ -11,6 +11,7 @@ Import it before torch: it sets OMP_WAIT_POLICY and THP_MEM_ALLOC_ENABLE, which 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from svd_lab.language import say
 from svd_lab.threads import take_large_pages, wait_politely
 from svd_lab.version import __version__  # noqa: F401
 
@@ -54,7 +55,9 @@ take_large_pages()
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'svd_lab' has no attribute {name!r}; it has {', '.join(__all__)}")
+        raise AttributeError(
+            say("module 'svd_lab' has no attribute {name!r}; it has {listed}", name=name, listed=", ".join(__all__))
+        )
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value  # the next look-up does not come here
     return value

@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 from svd_lab.ffmpeg import GIF, H264, check_path, copy_bare, encode
+from svd_lab.language import say
 from svd_lab.recipe_file import carried
 
 EMBED_BYTES = 8_000_000  #: larger videos are linked: notebooks with huge outputs fail to save
@@ -55,10 +56,12 @@ class Clip:
     def __post_init__(self) -> None:
         frames = self.frames
         if not isinstance(frames, (list, tuple)) or not all(isinstance(f, Image.Image) for f in frames):
-            raise TypeError(f"frames must be a list of PIL images; got {type(frames).__name__}.")
+            raise TypeError(say("frames must be a list of PIL images; got {kind}.", kind=type(frames).__name__))
         sizes = {frame.size for frame in frames}
         if len(sizes) != 1:
-            raise ValueError(f"frames must be at least one picture, all of one size; got sizes {sorted(sizes)}.")
+            raise ValueError(
+                say("frames must be at least one picture, all of one size; got sizes {sizes}.", sizes=sorted(sizes))
+            )
         self.frames = list(frames)
         if self.path is not None:
             self.path = Path(os.path.abspath(os.path.expanduser(self.path)))
@@ -121,11 +124,17 @@ class Clip:
             frames = np.linspace(0, len(self) - 1, count).round().astype(int)
         chosen = [self.frames[index].convert("RGB") for index in frames]
         if not chosen:
-            raise ValueError("frames must name at least one frame; got none.")
+            raise ValueError(say("frames must name at least one frame; got none."))
         columns, gap = min(5 if columns is None else _whole("columns", columns), len(chosen)), 4
         cell_width = (_whole("width", width) - gap * (columns - 1)) // columns
         if cell_width < 8:
-            raise ValueError(f"width={width} is too narrow for {columns} columns of at least 8 pixels.")
+            raise ValueError(
+                say(
+                    "width={width} is too narrow for {columns} columns of at least 8 pixels.",
+                    width=width,
+                    columns=columns,
+                )
+            )
         cell_height = max(1, round(cell_width * chosen[0].height / chosen[0].width))
         rows = math.ceil(len(chosen) / columns)
         sheet_size = columns * (cell_width + gap) - gap, rows * (cell_height + gap) - gap
@@ -146,9 +155,7 @@ class Clip:
         intact = stamp is not None and stamp == self._stamp
         note = ""
         if not intact:
-            name = html.escape(_short(self.path)) if self.path else "This clip"
-            what = "is not saved" if not self.path else "was overwritten" if stamp else "is no longer there"
-            note = f"{name} {what}; played from memory. <code>clip.save('name.mp4')</code> writes it."
+            note = self._why_from_memory(html.escape(_short(self.path)) if self.path else "", bool(stamp))
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "clip.mp4")
             if not intact:
@@ -164,9 +171,11 @@ class Clip:
                 # adds its own [jupyterlab rendermime, renderers.ts handleAttr].
                 source = quote(_relative(self.path, _notebook_folder()), safe="/:")
                 link = f'<a href="{source}" target="_blank">{html.escape(self.path.name)}</a>'
-                note = f"Too large to keep in the notebook: {link} must stay beside it."
+                note = say("Too large to keep in the notebook: {link} must stay beside it.", link=link)
             else:
-                note = note.replace("played from memory", "too large to play from memory")
+                note = self._why_from_memory(
+                    html.escape(_short(self.path)) if self.path else "", bool(stamp), played=False
+                )
                 return f'<img src="{self._preview()}" style="max-width:100%"><div>{note}</div>'
         style = f"width:{max(self.frames[0].width, MIN_SHOWN_WIDTH)}px;max-width:100%"
         # The picture inside shows where <video> is stripped, as on the pages of code hosts.
@@ -179,6 +188,17 @@ class Clip:
         """Text, HTML, and a small contact sheet (JPEG) for notebooks turned into PDF, which cannot play."""
         preview = self._preview().partition(",")[2]
         return {"text/plain": repr(self), "text/html": self._repr_html_(), "image/jpeg": preview}
+
+    def _why_from_memory(self, name: str, overwritten: bool, played: bool = True) -> str:
+        """The line below a clip whose file is not there or not its own. name: the file's, as HTML."""
+        if not name:
+            what = say("This clip is not saved")
+        elif overwritten:
+            what = say("{name} was overwritten", name=name)
+        else:
+            what = say("{name} is no longer there", name=name)
+        how = say("played from memory") if played else say("too large to play from memory")
+        return say("{what}; {how}. <code>clip.save('name.mp4')</code> writes it.", what=what, how=how)
 
     def _preview(self) -> str:
         """A contact sheet of at most 5 frames as a data: address."""
@@ -230,7 +250,7 @@ def _notebook_folder() -> str:
 
 def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be a whole number; got {value!r}.")
+        raise TypeError(say("{name} must be a whole number; got {value!r}.", name=name, value=value))
     if value < 1:
-        raise ValueError(f"{name} must be at least 1; got {value}.")
+        raise ValueError(say("{name} must be at least 1; got {value}.", name=name, value=value))
     return int(value)

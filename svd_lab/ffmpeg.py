@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from svd_lab.files import whole_file
+from svd_lab.language import say
 
 # The BT.709 matrix, and said so in the file: untagged, players guess it from the size and colours shift.
 H264 = (
@@ -46,37 +47,73 @@ def check_path(path: str | os.PathLike[str], suffix: str) -> Path:
             (PermissionError), a device, no space.
     """
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
-    example = f"Give a name like clip{suffix}."
+    example = say("Give a name like clip{suffix}.", suffix=suffix)
     if not isinstance(text, str):
-        raise TypeError(f"The file to write must be a str or Path; got {type(path).__name__}. {example}")
+        raise TypeError(
+            say(
+                "The file to write must be a str or Path; got {kind}. {example}",
+                kind=type(path).__name__,
+                example=example,
+            )
+        )
     if not text.strip() or "\0" in text:
-        raise ValueError(f"The file to write needs a name, without NUL; got {text!r}. {example}")
+        raise ValueError(
+            say("The file to write needs a name, without NUL; got {text!r}. {example}", text=text, example=example)
+        )
     if re.match(r"\s*([A-Za-z][\w+.-]+://|https?:/)", text):  # Path("https://…") has lost a slash
-        raise ValueError(f"A file is written to a folder of this computer, not to an address like {text!r}. {example}")
+        raise ValueError(
+            say(
+                "A file is written to a folder of this computer, not to an address like {text!r}. {example}",
+                text=text,
+                example=example,
+            )
+        )
     target = Path(os.path.abspath(os.path.expanduser(text)))
     if os.path.isdir(target) or text.endswith(("/", os.sep)):
-        raise IsADirectoryError(f"{text} is a folder. Give a file in it, like {target / ('clip' + suffix)}.")
+        raise IsADirectoryError(
+            say("{text} is a folder. Give a file in it, like {target}.", text=text, target=target / ("clip" + suffix))
+        )
     if target.suffix.lower() != suffix:
-        raise ValueError(f"The file to write must end in {suffix}; got {text!r}. {example}")
+        raise ValueError(
+            say(
+                "The file to write must end in {suffix}; got {text!r}. {example}",
+                suffix=suffix,
+                text=text,
+                example=example,
+            )
+        )
     try:
         longest = max(len(os.fsencode(part)) for part in target.parts)
     except UnicodeEncodeError as error:
-        raise ValueError(f"No file can have the name {text!r}: it holds half a character. {example}") from error
+        raise ValueError(
+            say("No file can have the name {text!r}: it holds half a character. {example}", text=text, example=example)
+        ) from error
     if longest > 255 or len(os.fsencode(target)) > 4000:
-        raise ValueError(f"{text[:60]!r}… is too long: {longest} bytes in one name, at most 255. {example}")
+        raise ValueError(
+            say(
+                "{text!r}… is too long: {longest} bytes in one name, at most 255. {example}",
+                text=text[:60],
+                longest=longest,
+                example=example,
+            )
+        )
     folder = next(parent for parent in target.parents if os.path.lexists(parent))
     if not os.path.isdir(folder):
-        raise NotADirectoryError(f"{text} cannot be written: {folder} is not a folder. Choose another.")
+        raise NotADirectoryError(
+            say("{text} cannot be written: {folder} is not a folder. Choose another.", text=text, folder=folder)
+        )
     if os.path.exists(target) and not os.path.isfile(target):
-        raise OSError(f"{text} is a device or a pipe, not a file. Choose another name.")
+        raise OSError(say("{text} is a device or a pipe, not a file. Choose another name.", text=text))
     try:
         if os.path.exists(target) and not os.access(target, os.W_OK):
-            raise PermissionError("the existing file is read-only")
+            raise PermissionError(say("the existing file is read-only"))
         with tempfile.TemporaryFile(dir=folder) as probe:  # asks for permission, read-only disk, quota, space
             probe.write(bytes(65536))
     except OSError as error:
         reason = error.strerror or error
-        raise type(error)(f"{text} cannot be written: {reason}. Choose another place.") from error
+        raise type(error)(
+            say("{text} cannot be written: {reason}. Choose another place.", text=text, reason=reason)
+        ) from error
     return target
 
 
@@ -106,9 +143,9 @@ def encode(
         TypeError, ValueError: fps. OSError: the encoder failed, the disk is full, the place is not writable.
     """
     if isinstance(fps, bool) or not isinstance(fps, numbers.Real):
-        raise TypeError(f"fps must be a number of frames a second; got {fps!r}.")
+        raise TypeError(say("fps must be a number of frames a second; got {fps!r}.", fps=fps))
     if not 0 < fps <= 120:
-        raise ValueError(f"fps must be above 0 and at most 120 frames a second; got {fps!r}.")
+        raise ValueError(say("fps must be above 0 and at most 120 frames a second; got {fps!r}.", fps=fps))
     width, height = frames[0].size
     pad = ((0, height % 2), (0, width % 2), (0, 0))
     raw = b"".join(np.pad(np.asarray(f.convert("RGB")), pad, mode="edge").tobytes() for f in frames)
@@ -119,7 +156,9 @@ def encode(
             given += _carried(Path(folder), comment, cover)
             _run_ffmpeg([*given, *arguments, f"file:{hidden}"], raw)
     except OSError as error:
-        raise OSError(f"could not write {target} (an older file is as it was): {error}") from error
+        raise OSError(
+            say("could not write {target} (an older file is as it was): {error}", target=target, error=error)
+        ) from error
 
 
 def copy_bare(source: Path, target: Path) -> None:
@@ -136,7 +175,9 @@ def read_comment(path: Path, limit: int) -> str | None:
     """
     output = _read(path, ["-f", "ffmetadata", "pipe:1"], limit)
     if not output.startswith(b";FFMETADATA1"):
-        raise ValueError(f"{path.name} cannot be read as an mp4: it is another kind of file, or cut or damaged")
+        raise ValueError(
+            say("{name} cannot be read as an mp4: it is another kind of file, or cut or damaged", name=path.name)
+        )
     text = output.decode("utf-8", errors="replace")
     # A backslash keeps the character after it, a newline too [ffmpeg-formats, "Metadata"].
     for line in re.findall(r"((?:[^\\\n]|\\.)*)\n", text, re.S):
@@ -184,7 +225,13 @@ def _read(path: Path, arguments: list[str], limit: int) -> bytes:
             watch.cancel()
             process.kill()
     if len(output) > limit:
-        raise ValueError(f"{path.name} carries more than {limit:,} bytes of metadata: it is not one of ours")
+        raise ValueError(
+            say(
+                "{name} carries more than {limit:,} bytes of metadata: it is not one of ours",
+                name=path.name,
+                limit=limit,
+            )
+        )
     return output
 
 
@@ -194,9 +241,9 @@ def _ffmpeg() -> str:
     try:
         executable = get_ffmpeg_exe()
     except RuntimeError as error:
-        raise OSError("no ffmpeg found; pip install --force-reinstall imageio-ffmpeg brings one") from error
+        raise OSError(say("no ffmpeg found; pip install --force-reinstall imageio-ffmpeg brings one")) from error
     if os.path.dirname(executable) and not os.path.isfile(executable):
-        raise OSError(f"no ffmpeg at {executable}; correct or unset IMAGEIO_FFMPEG_EXE")
+        raise OSError(say("no ffmpeg at {executable}; correct or unset IMAGEIO_FFMPEG_EXE", executable=executable))
     return executable
 
 
@@ -205,6 +252,13 @@ def _run_ffmpeg(arguments: list[str], raw: bytes = b"") -> None:
     command = [_ffmpeg(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
     done = subprocess.run(command, input=raw, capture_output=True)
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or "it said nothing"
-        why = "make room if the disk is full; try again if ffmpeg was stopped"
-        raise OSError(f"ffmpeg ended with {done.returncode} ({re.sub('^.*] ', '', said)[-200:]}); {why}")
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or say("it said nothing")
+        why = say("make room if the disk is full; try again if ffmpeg was stopped")
+        raise OSError(
+            say(
+                "ffmpeg ended with {code} ({said}); {why}",
+                code=done.returncode,
+                said=re.sub("^.*] ", "", said)[-200:],
+                why=why,
+            )
+        )

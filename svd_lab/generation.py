@@ -1,7 +1,7 @@
 """Make a video from a picture: check the settings, run the pipeline, report progress, stop when asked.
 
-`generate_video` is the class's helper. With the same weights, seed, settings and a picture of the right size its frames equal
-those of the bare diffusers recipe exactly:
+`generate_video` is the helper function of the class that the lessons follow, a hands-on course on SVD taught in Korean. With the
+same weights, seed, settings and a picture of the right size its frames equal those of the bare diffusers recipe exactly:
 
     generator = torch.manual_seed(seed)
     pipe(image, decode_chunk_size=2, generator=generator, num_frames=10, num_inference_steps=10).frames[0]
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.images import open_image
+from svd_lab.language import mark, say
 from svd_lab.recipe import make_recipe
 from svd_lab.runner import refuse_cancelled, run
 from svd_lab.settings import check_call, complete
@@ -123,8 +124,8 @@ def run_video(
 ) -> list[Image.Image]:
     """Run the video pipeline with checked settings; returns the frames (PIL) and raises as `runner.run`."""
     arguments = {"image": picture, "generator": generator} | {name: settings[name] for name in _CALL}
-    remedy = "max_guidance_scale or noise_aug_strength"
-    return run(pipe, arguments, "video", DECODE_WORTH, remedy, on_step, cancel).frames[0]
+    remedy = say("max_guidance_scale or noise_aug_strength")
+    return run(pipe, arguments, mark("video"), DECODE_WORTH, remedy, on_step, cancel).frames[0]
 
 
 def check_video_pipe(pipe: Any) -> StableVideoDiffusionPipeline:
@@ -136,8 +137,16 @@ def check_video_pipe(pipe: Any) -> StableVideoDiffusionPipeline:
     from diffusers import StableVideoDiffusionPipeline
 
     if not isinstance(pipe, StableVideoDiffusionPipeline):
-        hint = f"; write pipe=load_video_pipeline({str(pipe)!r})" if isinstance(pipe, str | os.PathLike) else ""
+        hint = (
+            say("; write pipe=load_video_pipeline({pipe!r})", pipe=str(pipe))
+            if isinstance(pipe, str | os.PathLike)
+            else ""
+        )
         raise TypeError(
-            f"pipe must be a StableVideoDiffusionPipeline from load_video_pipeline(), not a {type(pipe).__name__}{hint}"
+            say(
+                "pipe must be a StableVideoDiffusionPipeline from load_video_pipeline(), not a {kind}{hint}",
+                kind=type(pipe).__name__,
+                hint=hint,
+            )
         )
     return pipe

@@ -9,6 +9,8 @@ import re
 import time
 from typing import Any
 
+from svd_lab.language import say
+
 MAX_BYTES = 50_000_000  #: largest body that is accepted, after decompression
 MAX_REDIRECTS = 5
 MAX_SECONDS = 120  #: for a server that sends slowly: a read time-out alone starts again with every byte
@@ -40,26 +42,47 @@ def download(url: str, timeout: float | tuple[float, float] = (10, 30)) -> bytes
                 return _read_capped(reply, where)
     except requests.exceptions.InvalidSchema as error:  # requests knows no scheme but http and https
         raise ValueError(
-            f"{where} redirects to an address that is not http or https: refused. Give the picture's own."
+            say(
+                "{where} redirects to an address that is not http or https: refused. Give the picture's own.",
+                where=where,
+            )
         ) from error
     except requests.exceptions.TooManyRedirects as error:
         raise ConnectionError(
-            f"{where} redirects more than {MAX_REDIRECTS} times. Give the picture's own address."
+            say(
+                "{where} redirects more than {max_redirects} times. Give the picture's own address.",
+                where=where,
+                max_redirects=MAX_REDIRECTS,
+            )
         ) from error
     except requests.exceptions.Timeout as error:
         raise TimeoutError(
-            f"{where} did not answer in time ({timeout} s). Try again, or download it and give its path."
+            say(
+                "{where} did not answer in time ({timeout} s). Try again, or download it and give its path.",
+                where=where,
+                timeout=timeout,
+            )
         ) from error
     except requests.exceptions.SSLError as error:
         raise ConnectionError(
-            f"No safe connection to {where} ({error}). Check the address and this machine's clock."
+            say(
+                "No safe connection to {where} ({error}). Check the address and this machine's clock.",
+                where=where,
+                error=error,
+            )
         ) from error
     except (requests.exceptions.InvalidURL, UnicodeError) as error:
-        raise ValueError(f"Not a usable address: {where!r}. Copy the picture's address from the browser.") from error
+        raise ValueError(
+            say("Not a usable address: {where!r}. Copy the picture's address from the browser.", where=where)
+        ) from error
     except requests.exceptions.RequestException as error:
         raise ConnectionError(
-            f"Could not reach {where}: no network, no such host, or it refused ({type(error).__name__}). "
-            "Check the address and the network, or give the path of a picture on this machine."
+            say(
+                "Could not reach {where}: no network, no such host, or it refused ({kind}). Check the "
+                "address and the network, or give the path of a picture on this machine.",
+                where=where,
+                kind=type(error).__name__,
+            )
         ) from error
 
 
@@ -70,13 +93,25 @@ def public_part(url: str) -> str:
 
 def _check_status(status: int, where: str) -> None:
     if status in (404, 410):
-        raise FileNotFoundError(f"{where} does not exist (HTTP {status}). Check the address in a browser.")
+        raise FileNotFoundError(
+            say("{where} does not exist (HTTP {status}). Check the address in a browser.", where=where, status=status)
+        )
     if status in (401, 403):
         raise PermissionError(
-            f"{where} is not open to everyone (HTTP {status}). Download it in a browser and give its path."
+            say(
+                "{where} is not open to everyone (HTTP {status}). Download it in a browser and give its path.",
+                where=where,
+                status=status,
+            )
         )
     if status != 200:
-        raise ConnectionError(f"{where}: download failed, the server answered HTTP {status}. Try again later.")
+        raise ConnectionError(
+            say(
+                "{where}: download failed, the server answered HTTP {status}. Try again later.",
+                where=where,
+                status=status,
+            )
+        )
 
 
 def _read_capped(reply: Any, where: str) -> bytes:
@@ -88,14 +123,29 @@ def _read_capped(reply: Any, where: str) -> bytes:
         try:  # read1 returns what has come; iter_content waits for a whole chunk, against any deadline
             block = reply.raw.read1(65536, decode_content=True)
         except urllib3.exceptions.ReadTimeoutError as error:
-            raise TimeoutError(f"{where} stopped sending after {len(data):,} bytes. Try again.") from error
+            raise TimeoutError(
+                say("{where} stopped sending after {count:,} bytes. Try again.", where=where, count=len(data))
+            ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ConnectionError(f"{where} broke off after {len(data):,} bytes. Try again.") from error
+            raise ConnectionError(
+                say("{where} broke off after {count:,} bytes. Try again.", where=where, count=len(data))
+            ) from error
         if not block:
             return bytes(data)
         data += block
         if time.monotonic() > deadline:
             raise TimeoutError(
-                f"{where} sent only {len(data):,} bytes in {MAX_SECONDS} s. Give a picture's path instead."
+                say(
+                    "{where} sent only {count:,} bytes in {max_seconds} s. Give a picture's path instead.",
+                    where=where,
+                    count=len(data),
+                    max_seconds=MAX_SECONDS,
+                )
             )
-    raise ValueError(f"{where} is larger than {MAX_BYTES:,} bytes. Download it, scale it down and give its path.")
+    raise ValueError(
+        say(
+            "{where} is larger than {max_bytes:,} bytes. Download it, scale it down and give its path.",
+            where=where,
+            max_bytes=MAX_BYTES,
+        )
+    )

@@ -1,28 +1,71 @@
-"""Which language a reader reads: Korean or English."""
+"""Which language a reader reads, and every message in it: `say` looks one up in the catalogue in svd_lab/locale.
+
+The English text of a message is its name there (gettext). `.ci/messages` writes the catalogue after a message was changed.
+"""
 
 from __future__ import annotations
 
+import gettext
+import locale
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 
 LANGUAGES = ("ko", "en")
-Pair = tuple[str, str]  #: a text in Korean and in English
+Pair = tuple[str, str]  #: a lesson's text in Korean and in English
+
+_SPOKEN: ContextVar[str | None] = ContextVar("svd_lab_language", default=None)
+
+
+def say(message: str, language: str | None = None, /, **values: object) -> str:
+    """Return a message in the reader's language.
+
+    Args:
+        message: In English, with {placeholders} as for str.format, and braces doubled.
+        language: "ko" or "en"; None: `reader_language()`.
+        **values: What the placeholders stand for.
+    """
+    return _catalogue(language or reader_language()).gettext(message).format(**values)
+
+
+def mark(message: str) -> str:
+    """Return the message itself: it only goes into the catalogue here, and `say` is called where it is shown."""
+    return message
+
+
+def reader_language() -> str:
+    """The language of messages: that of `speaking`, else of the notebook, else of the machine; "en" where it is another."""
+    return _SPOKEN.get() or notebook_language() or _machine_language()
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Give messages in `language` inside the block, in this thread."""
+    token = _SPOKEN.set(check_language(language))
+    try:
+        yield
+    finally:
+        _SPOKEN.reset(token)
 
 
 def check_language(language: str) -> str:
     """Return `language` if it is "ko" or "en"; ValueError otherwise."""
     if language not in LANGUAGES:
-        raise ValueError(f"language must be one of {', '.join(map(repr, LANGUAGES))}, not {language!r}")
+        known = ", ".join(map(repr, LANGUAGES))
+        raise ValueError(say("language must be one of {known}, not {language!r}", known=known, language=language))
     return language
 
 
 def notebook_language() -> str | None:
     """The language of the running notebook, None where nothing says it.
 
-    A lesson's notebook sets SVD_LAB_LANGUAGE in its first cell. Other notebooks in a folder "ko" or "en" have that language:
-    jupyter_server puts a notebook's path into JPY_SESSION_NAME.
+    A lesson's notebook sets SVD_LAB_LANGUAGE in its first cell; it may be set anywhere else, too. Other notebooks in a folder "ko"
+    or "en" have that language: jupyter_server puts a notebook's path into JPY_SESSION_NAME.
     """
-    chosen = os.environ.get("SVD_LAB_LANGUAGE", "")
+    chosen = os.environ.get("SVD_LAB_LANGUAGE", "").strip().lower()
     if chosen in LANGUAGES:
         return chosen
     folders = Path(os.environ.get("JPY_SESSION_NAME", "")).parent.parts
@@ -30,5 +73,21 @@ def notebook_language() -> str | None:
 
 
 def pick(text: Pair, language: str) -> str:
-    """One language of a text."""
+    """One language of a lesson's text."""
     return text[LANGUAGES.index(language)]
+
+
+def _machine_language() -> str:
+    """The first of the variables that gettext reads decides; Windows has none of them, but knows a language itself."""
+    names = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+    chosen = next((value for name in names if (value := os.environ.get(name))), None)
+    if chosen is None and os.name == "nt":
+        chosen = (locale.getlocale()[0] or "").replace("Korean", "ko")
+    return "ko" if (chosen or "").lower().startswith("ko") else "en"
+
+
+@cache
+def _catalogue(language: str) -> gettext.NullTranslations:
+    if language == "en":
+        return gettext.NullTranslations()
+    return gettext.translation("svd_lab", Path(__file__).parent / "locale", [language], fallback=True)

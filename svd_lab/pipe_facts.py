@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from svd_lab.language import say
+
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
 
@@ -53,6 +55,6 @@ def torch_build() -> str:
     """Return which torch is installed, and whether it can use CUDA, in words."""
     import torch
 
-    return f"torch {torch.__version__} is built " + (
-        f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
+    return say("torch {version} is built ", version=torch.__version__) + (
+        say("for CUDA {cuda}", cuda=torch.version.cuda) if torch.version.cuda else say("without CUDA")
     )

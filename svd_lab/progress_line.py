@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import TextIO
 
+from svd_lab.language import say
+
 
 class ProgressLine:
     """A line of progress on a stream; a context manager, which removes the line from the terminal at its end."""
@@ -47,7 +49,7 @@ class ProgressLine:
             self._bar.refresh()
             return
         if steps is not None:
-            text = f"{text}: step {steps[0]}/{steps[1]}, {rest}"
+            text = say("{text}: step {steps}/{steps2}, {rest}", text=text, steps=steps[0], steps2=steps[1], rest=rest)
         now = time.monotonic()
         if text != self._last_text and now - self._last_time >= self._interval:
             print(text, file=self._stream, flush=True)

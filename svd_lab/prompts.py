@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from svd_lab.language import say
 from svd_lab.mini.lexicon import names, style_words, unknown_words
 
 MAX_CHARACTERS = 100_000  #: beyond it a "prompt" is a file read by mistake
@@ -41,31 +42,76 @@ def check_prompt(name: str, prompt: Any) -> str:
         TypeError: Not a str.
         ValueError: Empty or blank, longer than MAX_CHARACTERS, or with control characters or lone surrogates.
     """
-    example = f'Give a text, for example {name}="a photograph of an astronaut riding a horse"'
+    example = say('Give a text, for example {name}="a photograph of an astronaut riding a horse"', name=name)
     if isinstance(prompt, list | tuple):
-        raise TypeError(f"{name} must be one text, not a {type(prompt).__name__} of {len(prompt)}: make one call each")
+        raise TypeError(
+            say(
+                "{name} must be one text, not a {kind} of {count}: make one call each",
+                name=name,
+                kind=type(prompt).__name__,
+                count=len(prompt),
+            )
+        )
     if isinstance(prompt, bytes | bytearray):
-        raise TypeError(f"{name} must be a text, not {type(prompt).__name__}: decode it, {name}.decode('utf-8')")
+        raise TypeError(
+            say(
+                "{name} must be a text, not {kind}: decode it, {name}.decode('utf-8')",
+                name=name,
+                kind=type(prompt).__name__,
+            )
+        )
     if not isinstance(prompt, str):
-        raise TypeError(f"{name} must be a text (str), not {str(prompt)[:40]!r} ({type(prompt).__name__}). {example}")
+        raise TypeError(
+            say(
+                "{name} must be a text (str), not {prompt!r} ({kind}). {example}",
+                name=name,
+                prompt=str(prompt)[:40],
+                kind=type(prompt).__name__,
+                example=example,
+            )
+        )
     if len(prompt) > MAX_CHARACTERS:
         raise ValueError(
-            f"{name} has {len(prompt):,} characters; at most {MAX_CHARACTERS:,} are taken, and a model reads the first few "
-            "hundred. Shorten it"
+            say(
+                "{name} has {count:,} characters; at most {max_characters:,} are taken, and a model reads "
+                "the first few hundred. Shorten it",
+                name=name,
+                count=len(prompt),
+                max_characters=MAX_CHARACTERS,
+            )
         )
     for place, character in enumerate(prompt, 1):
         category = unicodedata.category(character)
         if category == "Cs":
             raise ValueError(
-                f"{name} holds half a character ({ascii(character)}, number {place} of {len(prompt)}): type it again"
+                say(
+                    "{name} holds half a character ({character}, number {place} of {count}): type it again",
+                    name=name,
+                    character=ascii(character),
+                    place=place,
+                    count=len(prompt),
+                )
             )
         if category == "Cc" and character not in "\t\n\v\f\r\x85":
             raise ValueError(
-                f"{name} holds the control character {ascii(character)} (number {place} of {len(prompt)}), which comes from "
-                "copying: take it out"
+                say(
+                    "{name} holds the control character {character} (number {place} of {count}), which comes "
+                    "from copying: take it out",
+                    name=name,
+                    character=ascii(character),
+                    place=place,
+                    count=len(prompt),
+                )
             )
     if not any(unicodedata.category(character)[0] not in "ZC" for character in prompt):
-        raise ValueError(f"{name} is empty{' (only spaces)' if prompt else ''}. {example}")
+        raise ValueError(
+            say(
+                "{name} is empty{spaces}. {example}",
+                name=name,
+                spaces=say(" (only spaces)") if prompt else "",
+                example=example,
+            )
+        )
     return str(prompt)
 
 
@@ -103,18 +149,32 @@ def warn_about_prompt(prompt: str, tokenizer: Any, name: str = "prompt", stackle
     """
     lost = cut_off(prompt, tokenizer)
     if lost:
-        shown = lost if len(lost) <= 80 else f"{lost[:60]}… (and {len(lost) - 60:,} more characters)"
+        shown = (
+            lost
+            if len(lost) <= 80
+            else say("{lost}… (and {count:,} more characters)", lost=lost[:60], count=len(lost) - 60)
+        )
         warnings.warn(
-            f"{name} is longer than the {tokenizer.model_max_length} tokens that the model reads. It does not see the end: "
-            f"{' '.join(shown.split())!r}",
+            say(
+                "{name} is longer than the {tokens} tokens that the model reads. It does not see the end: {lost!r}",
+                name=name,
+                tokens=tokenizer.model_max_length,
+                lost=" ".join(shown.split()),
+            ),
             PromptWarning,
             stacklevel=stacklevel,
         )
     if len(tokenizer) == _MINI_VOCABULARY and (words := undrawn_words(prompt)):
-        shown = ", ".join(map(repr, words[:8])) + (f" and {len(words) - 8} more" if len(words) > 8 else "")
+        shown = ", ".join(map(repr, words[:8])) + (
+            say(" and {count} more", count=len(words) - 8) if len(words) > 8 else ""
+        )
         warnings.warn(
-            f"the miniature cannot draw {shown} in {name}: it draws the rest, or something else from its small world. "
-            "svd_lab.prompts.miniature_words() lists what it can draw",
+            say(
+                "the miniature cannot draw {shown} in {name}: it draws the rest, or something else from its "
+                "small world. svd_lab.prompts.miniature_words() lists what it can draw",
+                shown=shown,
+                name=name,
+            ),
             PromptWarning,
             stacklevel=stacklevel,
         )
@@ -123,8 +183,12 @@ def warn_about_prompt(prompt: str, tokenizer: Any, name: str = "prompt", stackle
     if len(tokenizer) == _OPENAI_VOCABULARY and 2 * foreign > len(letters) and tokenizer not in _SCRIPT_TOLD:
         _SCRIPT_TOLD.add(tokenizer)
         warnings.warn(
-            f"{name} is mostly not in Latin letters. This model was trained on English: its tokenizer splits Korean and other "
-            "scripts into syllables and bytes that mean little to it, so the image will hardly follow. Write it in English",
+            say(
+                "{name} is mostly not in Latin letters. This model was trained on English: its tokenizer "
+                "splits Korean and other scripts into syllables and bytes that mean little to it, so the "
+                "image will hardly follow. Write it in English",
+                name=name,
+            ),
             PromptWarning,
             stacklevel=stacklevel,
         )
@@ -144,7 +208,7 @@ def miniature_words(language: str = "en") -> dict[str, list[str]]:
     It also knows "two", "small" and "big", and for two things "beside", "on", "above" and "riding".
     """
     if language not in ("en", "ko"):
-        raise ValueError(f'language must be "en" or "ko", not {language!r}')
+        raise ValueError(say('language must be "en" or "ko", not {language!r}', language=language))
     return names(language)
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from svd_lab.ffmpeg import check_path, copy_bare, read_comment, read_cover
 from svd_lab.files import whole_file
+from svd_lab.language import say
 from svd_lab.recipe import FORMAT, sha256
 from svd_lab.settings import check_settings
 from svd_lab.settings_table import settings_of
@@ -90,11 +91,17 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
     comment = read_comment(file, 2 * RECIPE_BYTES)  # in ffmpeg's output a character can take two
     if comment is None or '"svd_lab_recipe"' not in comment:
         held = (
-            "there is no comment in it" if comment is None else f"its comment is another program's ({comment[:40]!r}…)"
+            say("there is no comment in it")
+            if comment is None
+            else say("its comment is another program's ({comment!r}…)", comment=comment[:40])
         )
         raise ValueError(
-            f"{file.name} carries no recipe ({held}): svd-lab did not write it, or a program that copied it left the recipe "
-            "out. Give an mp4 that generate_video or generate_text2video wrote"
+            say(
+                "{name} carries no recipe ({held}): svd-lab did not write it, or a program that copied it "
+                "left the recipe out. Give an mp4 that generate_video or generate_text2video wrote",
+                name=file.name,
+                held=held,
+            )
         )
     try:
         return _checked(_parsed(comment))
@@ -102,7 +109,11 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
         if isinstance(error, _UnknownFormat):
             raise ValueError(f"{file.name}: {error}") from None
         raise ValueError(
-            f"{file.name} carries a recipe that is damaged or not ours, and nothing of it was used: {error}"
+            say(
+                "{name} carries a recipe that is damaged or not ours, and nothing of it was used: {error}",
+                name=file.name,
+                error=error,
+            )
         ) from error
 
 
@@ -124,14 +135,20 @@ def read_picture(path: str | os.PathLike[str]) -> Image.Image | None:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
             size, given = (recipe["width"], recipe["height"]), (picture.size, picture.mode)
             if given != (size, "RGB"):  # before a pixel is decoded: a few bytes can name a picture of gigabytes
-                raise ValueError(f"it is {picture.mode} of {picture.size}, the video {size}")
+                raise ValueError(
+                    say("it is {mode} of {size}, the video {wanted}", mode=picture.mode, size=picture.size, wanted=size)
+                )
             picture.load()
             # A new picture: the file's own has whatever else the PNG says.
             pixels = Image.frombytes("RGB", size, picture.tobytes())
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{file.name} carries a picture that is damaged or not ours: {error}") from error
+        raise ValueError(
+            say("{name} carries a picture that is damaged or not ours: {error}", name=file.name, error=error)
+        ) from error
     if sha256(pixels) != recipe["image_sha256"]:
-        raise ValueError(f"{file.name} carries a picture that does not match its recipe: one of them was changed")
+        raise ValueError(
+            say("{name} carries a picture that does not match its recipe: one of them was changed", name=file.name)
+        )
     return pixels
 
 
@@ -162,35 +179,41 @@ class _UnknownFormat(ValueError):
 
 def _check_file(path: Any) -> Path:
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"the file to read must be a str or Path, not {path!r} ({type(path).__name__})")
+        raise TypeError(
+            say("the file to read must be a str or Path, not {path!r} ({kind})", path=path, kind=type(path).__name__)
+        )
     text = os.fspath(path)
     if re.match(r"\s*[A-Za-z][\w+.-]+://", text):
-        raise ValueError(f"a recipe is read from a file on this computer, not from a web address: {text!r}")
+        raise ValueError(
+            say("a recipe is read from a file on this computer, not from a web address: {text!r}", text=text)
+        )
     if not text.strip() or "\0" in text:
-        raise ValueError(f"the file to read needs a name, without NUL; got {text!r}")
+        raise ValueError(say("the file to read needs a name, without NUL; got {text!r}", text=text))
     file = Path(os.path.abspath(os.path.expanduser(text)))
     if not file.exists():
-        raise FileNotFoundError(f"there is no file {text}. Give the mp4 that generate_video wrote")
+        raise FileNotFoundError(say("there is no file {text}. Give the mp4 that generate_video wrote", text=text))
     if not file.is_file():
-        raise OSError(f"{text} is a folder or a device, not a file. Give the mp4 that generate_video wrote")
+        raise OSError(
+            say("{text} is a folder or a device, not a file. Give the mp4 that generate_video wrote", text=text)
+        )
     with file.open("rb"):  # PermissionError here, in its own words
         return file
 
 
 def _parsed(text: str) -> dict[str, Any]:
     def refuse(name: str) -> None:
-        raise ValueError(f"{name} is not a JSON number")
+        raise ValueError(say("{name} is not a JSON number", name=name))
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in pairs}) < len(pairs):
-            raise ValueError("a key appears twice")
+            raise ValueError(say("a key appears twice"))
         return dict(pairs)
 
     if len(text.encode(errors="replace")) > RECIPE_BYTES:
-        raise ValueError(f"it is longer than {RECIPE_BYTES:,} bytes")
+        raise ValueError(say("it is longer than {recipe_bytes:,} bytes", recipe_bytes=RECIPE_BYTES))
     value = json.loads(text, parse_constant=refuse, object_pairs_hook=once)
     if not isinstance(value, dict):
-        raise ValueError("it is not a JSON object")
+        raise ValueError(say("it is not a JSON object"))
     return value
 
 
@@ -198,29 +221,42 @@ def _checked(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return `recipe` if svd_lab could have written every value, with keys filled in that its version did not have."""
     number = recipe.get("svd_lab_recipe")
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ValueError(f"svd_lab_recipe must be the number of the format, not {str(number)[:40]}")
+        raise ValueError(say("svd_lab_recipe must be the number of the format, not {number}", number=str(number)[:40]))
     if number > FORMAT:
         raise _UnknownFormat(
-            f"its recipe has format {number}, from a newer svd-lab; this one knows {FORMAT}. Update: pip install --upgrade svd-lab"
+            say(
+                "its recipe has format {number}, from a newer svd-lab; this one knows {format}. Update: pip "
+                "install --upgrade svd-lab",
+                number=number,
+                format=FORMAT,
+            )
         )
     call = recipe.get("call")
     if not isinstance(call, str) or call not in _CALLS:
-        raise ValueError(f"call must be one of {', '.join(_CALLS)}, not {str(call)[:40]!r}")
+        raise ValueError(
+            say("call must be one of {listed}, not {call!r}", listed=", ".join(_CALLS), call=str(call)[:40])
+        )
     recipe = _LATER | recipe
     missing, more = _KEYS[call] - recipe.keys(), recipe.keys() - _KEYS[call]
     if missing or more:
-        raise ValueError(f"{', '.join(sorted(missing)) or 'nothing'} is missing, and {len(more)} keys are unknown")
+        raise ValueError(
+            say(
+                "{names} is missing, and {count} keys are unknown",
+                names=", ".join(sorted(missing)) or say("nothing"),
+                count=len(more),
+            )
+        )
     for name, form in _CALLS[call].items():
         if not isinstance(recipe[name], str) or not re.fullmatch(form, recipe[name], re.S | re.A):
-            raise ValueError(f"{name} cannot be {str(recipe[name])[:40]!r}")
+            raise ValueError(say("{name} cannot be {value!r}", name=name, value=str(recipe[name])[:40]))
     for name in {"weights", "image_weights"} & recipe.keys():
         if recipe[name] is not None and not re.fullmatch("[0-9a-f]{16}", str(recipe[name])):
-            raise ValueError(f"{name} cannot be {str(recipe[name])[:40]!r}")
+            raise ValueError(say("{name} cannot be {value!r}", name=name, value=str(recipe[name])[:40]))
     versions = recipe["versions"]
     if not isinstance(versions, dict) or len(versions) > 20:
-        raise ValueError("versions must be a few names with short texts")
+        raise ValueError(say("versions must be a few names with short texts"))
     if not all(isinstance(text, str) and len(name) + len(text) <= 200 for name, text in versions.items()):
-        raise ValueError("versions must be a few names with short texts")
+        raise ValueError(say("versions must be a few names with short texts"))
     _check_values(recipe, call)
     return recipe
 
@@ -230,6 +266,6 @@ def _check_values(recipe: dict[str, Any], call: str) -> None:
     given = {name: recipe[name] for name in _SETTINGS[call]}
     checked = check_settings(call, given)
     if not isinstance(recipe.get("image_attention_slicing", False), bool):
-        raise ValueError("image_attention_slicing must be true or false")
+        raise ValueError(say("image_attention_slicing must be true or false"))
     if checked != given or given["seed"] < 0 or given["height"] is None or given["width"] is None:
-        raise ValueError("a setting is open: a recipe names every one")
+        raise ValueError(say("a setting is open: a recipe names every one"))

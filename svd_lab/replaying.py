@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.generation import check_video_pipe, generate_video
 from svd_lab.images import open_image
+from svd_lab.language import say
 from svd_lab.models.table import IMAGE, VIDEO, Family
 from svd_lab.recipe import image_model, sha256, video_model
 from svd_lab.recipe_file import PICTURE_BYTES, read_picture, read_recipe
@@ -58,7 +59,7 @@ def replay(
     recipe = read_recipe(path)
     target = check_video_path(video_file)
     if target.exists() and os.path.samefile(target, os.path.expanduser(path)):
-        raise ValueError(f"{target.name} is the clip to replay; give another file to write")
+        raise ValueError(say("{name} is the clip to replay; give another file to write", name=target.name))
     from_text = recipe["call"] == "generate_text2video"
     picture = None if from_text else _picture(path, recipe, image)
     if from_text:
@@ -68,7 +69,13 @@ def replay(
     here = video_model(pipe) | (image_model(image_pipe) if from_text else {})
     changes = differences(recipe, here)
     if changes:
-        _warn(f"this differs from when {os.path.basename(path)} was made: {'; '.join(changes)}")
+        _warn(
+            say(
+                "this differs from when {file} was made: {changes}",
+                file=os.path.basename(path),
+                changes="; ".join(changes),
+            )
+        )
     call = generate_text2video if from_text else generate_video
     settings = {name: recipe[name] for name in call.__kwdefaults__ if name in recipe}
     settings |= {"pipe": pipe, "on_step": on_step, "cancel": cancel}
@@ -78,14 +85,23 @@ def replay(
         clip = call(picture, target, recipe["seed"], **settings)
 
     if clip.recipe["frames_sha256"] == recipe["frames_sha256"]:
-        print(f"replayed: all {len(clip)} frames are the same, difference 0")
+        print(say("replayed: all {count} frames are the same, difference 0", count=len(clip)))
         return clip
-    what = "frames" if clip.recipe["image_sha256"] == recipe["image_sha256"] else "image and its frames"
+    what = say("frames") if clip.recipe["image_sha256"] == recipe["image_sha256"] else say("image and its frames")
     because = "; ".join(changes) or (
-        "nothing that the recipe records differs: the pipeline may be configured differently (scheduler, attention), or the "
-        "device may not be deterministic"
+        say(
+            "nothing that the recipe records differs: the pipeline may be configured differently "
+            "(scheduler, attention), or the device may not be deterministic"
+        )
     )
-    _warn(f"the {what} are not the same as those of {os.path.basename(path)}: {because}")
+    _warn(
+        say(
+            "the {what} are not the same as those of {file}: {because}",
+            what=what,
+            file=os.path.basename(path),
+            because=because,
+        )
+    )
     return clip
 
 
@@ -94,7 +110,11 @@ def differences(recipe: dict[str, Any], here: dict[str, Any]) -> list[str]:
     was = {**recipe, **recipe["versions"]}
     now = {**here, **here["versions"]}
     del now["versions"]
-    return [f"{name} was {was.get(name)!s:.80}, is {value}" for name, value in now.items() if was.get(name) != value]
+    return [
+        say("{name} was {before!s:.80}, is {value}", name=name, before=was.get(name), value=value)
+        for name, value in now.items()
+        if was.get(name) != value
+    ]
 
 
 def _picture(path: str | os.PathLike[str], recipe: dict[str, Any], image: Any) -> Image.Image:
@@ -103,14 +123,26 @@ def _picture(path: str | os.PathLike[str], recipe: dict[str, Any], image: Any) -
         size = recipe["width"], recipe["height"]
         if image is None:
             raise ValueError(
-                f"{os.path.basename(path)} holds only the hash of its picture, {recipe['image'][:100]!r}: as a PNG it was larger "
-                f"than {PICTURE_BYTES / 1e6:.0f} MB, or a program that copied the file left it out. Give the picture: image=..."
+                say(
+                    "{file} holds only the hash of its picture, {image!r}: as a PNG it was larger than "
+                    "{picture_bytes:.0f} MB, or a program that copied the file left it out. Give the picture: "
+                    "image=...",
+                    file=os.path.basename(path),
+                    image=recipe["image"][:100],
+                    picture_bytes=PICTURE_BYTES / 1e6,
+                )
             )
         picture = open_image(image, size=size, fit=recipe["fit"])
         if sha256(picture) != recipe["image_sha256"]:
             raise ValueError(
-                f"the given picture is not the one that {os.path.basename(path)} was made from ({recipe['image'][:100]!r}): at "
-                f"{size[0]}x{size[1]} its pixels differ. Give the original, unchanged"
+                say(
+                    "the given picture is not the one that {file} was made from ({image!r}): at {width}x{height} "
+                    "its pixels differ. Give the original, unchanged",
+                    file=os.path.basename(path),
+                    image=recipe["image"][:100],
+                    width=size[0],
+                    height=size[1],
+                )
             )
     picture.filename = recipe["image"]  # so that the new recipe names it as the old one does
     return picture
@@ -127,8 +159,14 @@ def _load(recipe: dict[str, Any], family: Family, prefix: str = "") -> Any:
     key = ids.get(name, name)
     if key not in family.models:
         raise ValueError(
-            f"the clip was made with {name[:100]!r}, {family.makes}, which svd_lab does not know by name; a file may not "
-            f"choose other models to load. Load it yourself: {argument}={family.loader}(...)"
+            say(
+                "the clip was made with {name!r}, {makes}, which svd_lab does not know by name; a file may "
+                "not choose other models to load. Load it yourself: {argument}={loader}(...)",
+                name=name[:100],
+                makes=say(family.makes),
+                argument=argument,
+                loader=family.loader,
+            )
         )
     place: dict[str, Any] = {}
     try:  # without the number: a GPU's place in the machine decides no pixel

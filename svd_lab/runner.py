@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from svd_lab.language import say
 from svd_lab.performance.out_of_memory import explained
 from svd_lab.pipe_facts import uncompiled
 
@@ -32,7 +33,7 @@ class Cancelled(RuntimeError):
 def refuse_cancelled(cancel: threading.Event | None) -> None:
     """Raise Cancelled where `cancel` is set before a run has started."""
     if cancel is not None and cancel.is_set():
-        raise Cancelled("cancelled before the start; no file was written")
+        raise Cancelled(say("cancelled before the start; no file was written"))
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def run(
     Args:
         pipe: A video or an image pipeline.
         arguments: Checked arguments of its call.
-        noun: "video" or "image", for messages.
+        noun: What is made, for messages: "video" or "image".
         decode_worth: How many steps take as long as the decoding, until that has been measured.
         remedy: The settings to lower when numbers overflow, for the message.
         on_step: Called as on_step(step, total, seconds_left) after each denoising step.
@@ -110,18 +111,26 @@ def run(
 
     def stop_if_asked(where: str) -> None:
         if cancel is not None and cancel.is_set():
-            raise Cancelled(f"cancelled {where}; no file was written")
+            raise Cancelled(say("cancelled {where}; no file was written", where=where))
 
     def check_finite(tensor: torch.Tensor, where: str) -> None:
         if not tensor.isfinite().all():
             raise FloatingPointError(
-                f"the model's numbers overflowed (NaN or infinite) {where}, in {str(pipe.unet.dtype).removeprefix('torch.')}: "
-                f"the {noun} would be black. Load the pipeline with dtype=torch.float32, or lower {remedy}; if nothing helps, "
-                "the weights are damaged"
+                say(
+                    "the model's numbers overflowed (NaN or infinite) {where}, in {dtype}: the {noun} "
+                    "would be black. Load the pipeline with dtype=torch.float32, or lower {remedy}; if nothing "
+                    "helps, the weights are damaged",
+                    where=where,
+                    dtype=str(pipe.unet.dtype).removeprefix("torch."),
+                    noun=say(noun),
+                    remedy=remedy,
+                )
             )
 
     def after_step(_pipe: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        check_finite(tensors["latents"], f"in step {index + 1} of {total}")  # also waits for the GPU: honest times
+        check_finite(
+            tensors["latents"], say("in step {index} of {total}", index=index + 1, total=total)
+        )  # also waits for the GPU: honest times
         marks.append(time.perf_counter())
         seconds = (marks[-1] - start) if index == 0 else (marks[-1] - marks[0]) / index
         decode = known.decode if (known := pace(pipe)) else decode_worth
@@ -130,25 +139,25 @@ def run(
             look(pipe, index, tensors["latents"])
         if on_step is not None:
             on_step(index + 1, total, seconds * (total - 1 - index + decode))
-        stop_if_asked(f"after step {index + 1} of {total} of the {noun}")
+        stop_if_asked(say("after step {index} of {total} of the {noun}", index=index + 1, total=total, noun=say(noun)))
         return tensors
 
     def before_decode() -> None:
-        stop_if_asked(f"while decoding the {noun}")
+        stop_if_asked(say("while decoding the {noun}", noun=say(noun)))
 
     with (
         turn(pipe, cancel),
         _restored_state(pipe, quiet=on_step is not None),
-        _watched_decode(pipe, before_decode, lambda pixels: check_finite(pixels, "while decoding")),
+        _watched_decode(pipe, before_decode, lambda pixels: check_finite(pixels, say("while decoding"))),
     ):
-        stop_if_asked("before the start")
+        stop_if_asked(say("before the start"))
         start = time.perf_counter()
         with explained(pipe, arguments, noun):
             result = pipe(**arguments, callback_on_step_end=after_step)
         if len(marks) > 1:
             step = (marks[-1] - marks[0]) / (len(marks) - 1)
             _PACES[pipe] = Pace(step / pixels, (time.perf_counter() - marks[-1]) / step)
-    stop_if_asked(f"after the {noun} was made")
+    stop_if_asked(say("after the {noun} was made", noun=say(noun)))
     return result
 
 
@@ -165,11 +174,11 @@ def turn(pipe: Any, cancel: threading.Event | None) -> Iterator[None]:
     mine = _MINE.__dict__.setdefault("pipes", set())
     if id(pipe) in mine:
         raise RuntimeError(
-            "a pipeline was started again from inside its own on_step: wait until the first run has returned"
+            say("a pipeline was started again from inside its own on_step: wait until the first run has returned")
         )
     while not lock.acquire(timeout=0.05):
         if cancel is not None and cancel.is_set():
-            raise Cancelled("cancelled while waiting for another run on this pipeline; no file was written")
+            raise Cancelled(say("cancelled while waiting for another run on this pipeline; no file was written"))
     mine.add(id(pipe))
     try:
         yield

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from svd_lab.language import mark, say
 from svd_lab.pipe_facts import native_size, size_step
 from svd_lab.prompts import check_prompts
 from svd_lab.settings_table import FITS, LARGEST_SIDE, SETTINGS, default_of, settings_of
@@ -39,11 +40,18 @@ def check_call(call: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     settings = check_settings(call, {name: value for name, value in arguments.items() if name in names})
     on_step, on_image, cancel = (arguments.get(name) for name in CALLBACKS)
     if on_step is not None and not callable(on_step):
-        raise TypeError(f"on_step must be a function of (step, total, seconds_left), not {_shown(on_step)}")
+        raise TypeError(
+            say("on_step must be a function of (step, total, seconds_left), not {on_step}", on_step=_shown(on_step))
+        )
     if on_image is not None and not callable(on_image):
-        raise TypeError(f"on_image must be a function of the image, not {_shown(on_image)}")
+        raise TypeError(say("on_image must be a function of the image, not {on_image}", on_image=_shown(on_image)))
     if cancel is not None and (isinstance(cancel, type) or not callable(getattr(cancel, "is_set", None))):
-        raise TypeError(f"cancel must be a threading.Event, not {_shown(cancel)}. Make one: cancel = threading.Event()")
+        raise TypeError(
+            say(
+                "cancel must be a threading.Event, not {cancel}. Make one: cancel = threading.Event()",
+                cancel=_shown(cancel),
+            )
+        )
     return settings
 
 
@@ -65,7 +73,14 @@ def check_settings(call: str, given: Mapping[str, Any]) -> dict[str, Any]:
     rows = settings_of(call)
     unknown = sorted(given.keys() - rows.keys())
     if unknown:
-        raise TypeError(f"{call} has no setting {unknown[0]!r}; it has {', '.join(rows)}")
+        raise TypeError(
+            say(
+                "{call} has no setting {unknown!r}; it has {listed}",
+                call=call,
+                unknown=unknown[0],
+                listed=", ".join(rows),
+            )
+        )
     values = {name: given.get(name, default_of(name, call)) for name in rows}
     checked: dict[str, Any] = {}
     if "prompt" in rows:
@@ -74,7 +89,12 @@ def check_settings(call: str, given: Mapping[str, Any]) -> dict[str, Any]:
     low, high = values["min_guidance_scale"], values["max_guidance_scale"]
     if checked["min_guidance_scale"] > checked["max_guidance_scale"]:
         raise ValueError(
-            f"min_guidance_scale must not exceed max_guidance_scale, but {low!r} > {high!r}. Set both, for example 1.0 and 3.0"
+            say(
+                "min_guidance_scale must not exceed max_guidance_scale, but {low!r} > {high!r}. Set both, "
+                "for example 1.0 and 3.0",
+                low=low,
+                high=high,
+            )
         )
     if checked["playback_fps"] is None:
         checked["playback_fps"] = checked["fps"]
@@ -87,7 +107,9 @@ def check_value(name: str, value: Any) -> Any:
     if row.kind == "fit":
         if not isinstance(value, str) or value not in FITS:
             kind = ValueError if isinstance(value, str) else TypeError
-            raise kind(f"fit must be one of {', '.join(map(repr, FITS))}, not {_shown(value)}")
+            raise kind(
+                say("fit must be one of {listed}, not {value}", listed=", ".join(map(repr, FITS)), value=_shown(value))
+            )
         return value
     if value is None and row.default is None:
         return None
@@ -107,7 +129,7 @@ def complete(
     settings = settings | check_size(pipe, settings["height"], settings["width"], image_pipe)
     if settings["seed"] == -1:
         settings["seed"] = secrets.randbelow(2**32)
-        print(f"seed {settings['seed']}")
+        print(say("seed {seed}", seed=settings["seed"]))
     return settings
 
 
@@ -125,17 +147,31 @@ def check_size(
     for name, side in size.items():
         if side % step:
             below = side // step * step
-            near = f"{below} or {below + step}" if below else f"{step}"
-            what = "this model" if image_pipe is None else "these two models"
+            near = say("{below} or {above}", below=below, above=below + step) if below else f"{step}"
+            what = say("this model") if image_pipe is None else say("these two models")
             raise ValueError(
-                f"{name} must be a multiple of {step} for {what}, not {side}: give {near}, or leave it out"
+                say(
+                    "{name} must be a multiple of {step} for {what}, not {side}: give {near}, or leave it out",
+                    name=name,
+                    step=step,
+                    what=what,
+                    side=side,
+                    near=near,
+                )
             )
     return size
 
 
 def whole(name: str, value: Any, low: int, high: int, hint: str) -> int:
     """`value` as an int within low..high."""
-    wanted = f"{name} must be a whole number from {low} to {high} ({hint}), not {_shown(value)}"
+    wanted = say(
+        "{name} must be a whole number from {low} to {high} ({hint}), not {value}",
+        name=name,
+        low=low,
+        high=high,
+        hint=say(hint),
+        value=_shown(value),
+    )
     if isinstance(value, np.generic | np.ndarray) and value.ndim == 0:
         value = value.item()  # a NumPy scalar as Python's: int, float, bool or str
         if isinstance(value, float) and value.is_integer():
@@ -146,51 +182,68 @@ def whole(name: str, value: Any, low: int, high: int, hint: str) -> int:
         number = operator.index(value)
     except TypeError:
         if isinstance(value, float):
-            rounded = f". Give {int(value)}" if math.isfinite(value) and low <= int(value) <= high else ""
-            raise TypeError(f"{wanted}: no decimal point here{rounded}") from None
-        raise TypeError(f"{wanted}. Give a single int, or leave it out") from None
+            rounded = (
+                say(". Give {value}", value=int(value)) if math.isfinite(value) and low <= int(value) <= high else ""
+            )
+            raise TypeError(say("{wanted}: no decimal point here{rounded}", wanted=wanted, rounded=rounded)) from None
+        raise TypeError(say("{wanted}. Give a single int, or leave it out", wanted=wanted)) from None
     if not low <= number <= high:
-        raise ValueError(f"{wanted}. Give one from {low} to {high}")
+        raise ValueError(say("{wanted}. Give one from {low} to {high}", wanted=wanted, low=low, high=high))
     return number
 
 
 def real(name: str, value: Any, low: float, high: float, hint: str) -> float:
     """`value` as a finite float within low..high."""
-    wanted = f"{name} must be a number from {low} to {high} ({hint}), not {_shown(value)}"
+    wanted = say(
+        "{name} must be a number from {low} to {high} ({hint}), not {value}",
+        name=name,
+        low=low,
+        high=high,
+        hint=say(hint),
+        value=_shown(value),
+    )
     if isinstance(value, np.generic | np.ndarray) and value.ndim == 0:
         value = value.item()
     if isinstance(value, bool | str | bytes):
         raise TypeError(f"{wanted}. {_kind_hint(name, value)}")
     if not hasattr(value, "__float__") and not hasattr(value, "__index__"):
-        raise TypeError(f"{wanted}. Give a single number, or leave it out")
+        raise TypeError(say("{wanted}. Give a single number, or leave it out", wanted=wanted))
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):  # an array or tensor of many, a huge int
-        raise TypeError(f"{wanted}. Give a single number, or leave it out") from None
+        raise TypeError(say("{wanted}. Give a single number, or leave it out", wanted=wanted)) from None
     if not low <= number <= high:  # NaN and infinity fail here, too
-        raise ValueError(f"{wanted}. Give one from {low} to {high}")
+        raise ValueError(say("{wanted}. Give one from {low} to {high}", wanted=wanted, low=low, high=high))
     return number
 
 
 def _side(name: str, value: Any) -> int:
-    side = whole(name, value, 8, LARGEST_SIDE, "pixels, a multiple of 8")
+    side = whole(name, value, 8, LARGEST_SIDE, mark("pixels, a multiple of 8"))
     if side % 8:
         raise ValueError(
-            f"{name} must be a multiple of 8 (pixels), not {side}: give {side // 8 * 8} or {side // 8 * 8 + 8}"
+            say(
+                "{name} must be a multiple of 8 (pixels), not {side}: give {below} or {above}",
+                name=name,
+                side=side,
+                below=side // 8 * 8,
+                above=side // 8 * 8 + 8,
+            )
         )
     return side
 
 
 def _kind_hint(name: str, value: Any) -> str:
     if isinstance(value, bool):
-        return "True and False are not numbers here"
+        return say("True and False are not numbers here")
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     try:
         number = float(text)
     except ValueError:
-        return "Give a number, without quotes"
+        return say("Give a number, without quotes")
     return (
-        f"Write it without quotes: {name}={text.strip()}" if math.isfinite(number) else "Give a number, without quotes"
+        say("Write it without quotes: {name}={text}", name=name, text=text.strip())
+        if math.isfinite(number)
+        else say("Give a number, without quotes")
     )
 
 

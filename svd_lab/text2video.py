@@ -1,7 +1,8 @@
 """Make a video from a prompt: an image model draws the picture, the video model animates it.
 
-`generate_text2video` is the class's second helper. With the same weights, seed and settings its image and its frames equal those
-of the bare diffusers recipe exactly, one generator for both models:
+`generate_text2video` is the second helper function of the class that the lessons follow, a hands-on course on SVD taught in Korean.
+With the same weights, seed and settings its image and its frames equal those of the bare diffusers recipe exactly, one generator
+for both models:
 
     generator = torch.manual_seed(seed)
     image = image_pipe(prompt, guidance_scale=7.5, width=1024, height=576, generator=generator).images[0]
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.generation import DECODE_WORTH, check_video_pipe, run_video
+from svd_lab.language import mark, say
 from svd_lab.prompts import PromptWarning, quiet_about_length, warn_about_prompt
 from svd_lab.recipe import make_text_recipe
 from svd_lab.runner import pace, refuse_cancelled, run, turn
@@ -129,11 +131,13 @@ def run_image(
     arguments = {name: settings[name] for name in names}
     arguments |= {"num_inference_steps": settings["image_num_inference_steps"], "generator": generator}
     with quiet_about_length():
-        output = run(image_pipe, arguments, "image", _IMAGE_DECODE_WORTH, "guidance_scale", on_step, cancel)
+        output = run(image_pipe, arguments, mark("image"), _IMAGE_DECODE_WORTH, "guidance_scale", on_step, cancel)
     if any(output.nsfw_content_detected or []):
         raise RuntimeError(
-            "the image model's safety checker blackened the image as not safe for work, so no video was made. Try another "
-            "seed or another prompt"
+            say(
+                "the image model's safety checker blackened the image as not safe for work, so no video was "
+                "made. Try another seed or another prompt"
+            )
         )
     return output.images[0]
 
@@ -148,9 +152,15 @@ def check_image_pipe(image_pipe: Any) -> StableDiffusionPipeline:
 
     if not isinstance(image_pipe, StableDiffusionPipeline):
         given = isinstance(image_pipe, str | os.PathLike)
-        hint = f"; write image_pipe=load_image_pipeline({str(image_pipe)!r})" if given else ""
+        hint = (
+            say("; write image_pipe=load_image_pipeline({image_pipe!r})", image_pipe=str(image_pipe)) if given else ""
+        )
         raise TypeError(
-            f"image_pipe must be a StableDiffusionPipeline from load_image_pipeline(), not a {type(image_pipe).__name__}{hint}"
+            say(
+                "image_pipe must be a StableDiffusionPipeline from load_image_pipeline(), not a {kind}{hint}",
+                kind=type(image_pipe).__name__,
+                hint=hint,
+            )
         )
     return image_pipe
 
@@ -160,7 +170,7 @@ def _warn(settings: dict[str, Any], tokenizer: Any) -> None:
     if settings["negative_prompt"] is not None:
         warn_about_prompt(settings["negative_prompt"], tokenizer, "negative_prompt", stacklevel=4)
         if settings["guidance_scale"] <= 1:
-            text = "negative_prompt has no effect without guidance: set guidance_scale above 1, 7.5 is usual"
+            text = say("negative_prompt has no effect without guidance: set guidance_scale above 1, 7.5 is usual")
             warnings.warn(text, PromptWarning, stacklevel=3)
 
 

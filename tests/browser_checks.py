@@ -6,6 +6,7 @@ Each check is a function of a `Studio`. They are run in the order of CHECKS, on 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Locator, Page
 
+from svd_lab.language import say
 from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS
-from svd_lab.studio.messages import LANGUAGES, MESSAGES, PICTURE_NAMES, say
 
 BAD = ["abc", "-5", "1e999", "  ", "99999999999"]
 OTHER = {  # a value for every field, other than its first one
@@ -53,11 +54,12 @@ class Studio:
         self.box = page.locator(".svd-studio").first
         self.run, self.stop = self.box.locator("button.mod-primary"), self.box.locator("button.mod-warning")
 
-    def word(self, key: str, **values: object) -> str:
-        return say(key, self.language, **values)
+    def word(self, message: str, **values: object) -> str:
+        return say(message, self.language, **values)
 
     def label(self, name: str) -> str:
-        return next(f for f in (*VIDEO_FIELDS, *TEXT_FIELDS) if f.name == name).label[LANGUAGES.index(self.language)]
+        field = next(f for f in (*VIDEO_FIELDS, *TEXT_FIELDS) if f.name == name)
+        return self.word(field.label)
 
     def field(self, name: str) -> Locator:
         return self.box.get_by_label(self.label(name), exact=True)
@@ -78,14 +80,15 @@ class Studio:
     def texts(self) -> list[str]:
         return self.box.locator("[role=status], [role=alert]").all_inner_texts()
 
-    def says(self, key: str, **values: object) -> bool:
-        """Whether the panel shows the message `key`, up to its first value."""
-        shown = self.word(key, **values) if values else self.beginning(key)
+    def says(self, message: str, **values: object) -> bool:
+        """Whether the panel shows the message, up to its first value where none is given."""
+        shown = self.word(message, **values) if values else self.beginning(message)
         return any(shown in text for text in self.texts())
 
-    def beginning(self, key: str) -> str:
-        """The message `key` up to its first value."""
-        return MESSAGES[key][LANGUAGES.index(self.language)].split("{")[0].split("<")[0].strip()
+    def beginning(self, message: str) -> str:
+        """The message up to its first value or mark-up."""
+        gap = dict.fromkeys(re.findall(r"{(\w+)", message), "<")
+        return self.word(message, **gap).split("<")[0].strip()
 
     def steps_of(self, total: int) -> bool:
         return f"/{total}" in self.status() or f"of {total}" in self.status()
@@ -97,7 +100,11 @@ class Studio:
         return self.finish(made + 1, seconds)
 
     def finish(self, made: int, seconds: float = 120) -> dict[str, Any]:
-        self.until(lambda: len(self.records()) == made and self.says("done"), seconds, f"run {made} ends")
+        self.until(
+            lambda: len(self.records()) == made and self.says("Done! Seed <b>{seed}</b>, {path}"),
+            seconds,
+            f"run {made} ends",
+        )
         return self.records()[-1]
 
     def records(self) -> list[dict[str, Any]]:
@@ -123,7 +130,7 @@ def opens(s: Studio) -> None:
 
 def refuses(s: Studio) -> None:
     """A bad value in any field is explained, and Run runs nothing."""
-    s.box.get_by_role("button", name=s.word("more")).click()
+    s.box.get_by_role("button", name=s.word("All settings")).click()
     s.field("num_frames").wait_for(state="visible")
     s.shoot("02-more")
     typed = [field for field in VIDEO_FIELDS if field.kind != "fit"]
@@ -139,7 +146,7 @@ def refuses(s: Studio) -> None:
                 )
         if field is typed[0]:
             s.run.click()
-            s.until(lambda: s.says("fix_first"), 5, "Run is refused, too")
+            s.until(lambda: s.says("Fix the fields marked in red first."), 5, "Run is refused, too")
             s.shoot("03-refused")
         entry.fill(before)
         entry.press("Tab")
@@ -164,7 +171,7 @@ def runs(s: Studio) -> None:
         if not preview and s.box.locator("img[src^='data:image/webp']").count():
             preview = True
             s.shoot("04-running")
-        return s.says("done")
+        return s.says("Done! Seed <b>{seed}</b>, {path}")
 
     s.until(look, 120, "the run ends")
     assert len(seen) >= 4 and preview, f"the bar was at {sorted(seen)}, preview {preview}"
@@ -174,11 +181,11 @@ def runs(s: Studio) -> None:
     assert len(s.videos()) == len(s.records()) == 1
     s.shoot("05-done")
     if s.shots:  # for docs/studio.md and the lessons: the panel as a beginner sees it
-        s.box.get_by_role("button", name=s.word("fewer")).click()
+        s.box.get_by_role("button", name=s.word("Basic settings only")).click()
         s.page.mouse.move(5, 5)
         s.page.wait_for_timeout(3500)  # until the video's controls fade
         s.shoot("05-basic")
-        s.box.get_by_role("button", name=s.word("more")).click()
+        s.box.get_by_role("button", name=s.word("All settings")).click()
 
 
 def cancels(s: Studio) -> None:
@@ -192,14 +199,14 @@ def cancels(s: Studio) -> None:
         "document.querySelector('.svd-studio'), {subtree: true, childList: true, characterData: true})"
     )
     s.run.click()
-    busy = s.beginning("busy")
+    busy = s.beginning("Already running. Press again when it is done.")
     s.until(lambda: any(busy in text for text in s.page.evaluate("window.seen")), 10, "a second run is refused")
     s.type("motion_bucket_id", "-3")
     s.until(lambda: s.box.locator(".svd-card [role=alert]").count() == 1, 10, "the panel responds while it runs")
     s.type("motion_bucket_id", "127")
     start = time.monotonic()
     s.stop.click()
-    s.until(lambda: s.says("cancelled"), 20, "the run stops")
+    s.until(lambda: s.says("Stopped. No file was written."), 20, "the run stops")
     print(f"      stopped within {time.monotonic() - start:.1f} s")
     assert len(s.videos()) == 1
 
@@ -209,19 +216,17 @@ def changes(s: Studio) -> None:
     for field in VIDEO_FIELDS:
         if field.kind == "fit":
             words = next(words for value, words in field.presets if value == OTHER[field.name])
-            s.field(field.name).select_option(words[LANGUAGES.index(s.language)])
+            s.field(field.name).select_option(s.word(words))
             continue
         for value, _ in field.presets:
             shown = f"{value:g}" if isinstance(value, float) else str(value)
-            s.box.get_by_title(
-                s.word("preset_tip", label=field.label[LANGUAGES.index(s.language)], value=shown), exact=True
-            ).click()
+            s.box.get_by_title(s.word("{label}: {value}", label=s.word(field.label), value=shown), exact=True).click()
             s.until(lambda: s.field(field.name).input_value() == shown, 5, f"{field.name}: {shown} is entered")  # noqa: B023
         s.type(field.name, OTHER[field.name])
-    s.box.get_by_role("button", name=s.word("draw_seed")).click()
+    s.box.get_by_role("button", name=s.word("random")).click()
     s.until(lambda: s.field("seed").input_value() != OTHER["seed"], 5, "a seed is drawn")
     s.type("seed", OTHER["seed"])
-    s.box.get_by_role("button", name=PICTURE_NAMES["balloon"][LANGUAGES.index(s.language)], exact=True).click()
+    s.box.get_by_role("button", name=s.word("balloon"), exact=True).click()
     s.page.wait_for_timeout(300)
     made = s.make()
     found = {name: str(value) for name, value in made["call"].items()} | {"file": made["file"].removesuffix(".mp4")}
@@ -237,7 +242,7 @@ def uploads(s: Studio) -> None:
     """An uploaded picture is shown as the model will get it, in two fits, and made into a video."""
     Image.radial_gradient("L").convert("RGB").resize((300, 500)).save(s.folder / "mine.png")
     with s.page.expect_file_chooser() as chooser:
-        s.box.get_by_role("button", name=s.word("upload")).click()
+        s.box.get_by_role("button", name=s.word("Upload a picture")).click()
     chooser.value.set_files(s.folder / "mine.png")
     s.until(lambda: list(s.folder.glob("studio/pictures/mine-*.png")), 10, "the picture is kept")
     shown = s.box.locator(".svd-card img").first
@@ -251,16 +256,16 @@ def uploads(s: Studio) -> None:
 
 def restores(s: Studio) -> None:
     """A click in the history restores settings, picture and video; two videos play side by side; the code is shown."""
-    s.box.get_by_role("button", name=s.word("restore", number=1), exact=True).click()
+    s.box.get_by_role("button", name=s.word("Back to number {number}", number=1), exact=True).click()
     texts = s.records()[0]["texts"]
     for name in ("motion_bucket_id", "num_inference_steps", "noise_aug_strength", "seed"):
         s.until(lambda: s.field(name).input_value() == texts[name], 10, f"{name} is back")  # noqa: B023
     s.until(lambda: s.field("fit").input_value() == s.box.locator("option").first.inner_text(), 5, "the fit is back")
-    s.box.locator("summary", has_text=s.word("code")).click()
+    s.box.locator("summary", has_text=s.word("As code")).click()
     assert "PICTURES['rocket']" in s.box.locator("details pre").last.inner_text()
     for box in s.box.locator("input[type=checkbox]").all()[-2:]:
         box.check()
-    s.box.get_by_role("button", name=s.word("compare")).click()
+    s.box.get_by_role("button", name=s.word("Compare the selected videos")).click()
     s.until(lambda: s.box.locator("video").count() == 2, 20, "the comparison plays")
     s.page.wait_for_timeout(600)
     s.shoot("07-compare")
@@ -284,7 +289,7 @@ def has_names(s: Studio) -> None:
 
 def by_path(s: Studio) -> None:
     """The Enter key opens a path; a missing file is explained."""
-    path = s.box.get_by_label(s.word("path"), exact=True)
+    path = s.box.get_by_label(s.word("Path or web address"), exact=True)
     path.fill("no-such.png")
     path.press("Enter")
     s.until(lambda: any("no-such.png" in text for text in s.texts()), 10, "it is explained")
@@ -295,8 +300,8 @@ def by_path(s: Studio) -> None:
 
 def by_keyboard(s: Studio) -> None:
     """The Tab, Space and Enter keys are enough for a picture, a number, Run and a video; the focus goes through all in order."""
-    rocket, rabbit = (PICTURE_NAMES[name][LANGUAGES.index(s.language)] for name in ("rocket", "rabbit"))
-    s.box.get_by_role("button", name=s.word("upload")).focus()
+    rocket, rabbit = (s.word(name) for name in ("rocket", "rabbit"))
+    s.box.get_by_role("button", name=s.word("Upload a picture")).focus()
     walked: list[str] = []
 
     def tab_to(name: str, key: str = "Tab") -> None:
@@ -316,8 +321,8 @@ def by_keyboard(s: Studio) -> None:
     tab_to(s.label("num_inference_steps"))
     s.page.keyboard.press("Control+A")
     s.page.keyboard.type("1")
-    tab_to(s.word("run"))
-    labels = [f.label[LANGUAGES.index(s.language)] for f in VIDEO_FIELDS]
+    tab_to(s.word("Generate"))
+    labels = [s.word(f.label) for f in VIDEO_FIELDS]
     reached = [name for name in walked if name in labels]
     assert reached == labels, f"Tab goes to {reached}"
     made = len(s.records())
@@ -336,7 +341,7 @@ def reloads(s: Studio) -> None:
         s.page.reload()
         s.page.wait_for_selector(".svd-studio", timeout=90_000)
         s.until(lambda: s.box.locator(".svd-run").count() == min(made, 12), 20, "the finished videos are listed")
-        s.box.get_by_role("button", name=s.word("more")).click()
+        s.box.get_by_role("button", name=s.word("All settings")).click()
         return
     s.type("num_inference_steps", "12")
     s.page.keyboard.press("Control+S")
@@ -350,7 +355,7 @@ def reloads(s: Studio) -> None:
     s.run.click()
     s.until(lambda: s.steps_of(12), 20, "the panel still works")
     s.stop.click()
-    s.until(lambda: s.says("cancelled"), 30, "and stops")
+    s.until(lambda: s.says("Stopped. No file was written."), 30, "and stops")
 
 
 def is_narrow(s: Studio) -> None:
@@ -376,7 +381,7 @@ def is_dark(s: Studio) -> None:
 def writes(s: Studio) -> None:
     """The panel for prompts: bad values are refused, the picture comes first, then the video; a run can be restored."""
     s.until(lambda: "⏱" in s.box.inner_text(), 60, "an estimate")
-    s.box.get_by_role("button", name=s.word("more")).click()
+    s.box.get_by_role("button", name=s.word("All settings")).click()
     for name in ("prompt", "guidance_scale", "image_num_inference_steps", "num_inference_steps"):
         before = s.field(name).input_value()
         s.type(name, "  " if name == "prompt" else "-5")
@@ -390,14 +395,18 @@ def writes(s: Studio) -> None:
     made = len(s.records())
     s.run.click()
     drawn = s.box.locator(".svd-card").first.locator("img")
-    s.until(lambda: drawn.count() == 1 and s.word("drawn") in s.box.inner_text(), 60, "the picture is drawn")
+    s.until(
+        lambda: drawn.count() == 1 and s.word("The picture from the image model") in s.box.inner_text(),
+        60,
+        "the picture is drawn",
+    )
     s.shoot("10-text")
     run = s.finish(made + 1)
     assert {name: str(run["call"][name]) for name in asked} == asked | {"guidance_scale": "5.0"}, run["call"]
     s.type("prompt", "a boat")
-    s.box.get_by_role("button", name=s.word("restore", number=run["number"]), exact=True).click()
+    s.box.get_by_role("button", name=s.word("Back to number {number}", number=run["number"]), exact=True).click()
     s.until(lambda: s.field("prompt").input_value() == asked["prompt"], 10, "the prompt is back")
-    s.box.locator("summary", has_text=s.word("code")).click()
+    s.box.locator("summary", has_text=s.word("As code")).click()
     assert "generate_text2video" in s.box.locator("details pre").last.inner_text()
     s.shoot("11-text-done")
 

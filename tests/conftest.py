@@ -22,9 +22,11 @@ from helpers import TINY_SIZE, make_picture
 
 @pytest.fixture(autouse=True)
 def no_settings_of_the_machine(monkeypatch):
-    """Neither the tester's own SVD_LAB_MODELS nor a language that a lesson's first cell has set must decide what a test finds."""
+    """What a test finds depends neither on the tester's SVD_LAB_MODELS nor on a language, the machine's or a lesson's."""
     monkeypatch.delenv("SVD_LAB_MODELS", raising=False)
-    monkeypatch.delenv("SVD_LAB_LANGUAGE", raising=False)
+    for name in ("SVD_LAB_LANGUAGE", "JPY_SESSION_NAME", "LANGUAGE", "LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", "C.UTF-8")
 
 
 @pytest.fixture(autouse=True)

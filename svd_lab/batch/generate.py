@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from svd_lab.batch.items import BatchRequest, check_call, is_done, list_items
+from svd_lab.language import say
 from svd_lab.limits import cpu_quota
 
 
@@ -92,7 +93,7 @@ def generate_batch(
     items = list_items(pictures, prompts, Path(out))
     check_call(prompts is not None, seed, settings)
     if processes is not None and processes < 1:
-        raise ValueError(f"processes must be at least 1, not {processes}")
+        raise ValueError(say("processes must be at least 1, not {processes}", processes=processes))
     request = BatchRequest(
         items=items,
         text=prompts is not None,
@@ -129,7 +130,7 @@ def _result(
     """Sort the outcomes; an item without one failed for `reason`."""
     result = BatchResult(seconds=seconds)
     for item in items:
-        outcome = outcomes.get(item["video"], {"failed": reason or "its process ended before it was started"})
+        outcome = outcomes.get(item["video"], {"failed": reason or say("its process ended before it was started")})
         name = Path(item["video"]).name
         if "failed" in outcome:
             result.failed[name] = outcome["failed"]
@@ -231,8 +232,9 @@ def _run_processes(request: BatchRequest, count: int, on_outcome: Callable[[dict
             status = process.wait()
     if fatal and not ended:
         raise RuntimeError(fatal)
-    died = (
-        f"a process of the batch ended with status {status} before this item was done; run the batch again for the rest"
+    died = say(
+        "a process of the batch ended with status {status} before this item was done; run the batch again for the rest",
+        status=status,
     )
     return fatal or (died if status else "")
 
@@ -254,5 +256,13 @@ def _follow(reader: TextIO, process: subprocess.Popen[bytes]) -> Iterator[dict[s
 def _describe(outcome: dict[str, Any], number: int, total: int) -> str:
     name = Path(outcome["video"]).name
     if "failed" in outcome:
-        return f"{number}/{total} {name}: failed: {outcome['failed'].splitlines()[0]}"
-    return f"{number}/{total} {name}: " + ("done before" if outcome["kept"] else f"{outcome['seconds']:.1f} s")
+        return say(
+            "{number}/{total} {name}: failed: {reason}",
+            number=number,
+            total=total,
+            name=name,
+            reason=outcome["failed"].splitlines()[0],
+        )
+    return f"{number}/{total} {name}: " + (
+        say("done before") if outcome["kept"] else say("{seconds:.1f} s", seconds=outcome["seconds"])
+    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from svd_lab.language import say
 from svd_lab.settings_table import SETTINGS
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif")
@@ -59,11 +60,11 @@ def list_items(pictures: Any, prompts: Iterable[str] | None, out: Path) -> list[
         FileNotFoundError: There is no folder, or no picture in it.
     """
     if (pictures is None) == (prompts is None):
-        raise TypeError("give either pictures or prompts")
+        raise TypeError(say("give either pictures or prompts"))
     if prompts is not None:
         texts = [prompts] if isinstance(prompts, str) else list(prompts)
         if not texts:
-            raise ValueError("prompts is empty: give at least one text")
+            raise ValueError(say("prompts is empty: give at least one text"))
         words = (re.sub(r"\W+", "-", str(text)).strip("-")[:40].rstrip("-") for text in texts)
         digits = max(3, len(str(len(texts))))
         names = [f"{number:0{digits}}-{word}".rstrip("-") for number, word in enumerate(words, 1)]
@@ -71,14 +72,18 @@ def list_items(pictures: Any, prompts: Iterable[str] | None, out: Path) -> list[
     if isinstance(pictures, str | os.PathLike):
         folder = Path(pictures).expanduser()
         if not folder.is_dir():
-            raise FileNotFoundError(f"there is no folder {folder}. Give a folder of pictures, or a list of files")
+            raise FileNotFoundError(
+                say("there is no folder {folder}. Give a folder of pictures, or a list of files", folder=folder)
+            )
         files = sorted(
             path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
         )
     else:
         files = [Path(picture).expanduser() for picture in pictures]
     if not files:
-        raise FileNotFoundError(f"there is no picture ({', '.join(SUFFIXES)}) in {pictures}")
+        raise FileNotFoundError(
+            say("there is no picture ({listed}) in {pictures}", listed=", ".join(SUFFIXES), pictures=pictures)
+        )
     stems = [path.stem.casefold() for path in files]
     names = [path.stem if stems.count(path.stem.casefold()) == 1 else path.name for path in files]
     if len({name.casefold() for name in names}) < len(names):  # from different folders
@@ -163,6 +168,9 @@ def check_call(text: bool, seed: Any, settings: dict[str, Any]) -> None:
     """Raise ValueError or TypeError for settings that a batch cannot have."""
     if isinstance(seed, int) and seed == -1:
         raise ValueError(
-            "seed must be from 0 to 4294967295 in a batch, not -1: a batch that is resumed must ask for the same videos"
+            say(
+                "seed must be from 0 to 4294967295 in a batch, not -1: a batch that is resumed must ask for "
+                "the same videos"
+            )
         )
     call_settings(text, seed, settings)

@@ -15,6 +15,7 @@ from typing import Any
 from svd_lab.classroom import worker
 from svd_lab.classroom.local_cluster import divide_machine, has_bokeh, local_cluster
 from svd_lab.classroom.store import open_store
+from svd_lab.language import say
 from svd_lab.version import __version__
 
 _CONNECT_TIMEOUT = 600  # seconds to wait for a scheduler or its first worker
@@ -31,7 +32,7 @@ def load_distributed() -> Any:
     try:
         import distributed
     except ImportError as error:
-        raise ImportError("running a class needs dask.distributed: pip install 'svd-lab[class]'") from error
+        raise ImportError(say("running a class needs dask.distributed: pip install 'svd-lab[class]'")) from error
     return distributed
 
 
@@ -43,7 +44,11 @@ def check_address(scheduler: str) -> None:
         get_address_host_port(scheduler, strict=True)
     except (ValueError, NotImplementedError) as error:
         raise ValueError(
-            f"{scheduler!r} is not an address of a scheduler ({error}). Give one like tcp://host:8786"
+            say(
+                "{scheduler!r} is not an address of a scheduler ({error}). Give one like tcp://host:8786",
+                scheduler=scheduler,
+                error=error,
+            )
         ) from error
 
 
@@ -103,10 +108,13 @@ def run_tasks(
             empty_rounds = 0 if len(left) < before else empty_rounds + 1
             if left and empty_rounds == _EMPTY_ROUNDS:
                 raise ConnectionError(
-                    f"the scheduler forgot the runs {_EMPTY_ROUNDS} times. Look at its log, then give --resume"
+                    say(
+                        "the scheduler forgot the runs {empty_rounds} times. Look at its log, then give --resume",
+                        empty_rounds=_EMPTY_ROUNDS,
+                    )
                 )
             if left:
-                report(f"the scheduler was restarted or lost; {len(left)} runs are submitted again")
+                report(say("the scheduler was restarted or lost; {count} runs are submitted again", count=len(left)))
 
 
 def task_key(task: Task) -> str:
@@ -166,7 +174,11 @@ def _error_message(error: BaseException) -> str:
 
     if isinstance(error, KilledWorker):
         count = error.allowed_failures + 1
-        return f"{count} workers died during this run. Is there enough memory? ({error.last_worker})"
+        return say(
+            "{count} workers died during this run. Is there enough memory? ({last_worker})",
+            count=count,
+            last_worker=error.last_worker,
+        )
     return f"{type(error).__name__}: {error}"
 
 
@@ -182,9 +194,17 @@ def _connection(
         return
     count, threads, gpus = divide_machine(workers, threads)
     with local_cluster(count) as cluster:
-        report(f"notebooks at a time: {count}; {f'GPUs: {len(gpus)}' if gpus else f'CPU threads of each: {threads}'}")
+        report(
+            say(
+                "notebooks at a time: {count}; {hardware}",
+                count=count,
+                hardware=say("GPUs: {count}", count=len(gpus))
+                if gpus
+                else say("CPU threads of each: {threads}", threads=threads),
+            )
+        )
         if has_bokeh():
-            report(f"Dask's dashboard: {cluster.dashboard_link}")
+            report(say("Dask's dashboard: {address}", address=cluster.dashboard_link))
         yield lambda _: Client(cluster, set_as_default=False), {"threads": threads, "gpus": gpus}
 
 
@@ -198,9 +218,17 @@ def _connect(address: str, report: Callable[[str], None], timeout: float) -> Any
             return Client(address, timeout=5, set_as_default=False)
         except (OSError, TimeoutError) as error:
             if time.monotonic() > end:
-                raise TimeoutError(f"no scheduler answered at {address} within {timeout:.0f} s") from error
+                raise TimeoutError(
+                    say("no scheduler answered at {address} within {timeout:.0f} s", address=address, timeout=timeout)
+                ) from error
             if not reported:
-                report(f"no scheduler answers at {address}; waiting up to {timeout:.0f} s")
+                report(
+                    say(
+                        "no scheduler answers at {address}; waiting up to {timeout:.0f} s",
+                        address=address,
+                        timeout=timeout,
+                    )
+                )
                 reported = True
             time.sleep(1)
 
@@ -208,33 +236,52 @@ def _connect(address: str, report: Callable[[str], None], timeout: float) -> Any
 def _check_workers(client: Any, out: str, report: Callable[[str], None], timeout: float) -> None:
     """Raise OSError unless every worker has this svd-lab and sees the store. Workers that join later find out in each run."""
     if not client.nthreads():
-        report(f"the scheduler has no worker yet; waiting up to {timeout:.0f} s")
+        report(say("the scheduler has no worker yet; waiting up to {timeout:.0f} s", timeout=timeout))
         try:
             client.wait_for_workers(1, timeout=timeout)
         except TimeoutError as error:
             raise TimeoutError(
-                f"the scheduler got no worker within {timeout:.0f} s. Start some: dask worker ADDRESS"
+                say(
+                    "the scheduler got no worker within {timeout:.0f} s. Start some: dask worker ADDRESS",
+                    timeout=timeout,
+                )
             ) from error
     answers = client.run(_worker_problem, out, __version__, on_error="return")
     wrong = [f"  {address}: {problem}" for address, problem in answers.items() if problem]
     if wrong:
-        rest = [f"  … and {len(wrong) - 10} more"] if len(wrong) > 10 else []
-        raise OSError("\n".join([f"{len(wrong)} of {len(answers)} workers cannot run this class", *wrong[:10], *rest]))
+        rest = [say("  … and {count} more", count=len(wrong) - 10)] if len(wrong) > 10 else []
+        raise OSError(
+            "\n".join(
+                [
+                    say("{count} of {count2} workers cannot run this class", count=len(wrong), count2=len(answers)),
+                    *wrong[:10],
+                    *rest,
+                ]
+            )
+        )
     threaded = [address for address, threads in client.nthreads().items() if threads > 1]
     dashboard = "dashboard" in client.scheduler_info()["services"]
-    report(f"workers: {len(answers)}" + (f"; Dask's dashboard: {client.dashboard_link}" if dashboard else ""))
+    report(
+        say("workers: {count}", count=len(answers))
+        + (say("; Dask's dashboard: {address}", address=client.dashboard_link) if dashboard else "")
+    )
     if threaded:
         report(
-            f"{len(threaded)} workers run several notebooks at a time, on the same GPU if they have one. "
-            "To avoid that, start them with dask worker --nthreads 1"
+            say(
+                "{count} workers run several notebooks at a time, on the same GPU if they have one. To avoid "
+                "that, start them with dask worker --nthreads 1",
+                count=len(threaded),
+            )
         )
 
 
 def _worker_problem(out: str, version: str) -> str | None:
     """Runs on a worker: why it cannot run a class whose results go to `out`, or None."""
     if __version__ != version:
-        return f"it has svd-lab {__version__}, not {version}"
+        return say("it has svd-lab {version}, not {wanted}", version=__version__, wanted=version)
     store = open_store(out)
     if not store.fs.exists(store.path(".class/class.json")):
-        return f"it does not see {store.address}. Give a folder that all machines share, or an address"
+        return say(
+            "it does not see {address}. Give a folder that all machines share, or an address", address=store.address
+        )
     return None

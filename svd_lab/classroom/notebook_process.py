@@ -16,6 +16,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from svd_lab.language import say
+
 OUTCOME = "outcome.json"
 
 
@@ -49,7 +51,7 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], out: Path, timeout:
     from svd_lab.lesson.run import run_lesson
 
     def stop(*_: Any) -> None:
-        raise RunTimeout(f"the notebook did not finish within {timeout} s")
+        raise RunTimeout(say("the notebook did not finish within {timeout} s", timeout=timeout))
 
     if hasattr(signal, "setitimer"):  # elsewhere only the limit of a single cell holds
         signal.signal(signal.SIGALRM, stop)
@@ -85,7 +87,9 @@ def find_failure(executed: Path) -> tuple[str | None, str | None]:
     for number, cell in enumerate(code, 1):
         for output in cell.outputs:
             if output.output_type == "error":
-                return f"code cell {number} of {len(code)} ({cell.id})", f"{output.ename}: {output.evalue}"
+                return say(
+                    "code cell {number} of {count} ({id})", number=number, count=len(code), id=cell.id
+                ), f"{output.ename}: {output.evalue}"
     return None, None
 
 

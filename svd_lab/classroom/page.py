@@ -19,25 +19,17 @@ from typing import Any
 
 from svd_lab.classroom.plan import Run
 from svd_lab.classroom.store import Store, write_file
+from svd_lab.language import mark, say
 
 _STATUSES = ("failed", "done", "waiting")  # in the order of the page
 _MESSAGE_LENGTH = 300  # characters of a message on the page; the table has more, the notebook everything
 _VALUE_LENGTH = 80  # characters of a parameter's value on the page
 _WORDS = {
-    "en": {
-        "failed": "failed", "done": "done", "waiting": "not run",
-        "student": "student", "search": "part of a name", "lesson": "lesson", "status": "status", "all": "all",
-        "shown": " shown", "none": "No run matches.", "no_clip": "no clip", "notebook": "notebook", "seconds": " s",
-        "more": "# more clips", "made": "as of", "table": "as a table",
-        "script": "This page needs JavaScript. summary.csv has the same data.",
-    },
-    "ko": {
-        "failed": "실패", "done": "완료", "waiting": "실행 전",
-        "student": "학생", "search": "이름의 일부", "lesson": "강의", "status": "상태", "all": "모두",
-        "shown": "개 표시", "none": "조건에 맞는 실행이 없어요.", "no_clip": "영상 없음", "notebook": "노트북", "seconds": "초",
-        "more": "영상 #개 더", "made": "기준 시각", "table": "표로 보기",
-        "script": "이 페이지는 JavaScript가 필요해요. 같은 내용이 summary.csv에 있어요.",
-    },
+    "failed": mark("failed"), "done": mark("done"), "waiting": mark("not run"),
+    "student": mark("student"), "search": mark("part of a name"), "lesson": mark("lesson"), "status": mark("status"),
+    "all": mark("all"), "shown": mark(" shown"), "none": mark("No run matches."), "no_clip": mark("no clip"),
+    "notebook": mark("notebook"), "seconds": mark(" s"), "more": mark("# more clips"), "made": mark("as of"),
+    "table": mark("as a table"), "script": mark("This page needs JavaScript. summary.csv has the same data."),
 }  # fmt: skip
 
 
@@ -65,7 +57,7 @@ def make_page(
     now: str | None = None,
 ) -> str:
     """Return the page as HTML. now: the time that it shows (None: the current one); the rest as in `write_summary`."""
-    words = _WORDS[language]
+    words = {key: say(message, language) for key, message in _WORDS.items()}
     lessons = list(dict.fromkeys(run.lesson for run in runs))
     students = {run.folder.partition("/")[0]: run.student for run in runs}
     student_index = {folder: index for index, folder in enumerate(students)}

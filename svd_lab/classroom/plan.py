@@ -12,12 +12,16 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from svd_lab.classroom.roster import NAME, Mistake, Row, format_mistakes, read_roster, shorten
+from svd_lab.language import mark, say
 from svd_lab.lesson.run import check_parameters, find_lesson, load_papermill
+from svd_lab.models.checkpoints import check_download, locate
+from svd_lab.models.table import IMAGE, VIDEO
 
 # Not allowed in a Windows file name, a URL or a glob; papermill replaces the braces.
 _UNSAFE_CHARACTERS = re.compile(r'[\x00-\x1f<>:"/\\|?*\[\]{}#%&]')
@@ -82,12 +86,12 @@ def make_plan(
     for name in lessons:
         path = find_lesson(name, language)
         if path.stem in notebooks:
-            raise ValueError(f"the lesson {path.stem} is given twice")
+            raise ValueError(say("the lesson {stem} is given twice", stem=path.stem))
         notebooks[path.stem] = _read_notebook(path)
     if not notebooks:
-        raise ValueError("no lesson is given. Give some, such as --lessons 02,03")
+        raise ValueError(say("no lesson is given. Give some, such as --lessons 02,03"))
     if not roster.is_file():
-        raise FileNotFoundError(f"there is no roster {roster}. Give a CSV or YAML file")
+        raise FileNotFoundError(say("there is no roster {roster}. Give a CSV or YAML file", roster=roster))
     rows, columns, mistakes = read_roster(roster)
     known = {name for _, _, declared in notebooks.values() for name in declared}
     common = dict(parameters or {})
@@ -119,7 +123,7 @@ def make_plan(
             key = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
             plan.runs.append(Run(student, lesson, folder, key, sha, values, picture))
     if not rows and not mistakes:
-        mistakes.append(Mistake(None, "file", "it has no students"))
+        mistakes.append(Mistake(None, mark("file"), say("it has no students")))
     if mistakes:
         raise ValueError(format_mistakes(list(dict.fromkeys(mistakes)), roster))
     plan.inputs |= {sha: path for sha, path in pictures.files.items()}
@@ -144,11 +148,23 @@ def _read_notebook(path: Path) -> tuple[str, bytes, dict[str, Any]]:
 
 def _unknown_parameter(name: str, known: set[str], prefix: str = "") -> Mistake:
     if name == "out_dir":
-        return Mistake(None, "column", f"{prefix}out_dir cannot be given: every run has its own folder")
+        return Mistake(
+            None, mark("column"), say("{prefix}out_dir cannot be given: every run has its own folder", prefix=prefix)
+        )
     near = difflib.get_close_matches(name, sorted(known), 1)
-    suggestion = f" Did you mean '{near[0]}'?" if near else ""
+    suggestion = say(" Did you mean '{near}'?", near=near[0]) if near else ""
     names = ", ".join(sorted(known)) or "none"
-    return Mistake(None, "column", f"no lesson has a parameter '{prefix}{name}'.{suggestion} Their parameters: {names}")
+    return Mistake(
+        None,
+        mark("column"),
+        say(
+            "no lesson has a parameter '{prefix}{name}'.{suggestion} Their parameters: {names}",
+            prefix=prefix,
+            name=name,
+            suggestion=suggestion,
+            names=names,
+        ),
+    )
 
 
 def _check_names(rows: Sequence[Row], mistakes: list[Mistake]) -> dict[int, str]:
@@ -158,25 +174,43 @@ def _check_names(rows: Sequence[Row], mistakes: list[Mistake]) -> dict[int, str]
     for row in rows:
         name = row.cells.get(NAME)
         if name is None:
-            mistakes.append(Mistake(row.number, "empty name", "the name is missing"))
+            mistakes.append(Mistake(row.number, mark("empty name"), say("the name is missing")))
             continue
         if isinstance(name, bool) or not isinstance(name, str | int):
-            text = f"the name must be text, not {name!r}. Put it in quotation marks"
-            mistakes.append(Mistake(row.number, "name", text))
+            text = say("the name must be text, not {name!r}. Put it in quotation marks", name=name)
+            mistakes.append(Mistake(row.number, mark("name"), text))
             continue
         folder = _UNSAFE_CHARACTERS.sub("_", unicodedata.normalize("NFC", str(name))).strip(" .")
         if not folder.strip("_") or len(folder) > _NAME_LENGTH or len(folder.encode()) > 240:
-            text = f"the name {shorten(name)} cannot become a folder. Give 1 to {_NAME_LENGTH} letters, digits or signs"
-            mistakes.append(Mistake(row.number, "name", text))
+            text = say(
+                "the name {name} cannot become a folder. Give 1 to {name_length} letters, digits or signs",
+                name=shorten(name),
+                name_length=_NAME_LENGTH,
+            )
+            mistakes.append(Mistake(row.number, mark("name"), text))
         elif folder.casefold() in _RESERVED:
-            mistakes.append(Mistake(row.number, "name", f"the name {shorten(name)} is reserved. Add something to it"))
+            mistakes.append(
+                Mistake(
+                    row.number,
+                    mark("name"),
+                    say("the name {name} is reserved. Add something to it", name=shorten(name)),
+                )
+            )
         elif folder.casefold() in taken:
             first = taken[folder.casefold()]
             same = (
-                "" if first.cells[NAME] == name else f", {shorten(first.cells[NAME])}, whose folder would be the same"
+                ""
+                if first.cells[NAME] == name
+                else say(", {cells}, whose folder would be the same", cells=shorten(first.cells[NAME]))
             )
-            text = f"the name {shorten(name)} is already used in row {first.number}{same}. Add something, such as '{folder} 2'"
-            mistakes.append(Mistake(row.number, "duplicate name", text))
+            text = say(
+                "the name {name} is already used in row {number}{same}. Add something, such as '{folder} 2'",
+                name=shorten(name),
+                number=first.number,
+                same=same,
+                folder=folder,
+            )
+            mistakes.append(Mistake(row.number, mark("duplicate name"), text))
         else:
             taken[folder.casefold()] = row
             folders[row.number] = folder
@@ -192,17 +226,32 @@ def _check_value(name: str, value: Any, declared: Mapping[str, Any]) -> Any:
         value = check_parameters({name: value}, declared)[name]
     except ValueError as error:
         shortened = isinstance(value, str) and re.fullmatch(r"\d[.,]\d+E\+\d+", value)
-        raise ValueError(
-            f"{error}{'. A spreadsheet shortened it: format the column as text' if shortened else ''}"
-        ) from None
+        hint = say(". A spreadsheet shortened it: format the column as text") if shortened else ""
+        raise ValueError(f"{error}{hint}") from None
     kind = declared[name]["inferred_type_name"]
     if kind == "str" and not isinstance(value, str):
-        raise TypeError(f"{name} must be text, not {value!r}. Put it in quotation marks")
+        raise TypeError(say("{name} must be text, not {value!r}. Put it in quotation marks", name=name, value=value))
     if kind in ("int", "float", "bool") and isinstance(value, bool) != (kind == "bool"):
-        raise TypeError(f"{name} must be {'true or false' if kind == 'bool' else 'a number'}, not {value!r}")
+        raise TypeError(
+            say(
+                "{name} must be {wanted}, not {value!r}",
+                name=name,
+                wanted=say("true or false") if kind == "bool" else say("a number"),
+                value=value,
+            )
+        )
     if name in ("seed", "num_frames", "num_inference_steps"):
         return check_value(name, value)
+    if name in _MODELS and value != "auto":
+        found = None
+        with suppress(FileNotFoundError):  # a folder may be on the machines that run the lessons, and not here
+            found = locate(value, _MODELS[name])
+        if found is not None:
+            check_download(found)
     return check_prompt(name, value) if name == "prompt" else value
+
+
+_MODELS = {"model": VIDEO, "image_model": IMAGE}
 
 
 class _Pictures:
@@ -222,7 +271,7 @@ class _Pictures:
             OSError: It is missing or cannot be read.
         """
         if not isinstance(value, str):
-            raise TypeError(f"picture must be a name, an address or a file, not {value!r}")
+            raise TypeError(say("picture must be a name, an address or a file, not {value!r}", value=value))
         if value not in self._checked:
             try:
                 self._checked[value] = self._check(value)
@@ -245,12 +294,21 @@ class _Pictures:
         paths = [(self.folder / spelling).resolve() for spelling in (value, *spellings)]
         if not all(path.is_relative_to(self.folder) for path in paths):
             raise ValueError(
-                f"the picture {shorten(value)} is outside the roster's folder, {self.folder}. Copy it there"
+                say(
+                    "the picture {value} is outside the roster's folder, {folder}. Copy it there",
+                    value=shorten(value),
+                    folder=self.folder,
+                )
             )
         path = next((path for path in paths if path.is_file()), None)
         if path is None:
             raise FileNotFoundError(
-                f"there is no picture {shorten(value)} in {self.folder}. Bundled pictures: {', '.join(PICTURES)}"
+                say(
+                    "there is no picture {value} in {folder}. Bundled pictures: {listed}",
+                    value=shorten(value),
+                    folder=self.folder,
+                    listed=", ".join(PICTURES),
+                )
             )
         try:
             with Image.open(path) as picture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any, TextIO
 
+from svd_lab.language import say
 from svd_lab.progress_line import ProgressLine
 
 _INTERVAL = 15  # seconds between two lines of a log
@@ -35,11 +36,15 @@ class Progress:
 
     def text(self, slots: int) -> str:
         """The counts as "12 done, 1 failed, 17 left, about 6 min left". slots: how many notebooks run at a time."""
-        parts = [f"{self.before} finished before"] if self.before else []
-        parts += [f"{self.done} done", f"{self.failed} failed", f"{self.left.total()} left"]
+        parts = [say("{before} finished before", before=self.before)] if self.before else []
+        parts += [
+            say("{done} done", done=self.done),
+            say("{failed} failed", failed=self.failed),
+            say("{total} left", total=self.left.total()),
+        ]
         seconds = self.seconds_left(slots)
         if seconds is not None and self.left.total():
-            parts.append(f"about {_duration(seconds)} left")
+            parts.append(say("about {duration} left", duration=_duration(seconds)))
         return ", ".join(parts)
 
     def seconds_left(self, slots: int) -> float | None:
@@ -71,5 +76,7 @@ class Progress:
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return say("{seconds:.0f} s", seconds=seconds)
+    return (
+        say("{seconds:.0f} min", seconds=seconds / 60) if seconds < 5400 else say("{hours:.1f} h", hours=seconds / 3600)
+    )

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from svd_lab.language import mark, say
+
 NAME = "name"  #: the one required column
 _SHOWN_PER_KIND = 10  # mistakes of one kind that are listed in full
 _EXCEL_ERROR = re.compile(r"#(REF!|N/A|NAME\?|VALUE!|DIV/0!|NULL!|NUM!|SPILL!|CALC!)$")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_SAVE_AS = "In Excel: Save as, 'CSV UTF-8 (comma delimited)'"
+_SAVE_AS = mark("In Excel: Save as, 'CSV UTF-8 (comma delimited)'")
 
 
 class Mistake(NamedTuple):
@@ -63,7 +65,15 @@ def read_roster(path: Path) -> tuple[list[Row], list[str], list[Mistake]]:
     if path.suffix.lower() in (".yaml", ".yml"):
         return _read_yaml(data)
     if data.startswith(b"PK\x03\x04"):
-        return [], [], [Mistake(None, "file", f"this is an Excel workbook, not a CSV. {_SAVE_AS}")]
+        return (
+            [],
+            [],
+            [
+                Mistake(
+                    None, mark("file"), say("this is an Excel workbook, not a CSV. {save_as}", save_as=say(_SAVE_AS))
+                )
+            ],
+        )
     text, mistakes = _decode(data)
     rows, columns, more = _read_csv(text)
     return rows, columns, mistakes + more
@@ -74,15 +84,23 @@ def format_mistakes(mistakes: Sequence[Mistake], path: Path) -> str:
     kinds: dict[str, list[Mistake]] = {}
     for mistake in mistakes:
         kinds.setdefault(mistake.kind, []).append(mistake)
-    count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes):,} mistakes"
-    lines = [f"{path} has {count}; nothing was run"]
+    count = say("a mistake") if len(mistakes) == 1 else say("{count:,} mistakes", count=len(mistakes))
+    lines = [say("{path} has {count}; nothing was run", path=path, count=count)]
     for kind, several in kinds.items():
         for mistake in several[:_SHOWN_PER_KIND]:
-            lines.append(f"  {f'row {mistake.row}: ' if mistake.row else ''}{mistake.text}")
+            lines.append("  " + (say("row {number}: ", number=mistake.row) if mistake.row else "") + mistake.text)
         if len(several) > _SHOWN_PER_KIND:
             rows = ", ".join(str(mistake.row) for mistake in several[_SHOWN_PER_KIND : 2 * _SHOWN_PER_KIND])
             more = ", …" if len(several) > 2 * _SHOWN_PER_KIND else ""
-            lines.append(f"  … and {len(several) - _SHOWN_PER_KIND:,} more of this kind ({kind}), in rows {rows}{more}")
+            lines.append(
+                say(
+                    "  … and {count:,} more of this kind ({kind}), in rows {rows}{more}",
+                    count=len(several) - _SHOWN_PER_KIND,
+                    kind=say(kind),
+                    rows=rows,
+                    more=more,
+                )
+            )
     return "\n".join(lines)
 
 
@@ -91,15 +109,19 @@ def _decode(data: bytes) -> tuple[str, list[Mistake]]:
         try:
             return data.decode("utf-16"), []
         except UnicodeDecodeError as error:
-            return data.decode("utf-16", "replace"), [Mistake(None, "encoding", f"this is damaged UTF-16: {error}")]
+            return data.decode("utf-16", "replace"), [
+                Mistake(None, mark("encoding"), say("this is damaged UTF-16: {error}", error=error))
+            ]
     try:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
         row = data.count(b"\n", 0, error.start) + 1
-        text = f"this is not UTF-8: it has the byte {data[error.start]:#04x}. {_SAVE_AS}"
+        text = say(
+            "this is not UTF-8: it has the byte {byte:#04x}. {save_as}", byte=data[error.start], save_as=say(_SAVE_AS)
+        )
     for encoding in ("cp949", "latin-1"):  # Excel's plain "CSV" in Korea; latin-1 accepts every byte
         try:
-            return data.decode(encoding), [Mistake(row, "encoding", text)]
+            return data.decode(encoding), [Mistake(row, mark("encoding"), text)]
         except UnicodeDecodeError:
             continue
     raise AssertionError("latin-1 decodes everything")
@@ -117,22 +139,23 @@ def _read_csv(text: str) -> tuple[list[Row], list[str], list[Mistake]]:
     try:
         table.extend([cell.strip() for cell in line] for line in csv.reader(io.StringIO(text), delimiter=delimiter))
     except csv.Error as error:
-        mistakes.append(Mistake(len(table) + 1, "file", f"this cannot be read as CSV: {error}"))
+        mistakes.append(Mistake(len(table) + 1, mark("file"), say("this cannot be read as CSV: {error}", error=error)))
     filled = [number for number, line in enumerate(table) if any(line)]
     if not filled:
-        return [], [], [*mistakes, Mistake(None, "file", "it has no rows")]
+        return [], [], [*mistakes, Mistake(None, mark("file"), say("it has no rows"))]
     columns, wrong = _check_columns(table[filled[0]], filled[0] + 1)
     mistakes += wrong
     rows = []
     for index in filled[1:]:
         line, number = table[index], index + 1
         if any(line[len(columns) :]):
-            mistakes.append(
-                Mistake(
-                    number, "cells", f"there are {len(line)} cells under {len(columns)} columns. "
-                    f'Put a text that holds "{delimiter}" in quotation marks',
-                )
-            )  # fmt: skip
+            text = say(
+                'there are {count} cells under {columns} columns. Put a text that holds "{delimiter}" in quotation marks',
+                count=len(line),
+                columns=len(columns),
+                delimiter=delimiter,
+            )
+            mistakes.append(Mistake(number, mark("cells"), text))
         cells = {column: cell for column, cell in zip(columns, line, strict=False) if column and cell}
         mistakes += [Mistake(number, kind, text) for kind, text in _check_cells(cells)]
         rows.append(Row(number, cells))
@@ -146,10 +169,22 @@ def _check_columns(cells: list[str], number: int) -> tuple[list[str], list[Mista
     mistakes = []
     if NAME not in columns:
         given = ", ".join(column or "(empty)" for column in columns)
-        mistakes.append(Mistake(number, "column", f"there is no column '{NAME}'; the columns are {given[:300]}"))
+        mistakes.append(
+            Mistake(
+                number,
+                mark("column"),
+                say("there is no column '{name}'; the columns are {given}", name=NAME, given=given[:300]),
+            )
+        )
     for column in dict.fromkeys(columns):
         if column and columns.count(column) > 1:
-            mistakes.append(Mistake(number, "column", f"there are {columns.count(column)} columns '{column}'"))
+            mistakes.append(
+                Mistake(
+                    number,
+                    mark("column"),
+                    say("there are {count} columns '{column}'", count=columns.count(column), column=column),
+                )
+            )
     return columns, mistakes
 
 
@@ -158,19 +193,37 @@ def _check_cells(cells: dict[str, str]) -> list[tuple[str, str]]:
     mistakes = []
     for column, cell in cells.items():
         if _EXCEL_ERROR.match(cell):
-            mistakes.append(("formula", f"{column} is {cell}, an error of a formula. Save the value"))
-        elif cell[0] in "=+-@" and not _is_number(cell):
             mistakes.append(
-                ("formula", f"{column} is {shorten(cell)}: a spreadsheet reads a cell that begins with '{cell[0]}' as a "
-                 "formula. Save the value, or begin with another character")
-            )  # fmt: skip
+                (
+                    mark("formula"),
+                    say("{column} is {cell}, an error of a formula. Save the value", column=column, cell=cell),
+                )
+            )
+        elif cell[0] in "=+-@" and not _is_number(cell):
+            text = say(
+                "{column} is {cell}: a spreadsheet reads a cell that begins with '{first}' as a formula. "
+                "Save the value, or begin with another character",
+                column=column,
+                cell=shorten(cell),
+                first=cell[0],
+            )
+            mistakes.append((mark("formula"), text))
         if any(unicodedata.category(letter) == "Cc" and letter not in "\t\n\r" for letter in cell):
-            mistakes.append(("characters", f"{column} holds control characters: {shorten(cell)}. Type it again"))
+            mistakes.append(
+                (
+                    mark("characters"),
+                    say("{column} holds control characters: {cell}. Type it again", column=column, cell=shorten(cell)),
+                )
+            )
         if "�" in cell:
             mistakes.append(
                 (
-                    "characters",
-                    f"{column} holds a letter that another program lost: {shorten(cell)}. Type it again",
+                    mark("characters"),
+                    say(
+                        "{column} holds a letter that another program lost: {cell}. Type it again",
+                        column=column,
+                        cell=shorten(cell),
+                    ),
                 )
             )
     return mistakes
@@ -193,25 +246,61 @@ def shorten(value: Any) -> str:
 def _read_yaml(data: bytes) -> tuple[list[Row], list[str], list[Mistake]]:
     import yaml
 
-    wanted = "a list with one '- name: …' and its parameters per student"
+    wanted = say("a list with one '- name: …' and its parameters per student")
     try:
         entries = yaml.safe_load(data)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return [], [], [Mistake(None, "file", f"this cannot be read as YAML: {' '.join(str(error).split())}")]
+        return (
+            [],
+            [],
+            [
+                Mistake(
+                    None,
+                    mark("file"),
+                    say("this cannot be read as YAML: {listed}", listed=" ".join(str(error).split())),
+                )
+            ],
+        )
     if not isinstance(entries, list) or not entries:
-        return [], [], [Mistake(None, "file", f"there should be {wanted}, not {shorten(entries)}")]
+        return (
+            [],
+            [],
+            [
+                Mistake(
+                    None,
+                    mark("file"),
+                    say("there should be {wanted}, not {entries}", wanted=wanted, entries=shorten(entries)),
+                )
+            ],
+        )
     rows, mistakes = [], []
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict):
-            mistakes.append(Mistake(number, "file", f"there should be {wanted}, not {shorten(entry)}"))
+            mistakes.append(
+                Mistake(
+                    number,
+                    mark("file"),
+                    say("there should be {wanted}, not {entry}", wanted=wanted, entry=shorten(entry)),
+                )
+            )
             continue
         cells = {}
         for column, value in entry.items():
             if not isinstance(column, str):
-                mistakes.append(Mistake(number, "column", f"a parameter's name must be text, not {shorten(column)}"))
+                mistakes.append(
+                    Mistake(
+                        number,
+                        mark("column"),
+                        say("a parameter's name must be text, not {column}", column=shorten(column)),
+                    )
+                )
             elif isinstance(value, list | dict) or not isinstance(value, str | int | float | bool | None):
-                text = f"{column} must be one number or text, not {shorten(value)}. Quotation marks make it text"
-                mistakes.append(Mistake(number, "value", text))
+                text = say(
+                    "{column} must be one number or text, not {value}. Quotation marks make it text",
+                    column=column,
+                    value=shorten(value),
+                )
+                mistakes.append(Mistake(number, mark("value"), text))
             elif value is not None and value != "":
                 cells[column] = value
         mistakes += [

@@ -16,6 +16,7 @@ from svd_lab.classroom.page import write_summary
 from svd_lab.classroom.plan import Plan, make_plan
 from svd_lab.classroom.progress import Progress
 from svd_lab.classroom.store import Store, locked, open_store, prepare, put_inputs, read_finished
+from svd_lab.language import say
 from svd_lab.version import __version__
 
 _PAGE_INTERVAL = 60  # seconds between two versions of the page while the class runs
@@ -57,10 +58,10 @@ def run_class(
         KeyboardInterrupt: Ctrl-C, after the page was written.
     """
     if timeout < 1:
-        raise ValueError(f"timeout must be at least 1 second, not {timeout}")
+        raise ValueError(say("timeout must be at least 1 second, not {timeout}", timeout=timeout))
     for name, count in (("workers", workers), ("threads", threads)):
         if count is not None and count < 1:
-            raise ValueError(f"{name} must be at least 1, not {count}")
+            raise ValueError(say("{name} must be at least 1, not {count}", name=name, count=count))
     load_distributed()
     if scheduler:
         check_address(scheduler)
@@ -97,7 +98,15 @@ def _run_plan(
         if record["status"] != "done":
             cell = f", {record['cell']}" if record["cell"] else ""
             reason = _first_line(record["message"])
-            progress.message(f"failed: {record['student']}, {record['lesson']}{cell}: {reason}")
+            progress.message(
+                say(
+                    "failed: {student}, {lesson}{cell}: {reason}",
+                    student=record["student"],
+                    lesson=record["lesson"],
+                    cell=cell,
+                    reason=reason,
+                )
+            )
 
     def on_poll(current_slots: int) -> None:
         nonlocal page_time, slots
@@ -112,7 +121,7 @@ def _run_plan(
         try:
             write_summary(store, plan.runs, records, *title)
         except OSError as error:
-            progress.message(f"the page could not be written: {error}")
+            progress.message(say("the page could not be written: {error}", error=error))
             return error
         return None
 
@@ -124,7 +133,9 @@ def _run_plan(
         progress.finish(slots)
         problem = write_page()
     if problem:
-        raise OSError(f"the page could not be written. Make room; --resume then writes it: {problem}") from problem
+        raise OSError(
+            say("the page could not be written. Make room; --resume then writes it: {problem}", problem=problem)
+        ) from problem
     return Counter(record["status"] for record in records.values())
 
 

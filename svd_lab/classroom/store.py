@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from svd_lab.files import write_atomically
+from svd_lab.language import say
 
 RECORD = "run.json"
 _MARK = ".class/class.json"
@@ -72,11 +73,17 @@ def prepare(store: Store, resume: bool) -> None:
     if store.fs.exists(store.path(_MARK)):
         if not resume:
             raise FileExistsError(
-                f"{store.address} holds the results of a class. Give --resume to run what is missing or changed, or another --out"
+                say(
+                    "{address} holds the results of a class. Give --resume to run what is missing or changed, or "
+                    "another --out",
+                    address=store.address,
+                )
             )
         return
     if store.fs.exists(store.root) and store.fs.ls(store.root, detail=False):
-        raise FileExistsError(f"{store.address} is not empty and is not a class's folder. Give another --out")
+        raise FileExistsError(
+            say("{address} is not empty and is not a class's folder. Give another --out", address=store.address)
+        )
     write_file(store, _MARK, b'{"svd-lab class": 1}\n')
 
 
@@ -97,7 +104,10 @@ def locked(store: Store) -> Iterator[None]:
         lock.__enter__()
     except Timeout:
         raise FileExistsError(
-            f"another svd-lab class is running in {store.address}. Wait until it is done, stop it, or give another --out"
+            say(
+                "another svd-lab class is running in {address}. Wait until it is done, stop it, or give another --out",
+                address=store.address,
+            )
         ) from None
     except (NotImplementedError, OSError):
         lock = nullcontext()

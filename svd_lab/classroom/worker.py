@@ -22,6 +22,7 @@ from typing import Any
 
 from svd_lab.classroom.notebook_process import OUTCOME
 from svd_lab.classroom.store import Store, open_store, publish, read_record
+from svd_lab.language import say
 from svd_lab.lesson.notebook import RESULT
 from svd_lab.version import __version__
 
@@ -84,7 +85,15 @@ def _record(task: dict[str, Any], **fields: Any) -> dict[str, Any]:
 def _run_and_publish(task: dict[str, Any], store: Store) -> dict[str, Any]:
     host = socket.gethostname()
     if __version__ != task["version"]:
-        return failed_record(task, f"{host} has svd-lab {__version__}. Install {task['version']} there")
+        return failed_record(
+            task,
+            say(
+                "{host} has svd-lab {version}. Install {wanted} there",
+                host=host,
+                version=__version__,
+                wanted=task["version"],
+            ),
+        )
     scratch = Path(tempfile.mkdtemp(prefix="svd-lab-class-"))
     try:
         started, start = datetime.now(UTC), time.monotonic()
@@ -103,7 +112,9 @@ def _run_and_publish(task: dict[str, Any], store: Store) -> dict[str, Any]:
         try:
             publish(store, task["folder"], outputs, record)
         except OSError as error:
-            return failed_record(task, f"the outputs could not be stored in {store.address}: {error}")
+            return failed_record(
+                task, say("the outputs could not be stored in {address}: {error}", address=store.address, error=error)
+            )
         return record
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -122,7 +133,12 @@ def _run_notebook(task: dict[str, Any], store: Store, scratch: Path) -> tuple[Pa
             store.fs.get_file(store.path(f".class/inputs/{sha}"), str(current / name))
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{socket.gethostname()} does not see {store.address}. Give a folder that all machines share, or an address ({error})"
+            say(
+                "{host} does not see {address}. Give a folder that all machines share, or an address ({error})",
+                host=socket.gethostname(),
+                address=store.address,
+                error=error,
+            )
         ) from error
     request, log = scratch / "request.json", scratch / "log"
     asked = {
@@ -146,9 +162,17 @@ def _run_notebook(task: dict[str, Any], store: Store, scratch: Path) -> tuple[Pa
     try:
         return outputs, json.loads((scratch / OUTCOME).read_text("utf-8"))
     except (OSError, ValueError):
-        ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit status {code}"
+        ended = (
+            say("was killed by signal {number}", number=-code)
+            if code < 0
+            else say("ended with exit status {code}", code=code)
+        )
         tail = log.read_text("utf-8", "replace").strip()[-500:]
-        return outputs, {"status": "failed", "cell": None, "message": f"the run's process {ended}. {tail}".strip()}
+        return outputs, {
+            "status": "failed",
+            "cell": None,
+            "message": say("the run's process {ended}. {tail}", ended=ended, tail=tail).strip(),
+        }
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> int:
@@ -160,7 +184,7 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int:
                 return process.wait(timeout=1)
             except subprocess.TimeoutExpired:
                 if is_cancelled():
-                    raise RunCancelled("the run was cancelled") from None
+                    raise RunCancelled(say("the run was cancelled")) from None
                 if time.monotonic() > end:
                     break
     finally:

@@ -11,19 +11,10 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from svd_lab.language import Pair, notebook_language, pick
+from svd_lab.language import pick, reader_language, say
 from svd_lab.lesson.question import Question
 
 OPEN, RIGHT, WRONG = "☐", "✓", "✗"
-_WORDS: dict[str, Pair] = {
-    "not_yet": ("아직 아니에요.", "Not yet."),
-    "kind": ("이 답은 채점할 수 없어요:", "This answer cannot be checked:"),
-    "hint": ("힌트 {number}/3:", "Hint {number} of 3:"),
-    "unknown": (
-        "{name!r}라는 질문은 없어요. 이 강의 질문은 {known}예요.",
-        "there is no question {name!r}; this lesson has {known}",
-    ),
-}
 
 
 @dataclass
@@ -51,8 +42,8 @@ def check(name: str, answer: Any = None, **facts: Any) -> None:
     Raises:
         KeyError: There is no such question.
     """
-    language = notebook_language() or "en"
-    question = find(name, language)
+    language = reader_language()
+    question = find(name)
     record = _RECORDS.setdefault(name, Record())
     if _open(answer):
         print(f"{OPEN} {name}")
@@ -62,16 +53,20 @@ def check(name: str, answer: Any = None, **facts: Any) -> None:
         mistake = question.judge(answer, facts)
     except Exception as error:  # a student's function may raise anything; the lesson goes on
         said = f"{type(error).__name__}: {error}"
-        print(f"{WRONG} {name} {pick(_WORDS['kind'], language)} {pick(question.expects, language)} ({said})")
+        print(WRONG, name, say("This answer cannot be checked:"), pick(question.expects, language), f"({said})")
         return
     record.right = mistake is None
     if record.right:
         print(f"{RIGHT} {name}")
         return
     number = min(record.tries, len(question.hints))
-    reply = pick(question.mistakes.get(mistake, _WORDS["not_yet"]), language)
-    hint = f"{pick(_WORDS['hint'], language).format(number=number)} {pick(question.hints[number - 1], language)}"
-    print(f"{WRONG} {name} {reply}\n   {hint}")
+    known = question.mistakes.get(mistake)
+    reply = pick(known, language) if known else say("Not yet.")
+    print(
+        f"{WRONG} {name} {reply}\n  ",
+        say("Hint {number} of 3:", number=number),
+        pick(question.hints[number - 1], language),
+    )
 
 
 def _open(answer: Any) -> bool:
@@ -80,13 +75,13 @@ def _open(answer: Any) -> bool:
     return answer is None or answer is ... or (code is not None and ... in code.co_consts)
 
 
-def find(name: str, language: str = "en") -> Question:
+def find(name: str) -> Question:
     """The question with an id; KeyError, with the ids there are, if there is none."""
     lesson = name.partition(".")[0] if isinstance(name, str) else ""
     known = questions_of(int(lesson)) if lesson.isdecimal() else {}
     if name not in known:
         listed = ", ".join(known) or "1.1, …"
-        raise KeyError(pick(_WORDS["unknown"], language).format(name=name, known=listed))
+        raise KeyError(say("there is no question {name!r}; this lesson has {known}", name=name, known=listed))
     return known[name]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from svd_lab.clip import Clip
+from svd_lab.language import say
 
 GAP = 6  # pixels between pictures
 LABEL = 20  # pixels of height for a line of label
@@ -78,7 +79,11 @@ def grid(
     """
     if not images or (labels is not None and len(labels) != len(images)):
         raise ValueError(
-            f"grid takes at least one picture and as many labels as pictures, not {len(images)} and {len(labels or [])}"
+            say(
+                "grid takes at least one picture and as many labels as pictures, not {count} and {count2}",
+                count=len(images),
+                count2=len(labels or []),
+            )
         )
     columns = min(columns or len(images), len(images))
     cell = (width - GAP * (columns - 1)) // columns
@@ -133,7 +138,7 @@ def plot_style() -> Iterator[None]:
     try:
         import matplotlib
     except ImportError as error:
-        raise ImportError("the lessons' plots need matplotlib: pip install 'svd-lab[lessons]'") from error
+        raise ImportError(say("the lessons' plots need matplotlib: pip install 'svd-lab[lessons]'")) from error
     with matplotlib.rc_context(PLOT_STYLE):
         yield
 
@@ -155,7 +160,9 @@ def line_plot(
     """
     values = [value for ys in series.values() for value in ys]
     if not values or not all(map(math.isfinite, [*x, *values])):
-        raise ValueError(f"line_plot takes finite numbers, at least one, not x={list(x)} and {series}")
+        raise ValueError(
+            say("line_plot takes finite numbers, at least one, not x={x} and {series}", x=list(x), series=series)
+        )
     with plot_style():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from svd_lab.language import say
 from svd_lab.models.checkpoints import locate
 from svd_lab.models.table import IMAGE, VIDEO, Family
 from svd_lab.pipelines import choose_device, whole_folder
@@ -38,7 +39,15 @@ class FoundModel:
 
     def __str__(self) -> str:
         precision = str(self.dtype).removeprefix("torch.")
-        return f"{self.name} ({self.source}): {self.size[0]}x{self.size[1]}, {precision} on {self.device}"
+        return say(
+            "{name} ({source}): {width}x{height}, {precision} on {device}",
+            name=self.name,
+            source=say(self.source),
+            width=self.size[0],
+            height=self.size[1],
+            precision=precision,
+            device=self.device,
+        )
 
     def move(self, pipe: Any) -> None:
         """Move a pipeline to the device: pipe.to(device), or in parts if the GPU's memory is too small for all of it."""

@@ -24,8 +24,9 @@ from PIL import Image
 from svd_lab.clip import Clip, check_video_path
 from svd_lab.files import write_atomically
 from svd_lab.images import open_image
+from svd_lab.language import say
 from svd_lab.lesson.checking import answers, forget
-from svd_lab.models.checkpoints import check_folder, locate
+from svd_lab.models.checkpoints import check_download, check_folder, locate
 from svd_lab.models.table import IMAGE, VIDEO, Family
 from svd_lab.performance.peak_memory import peak_memory
 from svd_lab.prompts import check_prompt
@@ -106,7 +107,14 @@ def start_lesson(
         _check_model(image_model, IMAGE)
     folder = _check_folder_name(out_dir)
     if (picture is None) == (prompt is None):
-        raise TypeError(f"a lesson starts from a picture or from a prompt: give one of them, not {picture=}, {prompt=}")
+        raise TypeError(
+            say(
+                "a lesson starts from a picture or from a prompt: give one of them, not picture={picture!r}, "
+                "prompt={prompt!r}",
+                picture=picture,
+                prompt=prompt,
+            )
+        )
     opened = None if picture is None else open_image(picture)
     if opened is None:
         start = {"image_model": _shown(image_model), "prompt": check_prompt("prompt", prompt)}
@@ -141,7 +149,9 @@ def _check_model(model: str, family: Family) -> None:
     if model == "auto":
         return
     found = locate(model, family)
-    if found.folder is not None and found.source != "the Hub cache":  # loading completes a partial download
+    if found.folder is None:
+        check_download(found)
+    elif found.source != "the Hub cache":  # loading completes a partial download
         check_folder(found.folder, half=False, family=family)
 
 
@@ -153,7 +163,10 @@ def _shown(path: str | os.PathLike[str]) -> str:
 def _check_folder_name(out_dir: Any) -> Path:
     if not isinstance(out_dir, str | os.PathLike) or not os.fspath(out_dir).strip():
         raise (ValueError if isinstance(out_dir, str) else TypeError)(
-            f"out_dir must be the name of a folder to write into, like 'out/01_pipeline', not {out_dir!r}"
+            say(
+                "out_dir must be the name of a folder to write into, like 'out/01_pipeline', not {out_dir!r}",
+                out_dir=out_dir,
+            )
         )
     return check_video_path(f"{os.fspath(out_dir)}/clip.mp4").parent
 
@@ -190,14 +203,26 @@ def finish_lesson(lesson: Lesson, clips: dict[str, Clip], measured: dict[str, An
     }
     text = json.dumps(result, ensure_ascii=False, indent=2, allow_nan=False, default=_plain)
     write_atomically(lesson.out_dir / RESULT, text + "\n")
-    print(f"{lesson.name}: {result['seconds']:.0f} s; {RESULT} is in {lesson.given['out_dir']}")
+    print(
+        say(
+            "{name}: {seconds:.0f} s; {result} is in {out_dir}",
+            name=lesson.name,
+            seconds=result["seconds"],
+            result=RESULT,
+            out_dir=lesson.given["out_dir"],
+        )
+    )
 
 
 def _plain(value: Any) -> Any:
     """Convert a number of NumPy or torch to Python's."""
     if not hasattr(value, "item"):
         raise TypeError(
-            f"a measured value must be a number, text, list or dict, not {value!r} ({type(value).__name__})"
+            say(
+                "a measured value must be a number, text, list or dict, not {value!r} ({kind})",
+                value=value,
+                kind=type(value).__name__,
+            )
         )
     return value.item()
 

@@ -11,6 +11,7 @@ from threading import Thread
 
 from PIL import Image
 
+from svd_lab.language import say
 from svd_lab.mini.catalogue import catalogue, cutout
 
 
@@ -28,7 +29,13 @@ def stand(page: Image.Image, name: str, x: float, y: float, size: float) -> Imag
     """
     names = thing_names()
     if name not in names:
-        raise ValueError(f"the mini has no thing {name!r}; thing_names() lists the {len(names)} that it has")
+        raise ValueError(
+            say(
+                "the mini has no thing {name!r}; thing_names() lists the {count} that it has",
+                name=name,
+                count=len(names),
+            )
+        )
     thing = cutout(names.index(name))
     thing = thing.crop(thing.getbbox())
     tall = max(1, round(size * page.height))

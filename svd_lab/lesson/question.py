@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from svd_lab.language import Pair
+from svd_lab.language import Pair, say
 
 Tier = Literal["recall", "change", "code"]
 #: Returns None for a right answer, else the name of the mistake, a key of Question.mistakes; "" for one without a name.
@@ -50,7 +50,7 @@ def choice(right: str, among: str = "abcd") -> Judge:
     def judge(answer: Any, _facts: Mapping[str, Any]) -> str | None:
         letter = answer.strip().lower()
         if len(letter) != 1 or letter not in among:
-            raise ValueError(f"not one of {among}")
+            raise ValueError(say("not one of {among}", among=among))
         return None if letter == right else letter
 
     return judge
@@ -91,9 +91,9 @@ def plain_number(answer: Any) -> float:
     if hasattr(answer, "item"):
         answer = answer.item()
     if isinstance(answer, bool) or not isinstance(answer, numbers.Real):
-        raise TypeError("not a number")
+        raise TypeError(say("not a number"))
     if not math.isfinite(answer):
-        raise ValueError("not a finite number")
+        raise ValueError(say("not a finite number"))
     return float(answer)
 
 
@@ -101,5 +101,5 @@ def table(questions: Sequence[Question]) -> dict[str, Question]:
     """Questions by id; ValueError for an id that occurs twice."""
     found = {question.id: question for question in questions}
     if len(found) != len(questions):
-        raise ValueError("two questions have the same id")
+        raise ValueError(say("two questions have the same id"))
     return found

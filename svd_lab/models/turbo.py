@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svd_lab.bundled import TURBO
+from svd_lab.language import say
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +57,7 @@ def slots(unet: Any, rank: int) -> list[Slot]:
     Cross-attention sees one image token: softmax over one key is 1, so its queries, keys and their norm have no effect.
     """
     if rank < 1:
-        raise ValueError(f"rank must be at least 1, not {rank}")
+        raise ValueError(say("rank must be at least 1, not {rank}", rank=rank))
     idle = ("attn2.to_q", "attn2.to_k", "transformer_blocks.0.norm2")
     out = []
     for name, p in unet.named_parameters():
@@ -116,24 +117,41 @@ def read(unet: Any, path: str | Path) -> tuple[dict[str, str], torch.Tensor]:
 
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no turbo file {path}: python -m svd_lab.training.train turbo makes one")
+        raise FileNotFoundError(
+            say("there is no turbo file {path}: python -m svd_lab.training.train turbo makes one", path=path)
+        )
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
             numbers, scales = (file.get_tensor(k) if k in file.keys() else None for k in ("numbers", "scales"))
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a turbo file, or a broken one: {error}") from error
+        raise ValueError(say("{path} is not a turbo file, or a broken one: {error}", path=path, error=error)) from error
     if about.get("format") != FORMAT or numbers is None or scales is None:
-        raise ValueError(f"{path} is not a turbo file: its format is {about.get('format')!r}, not {FORMAT!r}")
+        raise ValueError(
+            say(
+                "{path} is not a turbo file: its format is {given!r}, not {format!r}",
+                path=path,
+                given=about.get("format"),
+                format=FORMAT,
+            )
+        )
     if about["unet"] != fingerprint(unet):
         raise ValueError(
-            f"{path} was trained for a UNet with other weights; load that UNet (in float32 or float16), or train turbo for "
-            "this one: python -m svd_lab.training.train turbo"
+            say(
+                "{path} was trained for a UNet with other weights; load that UNet (in float32 or float16), "
+                "or train turbo for this one: python -m svd_lab.training.train turbo",
+                path=path,
+            )
         )
     where = slots(unet, int(about["rank"]))
     if len(numbers) != sum(sum(slot.rows) for slot in where) or len(scales) != sum(len(slot.rows) for slot in where):
         raise ValueError(
-            f"{path} is broken: it holds {len(numbers)} numbers and {len(scales)} scales, too many or too few"
+            say(
+                "{path} is broken: it holds {count} numbers and {count2} scales, too many or too few",
+                path=path,
+                count=len(numbers),
+                count2=len(scales),
+            )
         )
     return about, dequantised(numbers, scales, where)
 

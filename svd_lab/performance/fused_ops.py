@@ -22,6 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from svd_lab.language import say
+
 try:
     from svd_lab.performance import triton_kernels as kernels
 except ImportError:  # Triton comes with CUDA builds of torch on Linux
@@ -46,15 +48,16 @@ def trouble(device: int) -> str | None:
     One kernel is tried, since Triton also needs a C compiler and Python's headers: a second, the first time on a machine.
     """
     if kernels is None:
-        return "Triton is not installed; it comes with torch's CUDA builds on Linux"
+        return say("Triton is not installed; it comes with torch's CUDA builds on Linux")
     try:
         capability = torch.cuda.get_device_capability(device)
         if capability < OLDEST:
-            return "the GPU's compute capability is {}.{}, and the kernels need {}.{}".format(*capability, *OLDEST)
-        return None if first_kernel(f"cuda:{device}") else "a first kernel computed wrong numbers"
+            has, needs = (".".join(map(str, version)) for version in (capability, OLDEST))
+            return say("the GPU's compute capability is {has}, and the kernels need {needs}", has=has, needs=needs)
+        return None if first_kernel(f"cuda:{device}") else say("a first kernel computed wrong numbers")
     except Exception as error:  # whatever compiling and loading raise: plain PyTorch still works
         last = [type(error).__name__, *str(error).strip().splitlines()][-1]
-        return f"Triton cannot make a kernel here ({last[:200]})"
+        return say("Triton cannot make a kernel here ({last})", last=last[:200])
 
 
 def first_kernel(device: str) -> bool:

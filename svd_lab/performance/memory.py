@@ -14,7 +14,7 @@ decode_chunk_size (`out_of_memory.advice` names them). VAE slicing is for batche
 pipeline has neither slicing nor tiling for SVD: decode_chunk_size is its slicing.
 
 The peak is counted, not measured: the networks are called once on "meta" tensors, which have shapes but no data, and the sizes of
-all live storages are added up. For the class's call on an H100 (10 frames of 1024x576, chunk 2, plain diffusers) the count is
+all live storages are added up. For the lessons' call on an H100 (10 frames of 1024x576, chunk 2, plain diffusers) the count is
 7.3 GiB; 7.4 were measured, and 1.125 GiB for a decoded frame, as counted.
 """
 
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from svd_lab.language import mark, say
 from svd_lab.performance import speed
 from svd_lab.performance.flops import meter
 
@@ -52,9 +53,9 @@ class Placement:
 PLACEMENTS = {
     placement.name: placement
     for placement in (
-        Placement("whole", "all on the GPU"),
-        Placement("pieces", "all on the GPU, feed-forward layers one frame at a time", pieces=True),
-        Placement("blocks", "the UNet's blocks moved to the GPU one ahead of use", pieces=True, blocks=True),
+        Placement("whole", mark("all on the GPU")),
+        Placement("pieces", mark("all on the GPU, feed-forward layers one frame at a time"), pieces=True),
+        Placement("blocks", mark("the UNet's blocks moved to the GPU one ahead of use"), pieces=True, blocks=True),
     )
 }  # fmt: skip
 
@@ -230,7 +231,13 @@ def choose(need: Load, free: float, memory: str = "auto", constants: Constants =
 def check_name(memory: Any) -> None:
     """Raise ValueError unless `memory` is "auto" or names a placement."""
     if memory != "auto" and (not isinstance(memory, str) or memory not in PLACEMENTS):
-        raise ValueError(f"memory must be 'auto' or one of {', '.join(map(repr, PLACEMENTS))}, not {memory!r}")
+        raise ValueError(
+            say(
+                "memory must be 'auto' or one of {listed}, not {memory!r}",
+                listed=", ".join(map(repr, PLACEMENTS)),
+                memory=memory,
+            )
+        )
 
 
 def sentence(need: Load, placement: Placement, free: float, what: str, steps: int = 25, asked: bool = False) -> str:
@@ -248,14 +255,23 @@ def sentence(need: Load, placement: Placement, free: float, what: str, steps: in
         Which placement, why, and its price in time; also a warning where even this one does not fit.
     """
     peak, cost = need.card(placement), need.seconds(placement, steps)
-    why = "as asked" if asked else f"{free / GIB:.1f} GiB are free"
+    why = say("as asked") if asked else say("{free:.1f} GiB are free", free=free / GIB)
     if not asked and placement is not PLACEMENTS["whole"]:
-        why += f", all at once needs {need.card(PLACEMENTS['whole']) / GIB:.1f}"
-    price = f"; it costs about {cost:.0f} s a video of {steps} steps" if cost >= 1 else ""
-    price = price or ("; it costs about a fifth of the time" if placement.pieces else "")
+        why += say(", all at once needs {card:.1f}", card=need.card(PLACEMENTS["whole"]) / GIB)
+    price = say("; it costs about {cost:.0f} s a video of {steps} steps", cost=cost, steps=steps) if cost >= 1 else ""
+    price = price or (say("; it costs about a fifth of the time") if placement.pieces else "")
     short = (
         ""
         if peak <= free
-        else f". That is more than the {free / GIB:.1f} GiB free: give fewer frames or a smaller size"
+        else say(". That is more than the {free:.1f} GiB free: give fewer frames or a smaller size", free=free / GIB)
     )
-    return f"memory: {placement.name} ({placement.about}), about {peak / GIB:.1f} GiB for {what}; {why}{price}{short}"
+    return say(
+        "memory: {name} ({about}), about {peak:.1f} GiB for {what}; {why}{price}{short}",
+        name=placement.name,
+        about=say(placement.about),
+        peak=peak / GIB,
+        what=what,
+        why=why,
+        price=price,
+        short=short,
+    )

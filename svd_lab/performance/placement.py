@@ -8,13 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from svd_lab.language import say
 from svd_lab.performance import flops, speed
 from svd_lab.performance.memory import CONSTANTS, GIB, PLACEMENTS, Load, Placement, check_name, choose, load, sentence
 from svd_lab.pipe_facts import device_number, native_size, uncompiled
 
 #: Defaults of a call, beside the frames and the size that the model was trained at.
 DECODE_CHUNK_SIZE, STEPS = 2, 10
-#: Of the class's images.
+#: Of the images that the lessons' text-to-video call draws.
 IMAGE_SIZE = 1024, 576
 
 #: Bytes that each pipeline loaded on a GPU takes while it runs, beside its weights. Two that take turns need the larger of the two.
@@ -50,7 +51,16 @@ def plan(folder: Path, dtype: Any, device: Any, memory: str, fused: bool) -> tup
     need = load(unet, vae, _stored(folder / "image_encoder") * dtype.itemsize, dtype, **settings, fused=fused)
     free = free_bytes(device) - _of_others(need.working(PLACEMENTS["whole"]))
     chosen = choose(need, free, memory)
-    print(sentence(need, chosen, free, f"{frames} frames of {width}x{height}", STEPS, asked=memory != "auto"))
+    print(
+        sentence(
+            need,
+            chosen,
+            free,
+            say("{frames} frames of {width}x{height}", frames=frames, width=width, height=height),
+            STEPS,
+            asked=memory != "auto",
+        )
+    )
     return chosen, need.working(chosen)
 
 
@@ -72,11 +82,16 @@ def place_images(pipe: Any, device: Any, memory: str) -> None:
         pipe.svd_lab_memory = "whole"
     else:
         why = (
-            f"all at once needs {need / GIB:.1f} GiB, {max(0.0, free) / GIB:.1f} are free"
+            say("all at once needs {need:.1f} GiB, {free:.1f} are free", need=need / GIB, free=max(0.0, free) / GIB)
             if memory == "auto"
-            else "as asked"
+            else say("as asked")
         )
-        print(f"memory: offload (one network on the GPU at a time, the others in main memory) for images; {why}")
+        print(
+            say(
+                "memory: offload (one network on the GPU at a time, the others in main memory) for images; {why}",
+                why=why,
+            )
+        )
         _pack_tightly()
         pipe.enable_model_cpu_offload(device=device)
         pipe.svd_lab_memory = "offload"
@@ -140,9 +155,18 @@ def place(pipe: Any, placement: Placement | str, device: Any) -> None:
             raise
         pipe.to("cpu", silence_dtype_warnings=True)
         frugal = next(iter(more_frugal(placement)), None)
-        hint = f"give memory={frugal.name!r} ({frugal.about})" if frugal else "free some, or take another GPU"
+        hint = (
+            say("give memory={name!r} ({about})", name=frugal.name, about=say(frugal.about))
+            if frugal
+            else say("free some, or take another GPU")
+        )
         raise MemoryError(
-            f"{device} has too little free memory for the placement {placement.name!r}: {hint}"
+            say(
+                "{device} has too little free memory for the placement {name!r}: {hint}",
+                device=device,
+                name=placement.name,
+                hint=hint,
+            )
         ) from error
     finally:
         if device.type == "cuda":

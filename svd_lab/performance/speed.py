@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
+from svd_lab.language import say
 from svd_lab.pipe_facts import device_number, uncompiled
 
 LEVELS = ("auto", "off", "exact", "fused")
@@ -87,14 +88,22 @@ def choose(pipe: Any, speed: str | Iterable[str]) -> tuple[str, ...]:
         names = tuple(speed)
         unknown = [name for name in names if name not in REWRITES]
         if unknown:
-            raise ValueError(f"speed has no rewrite {unknown[0]!r}: give some of {', '.join(REWRITES)}")
+            raise ValueError(
+                say(
+                    "speed has no rewrite {unknown!r}: give some of {listed}",
+                    unknown=unknown[0],
+                    listed=", ".join(REWRITES),
+                )
+            )
         return names
     chosen = resolve(speed, pipe._execution_device, pipe.unet.dtype)
     if chosen == "fused" and streamed(pipe):
         if speed == "fused":
             raise ValueError(
-                "speed='fused' needs all weights of a block on the GPU, but diffusers moves them there layer by layer: "
-                "give 'exact', or leave speed out"
+                say(
+                    "speed='fused' needs all weights of a block on the GPU, but diffusers moves them there layer "
+                    "by layer: give 'exact', or leave speed out"
+                )
             )
         chosen = "exact"
     return names_of(chosen)
@@ -112,7 +121,9 @@ def resolve(speed: Any, device: Any, dtype: Any) -> str:
         ValueError: There is no such level, or "fused" is unavailable here.
     """
     if not isinstance(speed, str) or speed not in LEVELS:
-        raise ValueError(f"speed must be one of {', '.join(map(repr, LEVELS))}, not {speed!r}")
+        raise ValueError(
+            say("speed must be one of {listed}, not {speed!r}", listed=", ".join(map(repr, LEVELS)), speed=speed)
+        )
     if speed in ("off", "exact"):
         return speed
     # On a CPU the lessons promise the frames of plain diffusers to the bit: "fused" must be asked for.
@@ -120,7 +131,9 @@ def resolve(speed: Any, device: Any, dtype: Any) -> str:
         return "exact"
     trouble = _trouble(device)
     if trouble and speed == "fused":
-        raise ValueError(f"speed='fused' is unavailable: {trouble}. Leave speed out, or give 'exact' or 'off'")
+        raise ValueError(
+            say("speed='fused' is unavailable: {trouble}. Leave speed out, or give 'exact' or 'off'", trouble=trouble)
+        )
     return "exact" if trouble else "fused"
 
 
@@ -144,7 +157,7 @@ def _trouble(device: Any) -> str | None:
     if device.type == "cpu":
         return None
     if device.type != "cuda":
-        return f"it is for CUDA GPUs and CPUs, and the device is {device}"
+        return say("it is for CUDA GPUs and CPUs, and the device is {device}", device=device)
     from svd_lab.performance import fused_ops
 
     return fused_ops.trouble(device_number(device))

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from svd_lab.models.table import IMAGE, VIDEO
 from svd_lab.settings_table import default_of
+from svd_lab.studio.model_choice import arguments, record
 from svd_lab.studio.session import TEXT, Session
 
 
 def code(session: Session, run: dict[str, Any]) -> str:
     """Write code that loads the same models and repeats the call of `run`, without the settings that have their default."""
-    loads = [f"pipe = load_video_pipeline({_loaded(session.pipe)})"]
+    loads = [f"pipe = load_video_pipeline({arguments(run.get('model') or record(session.pipe))})"]
     names, imports = [session.call, "load_video_pipeline"], []
     keywords: dict[str, str] = {"seed": repr(run["call"]["seed"]), "pipe": "pipe"}
     call, path = dict(run["call"]), (session.history.folder / run["file"]).as_posix()
     if session.call == TEXT:
         names.append("load_image_pipeline")
-        loads.append(f"image_pipe = load_image_pipeline({_loaded(session.image_pipe)})")
+        image_model = arguments(run.get("image_model") or record(session.image_pipe))
+        loads.append(f"image_pipe = load_image_pipeline({image_model})")
         keywords["image_pipe"] = "image_pipe"
         first = repr(call.pop("prompt"))
     else:
@@ -29,19 +30,6 @@ def code(session: Session, run: dict[str, Any]) -> str:
     imports.insert(0, f"from svd_lab import {', '.join(sorted(names))}")
     if any("torch." in load for load in loads):
         imports.append("import torch")  # after svd_lab, which keeps torch fast on a shared CPU
-    arguments = [first, repr(path), *(f"{key}={value}" for key, value in keywords.items())]
-    body = "".join(f"    {argument},\n" for argument in arguments)
+    given = [first, repr(path), *(f"{key}={value}" for key, value in keywords.items())]
+    body = "".join(f"    {argument},\n" for argument in given)
     return "\n".join([*imports, "", *loads, f"clip = {session.call}(\n{body})", "clip"])
-
-
-def _loaded(pipe: Any) -> str:
-    """The arguments with which load_…_pipeline loads this pipeline again."""
-    import torch
-
-    name = getattr(pipe, "svd_lab_name", None) or ""
-    if name not in VIDEO.models | IMAGE.models and "/" not in name:  # a folder: its name alone is not enough
-        name = str(pipe.name_or_path)
-    device = pipe._execution_device
-    usual = torch.float16 if device.type == "cuda" else torch.float32
-    dtype = "" if pipe.unet.dtype == usual else f", dtype={pipe.unet.dtype}"
-    return f"{name!r}, device={str(device)!r}{dtype}"

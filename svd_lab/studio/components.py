@@ -12,7 +12,20 @@ from PIL import Image
 
 # Labels are above their entries and cards wrap, so that a width of 390 pixels is enough.
 STYLE = """<style>
-.svd-studio {max-width: 940px; padding: 4px 2px 12px; overflow: hidden;}
+.svd-studio {max-width: 940px; padding: 4px 2px 12px; overflow: visible;}
+/* A bar sticks to the page only where none of the boxes around it scrolls by itself. */
+:is(.jp-OutputArea-output, .jp-OutputArea-child, .jp-OutputArea, .jp-Cell-outputWrapper, .jp-Cell-outputArea,
+  .jupyter-widgets-output-area, .lm-Widget.jupyter-widgets):has(.svd-bar) {overflow: visible;}
+.svd-studio .svd-bar {position: sticky; bottom: 0; z-index: 5; flex-flow: row nowrap; align-items: center; gap: 10px; margin: 8px 0;
+  padding: 6px 10px; overflow: visible; background: var(--jp-layout-color1, Canvas); border-radius: 8px;
+  border: 1px solid var(--jp-border-color1, #8888); box-shadow: 0 -2px 8px #0002;}
+.svd-studio .svd-bar > :first-child {flex: 1 1 auto; min-width: 0; overflow: visible;}
+.svd-studio .svd-bar > :last-child {flex: none;}
+.svd-studio .svd-bar .svd-note {margin: 2px 0;}
+.svd-studio .svd-bar img {width: 128px;}
+.svd-studio .svd-bar .svd-problem, .svd-studio .svd-bar [role=status] {max-height: 6.5em; overflow-y: auto;}
+.svd-framed .svd-all {max-height: 420px; overflow-y: auto;}
+@media (max-width: 600px) {.svd-studio .svd-bar img {width: 84px;} .svd-studio .svd-bar {padding: 4px 6px; gap: 6px;}}
 .svd-studio > *, .svd-studio .widget-html, .svd-studio .widget-html-content, .svd-studio .svd-flow > *
   {min-width: 0; max-width: 100%;}
 .svd-studio h3 {margin: 4px 0 8px; font-size: 20px;}
@@ -47,7 +60,14 @@ STYLE = """<style>
 .svd-studio .svd-own > .svd-entry {flex: 1 1 200px; max-width: 420px;}
 .svd-studio .svd-pick {width: 100px; margin: 0; overflow: visible; align-items: stretch;}
 .svd-studio .svd-pick.svd-chosen {outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 2px; border-radius: 6px;}
-.svd-studio .svd-run {width: 150px; overflow: visible;}
+.svd-studio .svd-run {width: 168px; overflow: visible;}
+.svd-studio .svd-diff {font-size: 12px; line-height: 1.4; margin-bottom: 3px;}
+/* ipywidgets writes the number of files behind the label, and it is always (0) here. */
+.svd-studio [class*=svd-upload] {font-size: 0;}
+.svd-studio [class*=svd-upload]::after {font-size: var(--jp-widgets-font-size, 13px);}
+.svd-studio .svd-upload-ko::after {content: "내 그림 올리기";}
+.svd-studio .svd-upload-en::after {content: "Upload a picture";}
+.svd-studio [class*=svd-upload] i {font-size: var(--jp-widgets-font-size, 13px);}
 .svd-studio pre {padding: 8px; border-radius: 6px; background: var(--jp-layout-color2, #8882); color: inherit; overflow-x: auto;
   white-space: pre; font-size: 12px; overflow-wrap: normal;}
 .svd-studio details {margin: 6px 0;}
@@ -68,6 +88,13 @@ def button(text: str, action: Callable[[], object] | None, style: str = "", icon
     if action is not None:
         made.on_click(lambda _: action())
     return made
+
+
+def bar(main: Sequence[widgets.Widget], aside: widgets.Widget) -> widgets.Box:
+    """Put parts below each other with one beside them, in a bar that stays in sight at the lower edge of the page."""
+    box = widgets.HBox([widgets.VBox(list(main)), aside])
+    box.add_class("svd-bar")
+    return box
 
 
 def flow(parts: Sequence[widgets.Widget]) -> widgets.Box:
@@ -155,6 +182,11 @@ def picture(image: Image.Image, name: str, width: int = 448) -> str:
     """A picture with its name above it, `width` pixels wide."""
     shown = f'<img src="{jpeg_url(image)}" alt="{html.escape(name)}" style="width:{width}px">'
     return f"<div class=svd-note>{html.escape(name)}</div>{shown}"
+
+
+def small(url: str, name: str) -> str:
+    """A picture or animation for the bar, from its data: URL."""
+    return f'<img src="{url}" alt="{html.escape(name)}">'
 
 
 def animation(data: bytes, name: str, width: int = 448) -> str:

@@ -7,15 +7,14 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from svd_lab.language import LANGUAGES
+from svd_lab.language import mark, say
 from svd_lab.settings_table import FITS, Setting, settings_of
-from svd_lab.studio.messages import say
 
 #: The one field that is not a setting: the file name, which the calls take as `video_file`.
 FILE = Setting(
-    "file", "name", None, ("파일 이름", "File name"),
-    ("결과 파일의 이름. 비우면 자동으로 정해요", "name of the video's file; chosen automatically if blank"),
-    blank=("자동", "automatic"),
+    "file", "name", None, mark("File name"),
+    mark("name of the video's file; chosen automatically if blank"),
+    blank=mark("automatic"),
 )  # fmt: skip
 
 
@@ -47,11 +46,18 @@ def parse(field: Setting, text: str, language: str) -> Any:
     if not typed:
         if field.blank is not None:
             return None
-        raise ValueError(say("empty", language, label=_label(field, language)))
+        raise ValueError(say("{label}: required. Enter a value.", language, label=_label(field, language)))
     if field.kind in ("whole", "side", "real"):
         return _number(field, typed, language)
     if field.kind == "fit" and typed not in FITS:
-        raise ValueError(say("not_a_fit", language, given=_shortened(typed), known=", ".join(FITS)))
+        raise ValueError(
+            say(
+                "Fitting must be one of {known}, not ‘{given}’.",
+                language,
+                given=_shortened(typed),
+                known=", ".join(FITS),
+            )
+        )
     if field.kind == "name":
         return _file_name(typed, language)
     return typed
@@ -76,12 +82,23 @@ def check_together(values: dict[str, Any], unit: int, language: str) -> dict[str
     problems = {}
     if values["min_guidance_scale"] > values["max_guidance_scale"]:
         low, high = to_text(values["min_guidance_scale"]), to_text(values["max_guidance_scale"])
-        problems["min_guidance_scale"] = say("guidance_order", language, low=low, high=high)
+        problems["min_guidance_scale"] = say(
+            "The guidance of the first frame ({low}) must not exceed that of the last ({high}).",
+            language,
+            low=low,
+            high=high,
+        )
     for name in ("width", "height"):
         if values[name] is not None and values[name] % unit:
             below = values[name] // unit * unit
             near = f"{below}, {below + unit}" if below else f"{unit}"
-            problems[name] = say("not_a_multiple", language, unit=unit, given=values[name], near=near)
+            problems[name] = say(
+                "For this model it must be a multiple of {unit}: instead of {given}, try {near}.",
+                language,
+                unit=unit,
+                given=values[name],
+                near=near,
+            )
     return problems
 
 
@@ -98,9 +115,17 @@ def _number(field: Setting, typed: str, language: str) -> int | float:
     except ValueError:
         number = None
     if number is None or "_" in typed or not math.isfinite(number):
-        raise ValueError(say("not_whole" if whole else "not_a_number", language, **wanted))
+        raise ValueError(
+            say(
+                mark("{label}: must be a whole number from {low} to {high}, not ‘{given}’.")
+                if whole
+                else mark("{label}: must be a number from {low} to {high}, not ‘{given}’."),
+                language,
+                **wanted,
+            )
+        )
     if not field.low <= number <= field.high:
-        raise ValueError(say("out_of_range", language, **wanted))
+        raise ValueError(say("{label}: must be from {low} to {high}, not ‘{given}’.", language, **wanted))
     return number
 
 
@@ -108,12 +133,18 @@ def _file_name(typed: str, language: str) -> str:
     name = typed if typed.lower().endswith(".mp4") else f"{typed}.mp4"
     bad = re.search(r'[/\\:*?"<>|\x00-\x1f]', name)
     if bad or name.startswith(".") or len(name.encode("utf-8", "replace")) > 200:
-        raise ValueError(say("bad_file_name", language, given=_shortened(typed)))
+        raise ValueError(
+            say(
+                "‘{given}’ is not a valid file name. Enter one like rocket.mp4, without folders.",
+                language,
+                given=_shortened(typed),
+            )
+        )
     return name
 
 
 def _label(field: Setting, language: str) -> str:
-    return field.label[LANGUAGES.index(language)]
+    return say(field.label, language)
 
 
 def _shortened(typed: str) -> str:

@@ -65,10 +65,10 @@ class History:
         path.write_bytes(data)
         return path
 
-    def keep_image(self, image: Image.Image) -> Path:
+    def keep_image(self, image: Image.Image, name: str = "picture") -> Path:
         """Do the same with a picture in memory, as PNG, which is lossless."""
         image.save(buffer := io.BytesIO(), "PNG")
-        return self.keep_picture("picture.png", buffer.getvalue())
+        return self.keep_picture(f"{name}.png", buffer.getvalue())
 
     def thumbnail(self, run: dict[str, Any], width: int = 132) -> Image.Image | None:
         """Return the middle frame of a run, `width` pixels wide; None when its file is gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +12,13 @@ import ipywidgets as widgets
 
 from svd_lab.bundled import PICTURES
 from svd_lab.images import open_image
-from svd_lab.language import LANGUAGES
+from svd_lab.language import mark, say
 from svd_lab.studio import components
-from svd_lab.studio.messages import PICTURE_NAMES, explain_picture, say
+from svd_lab.studio.crop import CENTRE, window
+from svd_lab.studio.messages import explain_picture
 from svd_lab.studio.session import Session
+
+_NAMES = (mark("ball"), mark("balloon"), mark("boat"), mark("car"), mark("rabbit"), mark("rocket"))
 
 
 class PicturePicker:
@@ -22,7 +26,7 @@ class PicturePicker:
 
     Args:
         session: Gets the picture.
-        shown: Where the picture is shown as the model will get it.
+        shown: Where the picture is shown as the model will get it; `.slider`, which moves the crop, belongs below it.
         changed: Called after another picture was opened.
     """
 
@@ -32,29 +36,39 @@ class PicturePicker:
         self._guard = threading.Lock()
         self.shown, self.problem = shown, widgets.HTML()
         self._cards = {name: self._card(name) for name in PICTURES}
-        self.upload = widgets.FileUpload(accept="image/*", multiple=False, description=say("upload", self.language))
+        self.upload = widgets.FileUpload(
+            accept="image/*", multiple=False, description=say("Upload a picture", self.language)
+        )
+        self.upload.add_class(f"svd-upload-{self.language}")
         self.upload.layout.width = "auto"
         self.upload.observe(self._uploaded, "value")
         self.path = widgets.Text(
-            description=say("path", self.language), placeholder=say("path_hint", self.language), continuous_update=False
+            description=say("Path or web address", self.language),
+            placeholder=say("photos/cat.jpg, https://…", self.language),
+            continuous_update=False,
         )
         self.path.add_class("svd-entry")
         self.path.observe(lambda change: change["new"].strip() and self.use(change["new"].strip()), "value")
         opener = components.button(
-            say("open", self.language), lambda: self.path.value.strip() and self.use(self.path.value.strip())
+            say("Open", self.language), lambda: self.path.value.strip() and self.use(self.path.value.strip())
         )
         own = components.row([self.upload, self.path, opener])
         own.add_class("svd-own")
-        about = widgets.HTML(f"<div class=svd-help>{html.escape(say('upload_help', self.language))}</div>")
+        about = widgets.HTML(f"<div class=svd-help>{html.escape(_limit(self.language))}</div>")
+        self.slider = widgets.FloatSlider(
+            min=0, max=1, step=0.01, value=CENTRE, readout=False, description=say("Move the crop", self.language)
+        )
+        self.slider.add_class("svd-entry")
+        self.slider.observe(self._moved, "value")
         self.box = widgets.VBox([components.row(list(self._cards.values())), own, about, self.problem])
         self.show()
 
-    def use(self, source: str) -> None:
+    def use(self, source: str, crop: float = CENTRE) -> None:
         """Open a bundled name, path or address, in a thread of its own because a server may be slow."""
         with self._guard:
             self._wanted += 1
             mine = self._wanted
-        self.problem.value = components.note(say("opening", self.language))
+        self.problem.value = components.note(say("Opening the picture…", self.language))
 
         def work() -> None:
             try:
@@ -67,7 +81,8 @@ class PicturePicker:
             with self._guard:
                 if mine != self._wanted:
                     return
-                self.session.source, self.session.picture = source, picture
+                self.session.source, self.session.picture, self.session.crop = source, picture, crop
+            self.slider.value = crop
             self.show()
             self.changed()
 
@@ -77,21 +92,37 @@ class PicturePicker:
         """Show the picture as the model will get it with the current fields, and mark the chosen card."""
         for name, card in self._cards.items():
             (card.add_class if name == self.session.source else card.remove_class)("svd-chosen")
+        self._show_slider()
         try:
             found = self.session.model_input()
         except ValueError as error:  # too long and thin to crop
             self.shown.value, self.problem.value = "", components.problem(explain_picture(error, self.language))
             return
         if found is not None:
-            name = say("model_input", self.language, width=found.width, height=found.height)
+            name = say("What the model gets ({width}×{height})", self.language, width=found.width, height=found.height)
             self.shown.value, self.problem.value = components.picture(found, name), ""
 
+    def _show_slider(self) -> None:
+        """Show the slider where the picture's shape differs from the video's and the rest is cut off."""
+        size, picture = self.session.size(), self.session.picture
+        cut = window(picture.size, size) if size and picture and self.session.texts["fit"] == "crop" else None
+        self.slider.layout.display = "" if cut else "none"
+        if cut:
+            sideways = cut[2] - cut[0] < picture.width
+            way = mark("left to right") if sideways else mark("top to bottom")
+            self.slider.tooltip = say(way, self.language)
+
+    def _moved(self, change: dict[str, Any]) -> None:
+        if change["new"] != self.session.crop:
+            self.session.crop = change["new"]
+            self.show()
+
     def _card(self, name: str) -> widgets.Widget:
-        shown = PICTURE_NAMES.get(name, (name, name))[LANGUAGES.index(self.language)]
+        shown = say(name, self.language)
         small = open_image(PICTURES[name], size=(112, 64))
         picture = widgets.HTML(f'<img class=svd-thumb src="{components.jpeg_url(small)}" alt="{html.escape(shown)}">')
         choose = components.button(shown, lambda: self.use(name))
-        choose.tooltip = say("use_picture", self.language, name=shown)
+        choose.tooltip = say("Use this picture: {name}", self.language, name=shown)
         card = widgets.VBox([picture, choose])
         card.add_class("svd-pick")
         return card
@@ -102,3 +133,15 @@ class PicturePicker:
             path = self.session.history.keep_picture(file["name"], bytes(file["content"]))
             self.upload.value = ()  # lets the same file be chosen again, and frees the kernel's copy
             self.use(path.as_posix())
+
+
+def _limit(language: str) -> str:
+    """How large an upload may be: Jupyter's server takes messages of 10 MiB, Colab loses larger uploads without a word
+    [jupyter-widgets/ipywidgets issue 3452]."""
+    if "google.colab" in sys.modules:
+        return say(
+            "On Colab the button takes pictures up to 1 MB. Put a larger one into the Files panel on the left, and enter "
+            "its path, such as /content/cat.jpg",
+            language,
+        )
+    return say("JPEG, PNG, WebP and others, up to 8 MB. For a larger one, enter its path", language)

@@ -20,18 +20,22 @@ from PIL import Image
 from svd_lab.clip import Clip
 from svd_lab.generation import generate_video
 from svd_lab.images import open_image
+from svd_lab.language import say, speaking
 from svd_lab.limits import main_memory
 from svd_lab.performance.estimate import Estimate, Rates, calibrate, estimate, learn
 from svd_lab.performance.flops import count
 from svd_lab.performance.peak_memory import peak_memory
+from svd_lab.performance.speed import apply, level
 from svd_lab.pipe_facts import size_step
+from svd_lab.pipelines import load_video_pipeline
 from svd_lab.prompts import PromptWarning, warn_about_prompt
 from svd_lab.runner import borrow, watching
 from svd_lab.settings import check_size
 from svd_lab.settings_table import default_of, settings_of
+from svd_lab.studio.crop import CENTRE, window
 from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, check_together, parse, to_text
 from svd_lab.studio.history import History
-from svd_lab.studio.messages import say
+from svd_lab.studio.model_choice import name_of, record, speeds_of
 from svd_lab.studio.preview import Preview, projection
 from svd_lab.text2video import generate_text2video
 
@@ -47,6 +51,7 @@ class Session:
         texts: What each field contains, by name.
         source: The picture's bundled name, path or address; None before one is chosen, and for TEXT.
         picture: The picture itself, opened.
+        crop: Which part of a picture of another shape is kept (see `crop.window`).
         history: The runs in `folder`.
         clips: The videos made by this session, in order.
         unmeasured: Why there is no estimate; "" where there is one, or none yet.
@@ -81,10 +86,14 @@ class Session:
         unknown = sorted(set(given) - {field.name for field in self.fields})
         if unknown:
             known = ", ".join(field.name for field in self.fields)
-            raise TypeError(f"the studio has no setting {', '.join(unknown)}; it has {known}")
+            raise TypeError(
+                say("the studio has no setting {listed}; it has {known}", listed=", ".join(unknown), known=known)
+            )
         self.texts = {field.name: to_text((defaults | given)[field.name]) for field in self.fields}
         self.source: str | None = None
         self.picture: Image.Image | None = None
+        self.crop = CENTRE
+        self._given_pipe = pipe
         self.clips: list[Clip] = []
         self.calibrated: Rates | None = None
         self._image_rates: Rates | None = None
@@ -94,18 +103,19 @@ class Session:
     # the fields
 
     def use(self, source: str) -> Image.Image:
-        """Open a picture and keep it; raises as `open`, and then keeps the old one."""
-        self.picture, self.source = self.open(source), source
+        """Open a picture and keep it, its middle; raises as `open`, and then keeps the old one."""
+        self.picture, self.source, self.crop = self.open(source), source, CENTRE
         return self.picture
 
-    @staticmethod
-    def open(source: str) -> Image.Image:
+    def open(self, source: str) -> Image.Image:
         """Open a bundled picture by name, a path or an address; raises as `open_image`."""
-        return open_image(source)
+        with speaking(self.language):
+            return open_image(source)
 
     def snapshot(self) -> dict[str, Any]:
         """Copy what `make` needs beside the values, because the fields may change during a run."""
-        return {"texts": dict(self.texts), "source": self.source, "picture": self.picture}
+        kept = {name: getattr(self, name) for name in ("source", "picture", "crop", "pipe")}
+        return {"texts": dict(self.texts), **kept}
 
     def read(self) -> tuple[dict[str, Any], dict[str, str]]:
         """Parse the fields.
@@ -123,16 +133,50 @@ class Session:
             unit = size_step(self.pipe)
             problems = check_together(values, unit, self.language)
         if not problems and values["file"] and (self.history.folder / values["file"]).exists():
-            problems["file"] = say("file_exists", self.language, name=values["file"])
+            problems["file"] = say(
+                "{name} already exists. Enter another name, or leave it blank.", self.language, name=values["file"]
+            )
         return values, problems
 
-    def model_input(self) -> Image.Image | None:
-        """The picture in the size and fit of the fields, as the model will get it; None while one of them is missing or invalid."""
+    def size(self) -> tuple[int, int] | None:
+        """(width, height) of the video with the fields as they are; None while one of them is invalid."""
         values, problems = self.read()
-        if self.picture is None or {"width", "height", "fit"} & set(problems) or "fit" not in values:
+        if {"width", "height", "fit"} & set(problems):
             return None
         size = check_size(self.pipe, values.get("height"), values.get("width"))
-        return open_image(self.picture, size=(size["width"], size["height"]), fit=values["fit"])
+        return size["width"], size["height"]
+
+    def model_input(self) -> Image.Image | None:
+        """The picture in the size, fit and crop of the fields, as the model will get it; None while there is none."""
+        size = self.size()
+        if self.picture is None or size is None or not self.texts.get("fit"):
+            return None
+        part = self.window(size)
+        with speaking(self.language):
+            return open_image(self.picture.crop(part) if part else self.picture, size=size, fit=self.texts["fit"])
+
+    def window(self, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+        """The part of the picture that is kept where it is not the middle one, which the call itself keeps; else None."""
+        if self.picture is None or self.texts.get("fit") != "crop" or self.crop == CENTRE:
+            return None
+        return window(self.picture.size, size, self.crop)
+
+    # the model
+
+    def choose(self, name: str, speed: str) -> None:
+        """Take another model of this machine, or another speed; returns when it is ready. Raises as `load_video_pipeline`.
+
+        The pipeline that the studio was opened with is kept; others are loaded when they are chosen, to the same device.
+        """
+        with speaking(self.language):
+            pipe = next((pipe for pipe in (self.pipe, self._given_pipe) if name_of(pipe) == name), None)
+            if pipe is None:
+                pipe = load_video_pipeline(name, device=self.pipe._execution_device)
+            with borrow(pipe):
+                if speed != level(pipe):
+                    apply(pipe, speed if speed in speeds_of(pipe) else "auto")
+        self.pipe, self.calibrated, self.unmeasured, self._learnt = pipe, None, "", (None, None)
+        self.prepare()
 
     # the estimate
 
@@ -184,7 +228,7 @@ class Session:
         """Warnings about what the image model will not read of the prompts; waits until nothing else runs that model."""
         if self.image_pipe is None:
             return []
-        with borrow(self.image_pipe), warnings.catch_warnings(record=True) as caught:
+        with speaking(self.language), borrow(self.image_pipe), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", PromptWarning)
             for name in ("prompt", "negative_prompt"):
                 if values[name]:
@@ -216,12 +260,20 @@ class Session:
             (run as in the history, clip).
         """
         values, snapshot = dict(values), snapshot or self.snapshot()
+        pipe, source = snapshot["pipe"], snapshot["source"]
         if values["seed"] == -1:
             values["seed"] = secrets.randbelow(2**32)
-        file = values.pop("file") or self.history.new_name(_stem(values, snapshot["source"]))
+        file = values.pop("file") or self.history.new_name(_stem(values, source))
         arguments, path = dict(values), self.history.folder / file
         expected = self.estimate(values)
         first = arguments.pop("prompt") if self.call == TEXT else snapshot["picture"]
+        settings = self._sized(values, pipe)
+        part = None
+        if self.call == VIDEO and values["fit"] == "crop" and snapshot["crop"] != CENTRE:
+            part = window(first.size, (settings["width"], settings["height"]), snapshot["crop"])
+        if part:  # the call keeps the middle, so it gets the part itself, as a file that the code can name
+            first = first.crop(part)
+            source = self.history.keep_image(first, f"{_stem(values, source)}-part").as_posix()
         marks: list[float] = []
         drawn: list[float] = []
 
@@ -235,25 +287,26 @@ class Session:
             if on_image is not None:
                 on_image(picture)
 
-        pipes = {"pipe": self.pipe}
+        pipes = {"pipe": pipe}
         if self.call == TEXT:
             pipes |= {"image_pipe": self.image_pipe, "on_image": image}
         preview = Preview(on_preview) if on_preview is not None else None
-        with peak_memory(self.pipe._execution_device) as peak, watching(preview):
+        with speaking(self.language), peak_memory(pipe._execution_device) as peak, watching(preview):
             start = time.perf_counter()
             clip = self.function(first, path, **arguments, **pipes, on_step=step, cancel=cancel)
             end = time.perf_counter()
-        settings = self._sized(values)
         run = {
             "version": 1,
             "file": file,
             "call": values,
-            "source": snapshot["source"],
+            "source": source,
+            "picture": {"source": snapshot["source"], "crop": snapshot["crop"] if part else CENTRE},
+            "model": record(pipe),
             "texts": snapshot["texts"] | {"seed": str(values["seed"]), "file": ""},
             "seconds": end - start,
             "estimated": expected.seconds if expected else None,
             "preview_seconds": preview.seconds if preview else 0.0,
-            "machine": self._machine(),
+            "machine": self._machine(pipe),
             "video": _timing(settings, drawn[0] if drawn else start, marks[-settings["num_inference_steps"] :], end),
         }
         if self.call == VIDEO and peak["bytes"] > 0:
@@ -261,21 +314,24 @@ class Session:
         if drawn:
             steps = values["image_num_inference_steps"]
             run["image"] = _timing(_image_settings(settings), start, marks[:steps], drawn[0])
+        if self.image_pipe is not None:
+            run["image_model"] = record(self.image_pipe)
         run = self.history.add(run, clip)
         self.clips.append(clip)
-        if self.calibrated is not None:
+        if self.calibrated is not None and pipe is self.pipe:
             self.learn()
         return run, clip
 
-    def _sized(self, values: dict[str, Any]) -> dict[str, Any]:
-        return values | check_size(self.pipe, values["height"], values["width"], self.image_pipe)
+    def _sized(self, values: dict[str, Any], pipe: Any = None) -> dict[str, Any]:
+        return values | check_size(pipe or self.pipe, values["height"], values["width"], self.image_pipe)
 
-    def _machine(self) -> str:
+    def _machine(self, pipe: Any = None) -> str:
         """A hash of the machine and the models, to compare only: it does not reveal the host's name."""
         import torch
 
-        pipes = [self.pipe] + ([self.image_pipe] if self.image_pipe is not None else [])
-        facts = [platform.node(), str(torch.get_num_threads())]
+        pipe = pipe or self.pipe
+        pipes = [pipe] + ([self.image_pipe] if self.image_pipe is not None else [])
+        facts = [platform.node(), str(torch.get_num_threads()), level(pipe)]
         for pipe in pipes:
             facts += [str(pipe.name_or_path), str(pipe._execution_device), str(pipe.unet.dtype)]
         return hashlib.sha256("|".join(facts).encode()).hexdigest()[:16]

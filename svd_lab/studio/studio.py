@@ -17,8 +17,7 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svd_lab.language import LANGUAGES, check_language, notebook_language
-from svd_lab.studio.messages import say
+from svd_lab.language import check_language, reader_language, say
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline, StableVideoDiffusionPipeline
@@ -39,8 +38,8 @@ def video_studio(
 
     Args:
         pipe: From load_video_pipeline(); None loads load_video_pipeline("auto") once and keeps it.
-        language: "ko" or "en". None: that of the folder "ko" or "en" that contains the notebook, else "ko"; without a front end
-            the table then has only the settings' names.
+        language: "ko" or "en". None: the reader's (see `svd_lab.language.reader_language`); without a front end the table then has
+            only the settings' names.
         image: The initial picture: a bundled one's name ("rocket", "rabbit", …) or whatever `open_image` takes.
         out_dir: The folder for videos, contact sheets, uploaded pictures and runs.jsonl; its earlier runs are the history.
         run_headless: Without a front end, make one video with these settings, in this thread.
@@ -124,15 +123,19 @@ class Studio:
 
     def table(self) -> str:
         """Format the settings as text, one a line, in columns."""
-        session, here = self._session, LANGUAGES.index(self._session.language)
+        session = self._session
         if self._plain:
             rows = [("picture", _from_here(session.source))] if session.source else []
             return _lay_out(rows + [(field.name, session.texts[field.name] or "None") for field in session.fields])
-        rows = [(say("picture", session.language), _from_here(session.source), "")] if session.source else []
+        rows = [(say("Picture", session.language), _from_here(session.source), "")] if session.source else []
         for field in session.fields:
-            blank = f"({field.blank[here]})" if field.blank else ""
+            blank = f"({say(field.blank, session.language)})" if field.blank else ""
             rows.append(
-                (field.label[here], session.texts[field.name] or blank, f"{field.name} {field.unit[here]}".strip())
+                (
+                    say(field.label, session.language),
+                    session.texts[field.name] or blank,
+                    f"{field.name} {say(field.unit, session.language) if field.unit else ''}".strip(),
+                )
             )
         return _lay_out(rows)
 
@@ -187,14 +190,16 @@ def _open(
     from svd_lab.studio.session import VIDEO, Session
 
     plain = language is None and not has_front_end()
-    language = check_language(language) if language is not None else notebook_language() or "ko"
+    language = check_language(language) if language is not None else reader_language()
     session = Session(call, pipe, image_pipe, language, out_dir, settings)
     if call == VIDEO:
         text = os.fspath(image) if isinstance(image, str | os.PathLike) else None
         session.use(text if text is not None else session.history.keep_image(open_image(image)).as_posix())
     studio = Studio(session, plain)
     if not has_front_end():
-        print(studio.table() if plain else f"{say('table', language)}\n{studio.table()}")
+        if not plain:
+            print(say("The studio's settings (as a table: there is no front end here)", language))
+        print(studio.table())
         if run_headless:
             _show(studio.run())
     return studio

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from svd_lab.language import say
 from svd_lab.mini.catalogue import catalogue
 from svd_lab.world.clips import Clips
 from svd_lab.world.motion import KINDS
@@ -150,10 +151,16 @@ def measure(truth: Clips, video: torch.Tensor) -> list[dict[str, Any]]:
         ValueError: The shapes differ, or the camera moves in some clip.
     """
     if video.shape != truth.video.shape:
-        raise ValueError(f"video must have truth's shape {tuple(truth.video.shape)}, not {tuple(video.shape)}")
+        raise ValueError(
+            say(
+                "video must have truth's shape {shape}, not {given}",
+                shape=tuple(truth.video.shape),
+                given=tuple(video.shape),
+            )
+        )
     if truth.camera.any():
         raise ValueError(
-            "measure needs a still background, but the camera moves in some clips: use truth[~truth.camera]"
+            say("measure needs a still background, but the camera moves in some clips: use truth[~truth.camera]")
         )
     seen, shown = thing_pixels(truth.video, truth), thing_pixels(video, truth)
     error, copy_error = (video - truth.video).square(), (truth.video[:, :1] - truth.video).square()

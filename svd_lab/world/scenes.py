@@ -21,6 +21,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from svd_lab.language import say
 from svd_lab.mini.catalogue import CELL, catalogue, cell_of
 from svd_lab.world.atlas import as_atlas
 from svd_lab.world.backgrounds import HEIGHT, WIDTH, Draw, backgrounds, fills
@@ -86,9 +87,9 @@ class World:
         """
         sets = dict(known=(False,), held_out=(True,), all=(False, True))
         if things not in sets:
-            raise ValueError(f'things must be "known", "held_out" or "all", not {things!r}')
+            raise ValueError(say('things must be "known", "held_out" or "all", not {things!r}', things=things))
         if scale not in (1, 2):
-            raise ValueError(f"scale must be 1 or 2, not {scale!r}")
+            raise ValueError(say("scale must be 1 or 2, not {scale!r}", scale=scale))
         chosen, self.scale = sets[things], scale
         self.keep = [i for i, t in enumerate(catalogue()) if t["held_out"] in chosen]
         self.draw = Draw(device, seed, scale)
@@ -180,7 +181,9 @@ class World:
         row = torch.stack([draw.choice(n, self.weights), draw.choice(n, self.weights)], 1)
         if only is not None:
             if missing := sorted({int(i) for i in only} - set(self.keep)):
-                raise ValueError(f"`only` names things that are not in this world: {missing}; see World.keep")
+                raise ValueError(
+                    say("`only` names things that are not in this world: {missing}; see World.keep", missing=missing)
+                )
             row[:, 0] = torch.tensor([self.keep.index(int(i)) for i in only], device=draw.device)
         kind = self.kinds[row]
         empty = draw.uniform(n) < nothing
