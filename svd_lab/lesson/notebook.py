@@ -87,7 +87,7 @@ def start_lesson(
         model: As for load_video_pipeline.
         seed: As for generate_video; -1 draws one here, for the whole lesson.
         picture: A bundled picture's name ("ball", "balloon", "boat", "car", "rabbit", "rocket"), or whatever open_image takes.
-        prompt: Instead of a picture, a prompt as for generate_text2video.
+        prompt: Instead of a picture, a prompt as for generate_text2video. A lesson may need neither.
         image_model: With a prompt, as for load_image_pipeline.
         num_frames, num_inference_steps: As for generate_video.
         out_dir: The only folder in which the run writes; missing folders are created. An earlier run's result.json is removed, so
@@ -106,7 +106,7 @@ def start_lesson(
     if prompt is not None:
         _check_model(image_model, IMAGE)
     folder = _check_folder_name(out_dir)
-    if (picture is None) == (prompt is None):
+    if picture is not None and prompt is not None:
         raise TypeError(
             say(
                 "a lesson starts from a picture or from a prompt: give one of them, not picture={picture!r}, "
@@ -116,10 +116,9 @@ def start_lesson(
             )
         )
     opened = None if picture is None else open_image(picture)
-    if opened is None:
+    start: dict[str, Any] = {} if opened is None else {"picture": image_name(picture)}
+    if prompt is not None:
         start = {"image_model": _shown(image_model), "prompt": check_prompt("prompt", prompt)}
-    else:
-        start = {"picture": image_name(picture)}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RESULT).unlink(missing_ok=True)
     forget()

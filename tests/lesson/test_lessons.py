@@ -28,7 +28,8 @@ build = module_at(ROOT / "lessons" / "build.py")  # "build" is also the name of 
 
 LESSONS = [source.stem for source in build.sources()]
 NOTEBOOKS = [(name, language) for name in LESSONS for language in build.LANGUAGES]
-WITH_PROMPT = "04_text_to_video"  # starts from a prompt, the others from a picture
+WITH_PROMPT = "04_text_to_video"  # starts from a prompt, most others from a picture
+WITH_A_SCENE = "05_the_loop"  # draws its picture itself
 GOOD = dict(model="mini", seed=42, picture="rocket", num_frames=4, num_inference_steps=2)
 PAIR = '# %% [markdown] lang="ko" id="a"\n# # 가\n\n# %% [markdown] lang="en" id="a"\n# # A\n'
 
@@ -232,10 +233,11 @@ def test_committed_outputs_are_those_of_a_whole_run_on_the_mini(name, language):
 @pytest.mark.parametrize("name, language", NOTEBOOKS)
 def test_papermills_help_is_the_instructors_manual(name, language):
     found = papermill.inspect_notebook(str(ROOT / "lessons" / language / f"{name}.ipynb"))
-    start, *image_model = ("prompt", "image_model") if name == WITH_PROMPT else ("picture",)
+    start = {WITH_PROMPT: ["prompt"], WITH_A_SCENE: []}.get(name, ["picture"])
+    image_model = ["image_model"] if name == WITH_PROMPT else []
     types = dict(model="str", seed="int", num_frames="int", num_inference_steps="int", out_dir="str")
-    types |= dict.fromkeys([start, *image_model], "str")
-    assert list(found) == ["model", *image_model, "seed", start, "num_frames", "num_inference_steps", "out_dir"]
+    types |= dict.fromkeys([*start, *image_model], "str")
+    assert list(found) == ["model", *image_model, "seed", *start, "num_frames", "num_inference_steps", "out_dir"]
     assert {key: value["inferred_type_name"] for key, value in found.items()} == types
     for value in found.values():
         assert value["help"] and bool(re.search("[가-힣]", value["help"])) == (language == "ko")
@@ -255,7 +257,6 @@ def test_papermills_help_is_the_instructors_manual(name, language):
         (dict(model="/no/such/folder"), FileNotFoundError, "no such folder"),
         (dict(picture="rokcet"), FileNotFoundError, "balloon"),
         (dict(picture=5), TypeError, "image"),
-        (dict(picture=None), TypeError, "from a picture or from a prompt"),
         (dict(prompt="a horse"), TypeError, "from a picture or from a prompt"),
         (dict(picture=None, prompt=" "), ValueError, "prompt is empty"),
         (dict(picture=None, prompt=5), TypeError, "prompt must be a text"),
@@ -311,7 +312,7 @@ def test_a_notebook_runs_to_its_end_and_writes_into_its_folder_only(
     elif language == "en":
         assert (extra := [nbformat.v4.new_code_cell(code) for code in solutions(notebook)])
         notebook.cells[-1:-1] = extra
-    start = {"picture": str(picture_file)}
+    start = {} if name == WITH_A_SCENE else {"picture": str(picture_file)}
     if name == WITH_PROMPT:
         start = {"prompt": "a city", "image_model": str(tiny_image_folder)}
     parameters = dict(model=str(tiny_folder), num_frames=4, num_inference_steps=2, seed=7) | start
@@ -342,8 +343,8 @@ def test_a_notebook_runs_to_its_end_and_writes_into_its_folder_only(
         assert set(result["measured"]["distance_by_bucket"]) == {"20", "70", "127", "240"}
     if name == "03_your_picture":
         assert set(result["measured"]["max_difference"].values()) == {0} and not result["measured"]["uploaded"]
-        assert set(result["measured"]["motion_by_fit"]) == {"crop", "pad", "stretch"}
-        assert len(result["measured"]["first_frame_db"]) == len(result["measured"]["motion_by_kind"]) == 8
+        assert set(result["measured"]["shift_by_fit"]) == {"balloon", "blurred", "stretch"}
+        assert len(result["measured"]["first_frame_db"]) == 6
     if name == WITH_PROMPT:
         measured, videos = result["measured"], result["videos"]
         assert set(videos) == {"horse", "fresh"}
@@ -351,6 +352,8 @@ def test_a_notebook_runs_to_its_end_and_writes_into_its_folder_only(
         assert videos["horse"]["guidance_scale"] == 7.5 and videos["horse"]["prompt"] == "a city"
         assert measured["correlation"]["fresh"] > 0.999 and abs(measured["correlation"]["reused"]) < 0.2
         assert measured["three_draws"] and measured["fresh_change"] > 0
+    if name == WITH_A_SCENE:
+        assert result["measured"]["max_difference"] == 0, "the loop by hand equals the pipeline"
 
 
 @pytest.fixture
