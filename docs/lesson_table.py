@@ -1,4 +1,4 @@
-"""Write the READMEs' table of lessons, and its pictures, from the committed notebooks: python docs/lesson_table.py [--table]
+"""Write the READMEs' table of lessons, its pictures, and how to get the repository: python docs/lesson_table.py [--table]
 
 Everything in it is read from its source: a lesson's title and what it makes from its first cell, the seconds from the saved run's
 result.json, the picture from a video in the Korean notebook, the repository's address from pyproject.toml. Run it after
@@ -26,6 +26,7 @@ WIDTH = 320  # pixels of a picture
 VIDEO = re.compile(r'src="data:video/mp4;base64,([^"]+)"')
 SHOWN = {"02_rocket": "motion"}  # the cell whose first video illustrates the lesson; default: the first video of all
 MARKS = ("<!-- lessons: written by docs/lesson_table.py -->", "<!-- end of lessons -->")
+CLONE_MARKS = ("<!-- clone: written by docs/lesson_table.py -->", "<!-- end of clone -->")
 WORDS = {
     "en": {
         "readme": "README.md",
@@ -33,6 +34,8 @@ WORDS = {
         "seconds": "{} s",
         "minutes": "{} min",
         "picture": "A clip made in lesson {}",
+        "clone": "1. Clone this repository, and change into its folder:",
+        "copy": "1. Unpack the copy of this repository that you were given, and change into its folder in a terminal.",
     },
     "ko": {
         "readme": "README.ko.md",
@@ -40,6 +43,8 @@ WORDS = {
         "seconds": "{}초",
         "minutes": "{}분",
         "picture": "{}강에서 만드는 영상",
+        "clone": "1. 이 저장소를 복제(clone)하고 그 폴더로 가세요.",
+        "copy": "1. 받은 저장소 사본의 압축을 풀고, 터미널에서 그 폴더로 가세요.",
     },
 }
 
@@ -119,11 +124,21 @@ def table(language: str, address: str | None) -> str:
     return "\n".join(lines)
 
 
+def clone(language: str, address: str | None) -> str:
+    """The step that gets the repository: git's line where there is an address, else a copy that somebody hands over."""
+    if address is None:
+        return WORDS[language]["copy"]
+    folder = address.rsplit("/", 1)[-1]
+    return f"{WORDS[language]['clone']}\n\n   ```bash\n   git clone {address} && cd {folder}\n   ```\n"
+
+
 def with_table(text: str, language: str) -> str:
-    """Put the table between the MARKS in a README's `text`."""
-    before, rest = text.split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    return f"{before}{MARKS[0]}\n{table(language, repository_address())}\n{MARKS[1]}{after}"
+    """Put the table, and the step that gets the repository, between their marks in a README's `text`."""
+    for marks, write in ((MARKS, table), (CLONE_MARKS, clone)):
+        before, rest = text.split(marks[0])
+        after = rest.split(marks[1])[1]
+        text = f"{before}{marks[0]}\n{write(language, repository_address())}\n{marks[1]}{after}"
+    return text
 
 
 def main() -> None:

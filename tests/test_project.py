@@ -255,7 +255,10 @@ def test_the_table_of_lessons_is_what_the_notebooks_and_the_address_give(languag
 
 
 def test_links_to_hosts_appear_with_an_address_and_only_then():
-    assert "https://" not in lesson_table.table("en", None)
+    assert "https://" not in lesson_table.table("en", None) + lesson_table.clone("en", None)
+    assert "git clone https://github.com/someone/lab && cd lab\n" in lesson_table.clone(
+        "ko", "https://github.com/someone/lab"
+    )
     table = lesson_table.table("ko", "https://github.com/someone/svd-lab")
     for name in lesson_table.lessons():
         assert f"mybinder.org/v2/gh/someone/svd-lab/HEAD?labpath=lessons%2Fko%2F{name}.ipynb" in table
