@@ -37,6 +37,7 @@ TWINS = [
     "docs/calls",
     "docs/recipes",
     "docs/real-models",
+    "docs/own-lesson",
 ]  # with NAME.ko.md; docs/class is tested in tests/classroom
 COMMANDS = [line for line in README.splitlines() if re.match("pip install .* && ", line)]
 
@@ -250,6 +251,7 @@ def test_the_table_of_lessons_is_what_the_notebooks_and_the_address_give(languag
     for name in lesson_table.lessons():
         for folder in ("ko", "en"):
             assert f"](lessons/{folder}/{name}.ipynb)" in text
+    assert lesson_table.START_PAGE.read_text("utf-8") == lesson_table.start_page(), "run: python docs/lesson_table.py"
     published = "urls" in PROJECT
     assert all((host in text) == published for host in ("mybinder.org", "colab.research.google.com", "kaggle.com"))
 

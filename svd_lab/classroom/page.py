@@ -28,8 +28,9 @@ _WORDS = {
     "failed": mark("failed"), "done": mark("done"), "waiting": mark("not run"),
     "student": mark("student"), "search": mark("part of a name"), "lesson": mark("lesson"), "status": mark("status"),
     "all": mark("all"), "shown": mark(" shown"), "none": mark("No run matches."), "no_clip": mark("no clip"),
-    "notebook": mark("notebook"), "page": mark("to read"), "seconds": mark(" s"), "more": mark("# more clips"), "made": mark("as of"),
-    "table": mark("as a table"), "script": mark("This page needs JavaScript. summary.csv has the same data."),
+    "notebook": mark("notebook"), "page": mark("to read"), "seconds": mark(" s"), "more": mark("# more clips"),
+    "made": mark("as of"), "table": mark("as a table"),
+    "script": mark("This page needs JavaScript. summary.csv has the same data."),
 }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ _TYPES = {
     "float": (float, "a number"),
     "bool": (lambda text: _BOOLS[text.lower()], mark("true or false")),
 }
+_KERNEL = {"kernel_name": "python3", "language": "python"}  #: of a notebook that names none
 _BOOLS = {"true": True, "false": False}
 
 
@@ -121,6 +122,22 @@ def _from_text(name: str, text: str, kind: str) -> Any:
     return value
 
 
+def declared_parameters(source: Path) -> dict[str, Any]:
+    """The parameters that a notebook declares, as papermill.inspect_notebook gives them."""
+    import nbformat
+
+    notebook = nbformat.read(source, as_version=4)
+    if not _names_kernel(source):  # a text that jupytext made into a notebook names none
+        notebook.metadata.kernelspec = {"name": _KERNEL["kernel_name"], "language": _KERNEL["language"]}
+    return load_papermill().inspect_notebook(notebook)
+
+
+def _names_kernel(source: Path) -> bool:
+    import nbformat
+
+    return bool(nbformat.read(source, as_version=4).metadata.get("kernelspec", {}).get("name"))
+
+
 def load_papermill() -> ModuleType:
     """Import papermill, or raise an ImportError that says how to install it."""
     try:
@@ -141,9 +158,9 @@ def run_lesson(
 ) -> Path:
     """Run a lesson in a kernel of its own.
 
-    The executed notebook opens anywhere, its pictures inside it; where nbconvert is installed, NAME.html beside it shows the same in a
-    browser, with the clips. The kernel starts in the current folder, so that a relative path as `picture` is relative to it. The
-    notebook and result.json of an earlier run in `out` are removed first, so that result.json always belongs to a run that finished.
+    The executed notebook opens anywhere, its pictures inside it. Where nbconvert is installed, NAME.html beside it shows the same
+    in a browser, with the clips. The kernel starts in the current folder, so that a relative path as `picture` is relative to it.
+    What an earlier run left in `out` under these names is removed first, and result.json, so that it belongs to a run that ended.
 
     Args:
         name: As for find_lesson.
@@ -166,7 +183,7 @@ def run_lesson(
     if cell_timeout is not None and cell_timeout < 1:
         raise ValueError(say("cell_timeout must be at least 1 second, not {cell_timeout}", cell_timeout=cell_timeout))
     source = find_lesson(name, language)
-    known = papermill.inspect_notebook(_plain(source))
+    known = declared_parameters(source)
     takes_folder = known.pop("out_dir", None)
     if "out_dir" in (parameters or {}):
         raise ValueError(
@@ -192,6 +209,7 @@ def run_lesson(
             _plain(executed),
             values,
             progress_bar=False,
+            **({} if _names_kernel(source) else _KERNEL),
             execution_timeout=cell_timeout,
             # Whoever runs a lesson reads no warning of ipykernel about eavesdroppers on this machine.
             extra_arguments=["--IPKernelApp.log_level=ERROR"],
