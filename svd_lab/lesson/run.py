@@ -128,7 +128,7 @@ def declared_parameters(source: Path) -> dict[str, Any]:
 
     notebook = nbformat.read(source, as_version=4)
     if not _names_kernel(source):  # a text that jupytext made into a notebook names none
-        notebook.metadata.kernelspec = {"name": _KERNEL["kernel_name"], "language": _KERNEL["language"]}
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return load_papermill().inspect_notebook(notebook)
 
 
@@ -230,7 +230,7 @@ def _reporter(source: Path, on_cell: Callable[[str, int, int, float], None]) -> 
     import nbformat
 
     total = len(nbformat.read(source, as_version=4).cells) + 1  # papermill adds the parameters
-    saved = source.parents[1] / "results" / f"{source.stem}.json"
+    saved = source.resolve().parents[1] / "results" / f"{source.stem}.json"
     expected = json.loads(saved.read_text("utf-8"))["seconds"] if saved.is_file() else 0.0
     start = time.monotonic()
 
