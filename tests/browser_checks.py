@@ -300,7 +300,7 @@ def restores(s: Studio) -> None:
         "the fit is back",
     )
     s.box.locator("summary", has_text=s.word("As code")).click()
-    assert "PICTURES['rocket']" in s.box.locator("details pre").last.inner_text()
+    assert "'rocket'," in s.box.locator("details pre").last.inner_text()
     for box in s.box.locator("input[type=checkbox]").all()[-2:]:
         box.check()
     s.box.get_by_role("button", name=s.word("Compare the selected videos")).click()
