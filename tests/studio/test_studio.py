@@ -369,6 +369,7 @@ def test_a_card_says_what_differs_from_the_video_before():
     assert differences(run(num_inference_steps=5), run(), "en") == ["Steps 10 → 5"]
     assert differences(run(num_inference_steps=5), run(), "ko") == ["스텝 수 10 → 5"]
     assert differences(run(source="photos/cat.png"), run(), "en") == ["Picture rocket → cat"]
+    assert differences(run(source="s/cat-0123abcd.png"), run(), "ko") == ["그림 로켓 → cat"]
     assert differences(run(width=320, fit="pad"), run(), "en") == [
         "Fitting the picture crop → pad",
         "Width trained size → 320",
