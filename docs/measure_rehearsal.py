@@ -6,7 +6,7 @@
 | part | what |
 |---|---|
 | check | svd-lab check --model svd |
-| generate | svd-lab generate with the class's settings; the mp4 is read again: frames, size, recipe |
+| generate | svd-lab generate with the settings of the lessons' call; the mp4 is read again: frames, size, recipe |
 | 01 to 04 | svd-lab lesson: seconds, slowest cells, the cell that failed, differences in result.json |
 | estimate | the studio's estimates of six runs compared with their times, after calibration alone and while it learns |
 | prompt | svd-lab generate --prompt |
@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--languages", nargs="+", choices=["en", "ko"], default=["en"], help="of the lessons (en)")
     parser.add_argument("--model", default="svd", choices=["svd", "svd-xt"], help="(svd)")
     parser.add_argument("--image-model", default="sd21", help="(sd21)")
-    parser.add_argument("--steps", type=int, default=10, help="num_inference_steps of the lessons (10, the class's)")
+    parser.add_argument("--steps", type=int, default=10, help="num_inference_steps of the lessons (10)")
     parser.add_argument("--at-once", type=int, default=1, metavar="N", help="parts at a time (1)")
     parser.add_argument("--leave", type=float, metavar="GB", help="fill the GPU until so much is free")
     options = parser.parse_args()

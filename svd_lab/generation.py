@@ -1,7 +1,7 @@
 """Make a video from a picture: check the settings, run the pipeline, report progress, stop when asked.
 
-`generate_video` is the class's helper. With the same weights, seed, settings and a picture of the right size its frames equal
-those of the bare diffusers recipe exactly:
+`generate_video` is the helper function of the class that the lessons follow, a hands-on course on SVD taught in Korean. With the
+same weights, seed, settings and a picture of the right size its frames equal those of the bare diffusers recipe exactly:
 
     generator = torch.manual_seed(seed)
     pipe(image, decode_chunk_size=2, generator=generator, num_frames=10, num_inference_steps=10).frames[0]

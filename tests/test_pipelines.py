@@ -13,6 +13,7 @@ import torch
 from helpers import TINY_SIZE
 
 from svd_lab import load_video_pipeline, pipelines
+from svd_lab.lesson.model_here import find_model
 from svd_lab.models import checkpoints, hub
 from svd_lab.performance import fused_ops, placement
 from svd_lab.pipe_facts import native_size, size_step
@@ -145,6 +146,40 @@ def test_svd_lab_models_may_name_the_models_own_folder(tmp_path, monkeypatch):
     (folder / "model_index.json").write_text("{}")
     monkeypatch.setenv("SVD_LAB_MODELS", str(folder))
     assert checkpoints.locate("svd").folder == folder
+
+
+@pytest.mark.parametrize(
+    "folder, words", [("gone", "gone is not a folder"), ("empty", "empty. Nothing was downloaded")]
+)
+@pytest.mark.parametrize("load", [load_video_pipeline, lambda _: find_model("svd")], ids=["load", "lesson"])
+def test_a_lab_without_the_model_says_so_and_downloads_nothing(load, folder, words, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr(pipelines, "download_model", lambda *_: pytest.fail("it downloads"))
+    monkeypatch.setenv("SVD_LAB_MODELS", str(tmp_path / folder))
+    with pytest.raises(FileNotFoundError) as caught:
+        load("svd")
+    text = str(caught.value)
+    assert text.startswith("svd is not in the folders that SVD_LAB_MODELS names") and words in text
+    assert "log in" not in text and "stable-video-diffusion-img2vid" in text
+
+
+def test_a_lab_whose_folder_is_gone_is_told_so_with_the_miniature_too(tiny_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkpoints, "mini_folder", lambda: tiny_folder)
+    monkeypatch.setenv("SVD_LAB_MODELS", str(tmp_path / "gone"))
+    load_video_pipeline("mini", device="cpu")
+    assert f"SVD_LAB_MODELS names {tmp_path / 'gone'}, which is not a folder." in capsys.readouterr().out
+
+
+def test_a_damaged_folder_of_a_lab_is_advised_on_the_folder_alone(cuda, svd_below_root, tmp_path, monkeypatch):
+    (svd_below_root / "unet" / "config.json").unlink()
+    monkeypatch.setenv("SVD_LAB_MODELS", str(tmp_path / "models"))
+    for model in ("svd", "auto"):
+        with pytest.raises(FileNotFoundError) as caught:
+            load_video_pipeline(model)
+        text = str(caught.value)
+        assert text.startswith(f"the model folder {svd_below_root} is not whole: unet/config.json is missing. Copy")
+        assert "log in" not in text and "licence" not in text
+        assert ("load_video_pipeline('mini')" in text) == (model == "auto")
 
 
 def test_an_existing_folder_wins_over_a_hub_id_and_the_cache_over_the_hub(tmp_path, monkeypatch):

@@ -342,7 +342,7 @@ def test_every_imported_package_is_declared_and_no_other():
     # triton comes with torch's CUDA builds; the others are asked for, and their absence said in words. papermill brings two.
     extras = {
         name
-        for extra in ("class", "docs", "lessons")
+        for extra in ("class", "docs", "lessons", "studio")
         for name in requirement_names(PROJECT["optional-dependencies"][extra])
     }
     assert imported - declared <= {"triton", "IPython", "dask", "nbclient", "nbformat"} | extras

@@ -12,6 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from typing import Any
 from svd_lab.classroom.roster import NAME, Mistake, Row, format_mistakes, read_roster, shorten
 from svd_lab.language import mark, say
 from svd_lab.lesson.run import check_parameters, find_lesson, load_papermill
+from svd_lab.models.checkpoints import check_download, locate
+from svd_lab.models.table import IMAGE, VIDEO
 
 # Not allowed in a Windows file name, a URL or a glob; papermill replaces the braces.
 _UNSAFE_CHARACTERS = re.compile(r'[\x00-\x1f<>:"/\\|?*\[\]{}#%&]')
@@ -239,7 +242,16 @@ def _check_value(name: str, value: Any, declared: Mapping[str, Any]) -> Any:
         )
     if name in ("seed", "num_frames", "num_inference_steps"):
         return check_value(name, value)
+    if name in _MODELS and value != "auto":
+        found = None
+        with suppress(FileNotFoundError):  # a folder may be on the machines that run the lessons, and not here
+            found = locate(value, _MODELS[name])
+        if found is not None:
+            check_download(found)
     return check_prompt(name, value) if name == "prompt" else value
+
+
+_MODELS = {"model": VIDEO, "image_model": IMAGE}
 
 
 class _Pictures:

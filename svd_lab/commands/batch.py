@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from svd_lab.commands.options import IMAGE_MODELS, MODELS, add_settings
+from svd_lab.commands.options import IMAGE_MODELS, MODELS, add_settings, manual
 from svd_lab.settings_table import SETTINGS
 
 
@@ -18,8 +18,13 @@ def add_batch(commands: Any, *parents: argparse.ArgumentParser) -> None:
         "batch",
         parents=list(parents),
         help="make a video of each picture of a folder, or of each line of a text file, on all GPUs",
-        description="Make a video of each picture of a folder, or of each prompt of a text file, with one process per GPU. "
-        "Finished videos are kept: give the same command again to continue. Exit status: 0 all done, 1 some failed.",
+        **manual(
+            "Make a video of each picture of a folder, or of each prompt of a text file, with one process per GPU. Finished videos "
+            "are kept: give the same command again to continue. Settings that are not given have the defaults of svd-lab generate. "
+            "Exit status: 0 all done, 1 some failed.",
+            "svd-lab batch pictures/ out/",
+            "svd-lab batch prompts.txt out/ --seed 7 --num-frames 14",
+        ),
     )
     command.add_argument(
         "source", metavar="PICTURES", help="a folder of pictures, or a .txt file with one prompt per line"

@@ -7,8 +7,24 @@ import json
 from pathlib import Path
 from typing import Any
 
-from svd_lab.commands.options import MODELS, add_settings
+from svd_lab.commands.options import MODELS, add_settings, manual
 
+#: The columns of the table after the level, and what is in them.
+_COLUMNS = {
+    "first": "seconds of the first call, with what is compiled in it",
+    "call": "seconds of a later call, the median of --repeats",
+    "ratio": "how many times as fast as the first row",
+    "step": "seconds of one denoising step",
+    "of peak": "the share of this machine's matrix rate that the part before it reaches",
+    "decode": "seconds of decoding all frames",
+    "encode": "seconds of encoding the picture",
+    "frames": "seconds of turning numbers into pictures",
+    "rest": "seconds of all else in a call",
+    "GiB": "most memory: on a CPU what the process grew by, on a GPU all that torch held, weights included",
+    "step error": "how far one step is from the first row's, relative to its size",
+    "frames differ": "how far the frames are from the first row's, on the scale 0 to 255",
+}
+_HEAD = ("", "first", "call", "ratio", "step", "of peak", "decode", "of peak", "encode", "frames", "rest", "GiB")
 _SETTINGS = ("num_frames", "num_inference_steps", "decode_chunk_size", "height", "width")
 
 
@@ -18,19 +34,25 @@ def add_bench(commands: Any, *parents: argparse.ArgumentParser) -> None:
         "bench",
         parents=list(parents),
         help="measure speed on this machine: plain diffusers and ours in one run, and how far they differ",
-        description="Make the same video with plain diffusers and with svd-lab's faster code. Print how long each part takes, and "
-        "how far the frames differ.",
+        **manual(
+            "Make the same video with plain diffusers and with svd-lab's faster code, in one run. Print a table of how long each "
+            "part takes, how much memory it needs, and how far the frames differ; the first row, off, is plain diffusers.",
+            "svd-lab bench --model mini",
+            "svd-lab bench --model svd --reference",
+            "svd-lab bench --model mini --speed exact fused --num-inference-steps 4 --repeats 5",
+            more="columns:\n" + _legend(),
+        ),
     )
     command.add_argument("--model", default="auto", help=f"{MODELS} (auto)")
     command.add_argument(
         "--speed",
         nargs="+",
         metavar="LEVEL",
-        help="besides plain diffusers: exact, fused, or rewrites as a+b (all that run here)",
+        help="besides plain diffusers: exact, fused, or rewrites as a+b (exact, and fused where it runs)",
     )
     add_settings(command, _SETTINGS, "generate_video")
     command.add_argument(
-        "--repeats", type=int, default=3, metavar="X", help="calls that are timed after a first one (3)"
+        "--repeats", type=int, default=3, metavar="N", help="calls that are timed after a first one (3)"
     )
     command.add_argument(
         "--reference", action="store_true", help="also measure how far plain float16 is from float32; slow"
@@ -74,6 +96,11 @@ def _report(options: argparse.Namespace, result: Any, text: str) -> None:
         Path(options.json).write_text(json.dumps(result, indent=2) + "\n")
 
 
+def _legend() -> str:
+    width = max(map(len, _COLUMNS))
+    return "\n".join(f"  {name.ljust(width)}  {text}" for name, text in _COLUMNS.items())
+
+
 def table(result: dict[str, Any]) -> str:
     """Return the result of `bench` as a table of text."""
     asked = result["settings"]
@@ -84,8 +111,7 @@ def table(result: dict[str, Any]) -> str:
         f"{result['matrix_tflops']:.3g} TFLOP/s",
         "",
     ]
-    head = ("", "first", "call", "ratio", "step", "of peak", "decode", "of peak", "encode", "frames", "rest", "GiB")
-    rows = [(*head, "step error", "frames differ")]
+    rows = [(*_HEAD, "step error", "frames differ")]
     for level, row in result["levels"].items():
         times = [f"{row[name]:.3f}" for name in ("first", "call")] + [f"{row['ratio']:.2f}"]
         times += [f"{row['step']:.3f}", f"{row['step_share']:.0%}"]
@@ -97,7 +123,7 @@ def table(result: dict[str, Any]) -> str:
     for first, *others in rows:
         cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *cells]))
-    lines.append("\nTimes in seconds; errors relative to the first row, which is diffusers alone.")
+    lines.append(f"\nThe first row is diffusers alone.\n{_legend()}")
     if "float32" in result:
         far = result["float32"]
         lines.append(

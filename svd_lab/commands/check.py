@@ -36,6 +36,7 @@ from svd_lab.commands.check_machine import (
     check_packages,
     check_python,
 )
+from svd_lab.commands.options import manual
 from svd_lab.version import __version__
 
 FRAMES, STEPS = 6, 3  #: of the generation: about 5 s on two cores
@@ -173,17 +174,28 @@ def run_checks(quick: bool = False, model: str = "mini") -> Iterator[dict[str, A
             yield {"name": name, "status": status, "says": clean(" ".join(says.split())), "data": _clean_data(data)}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a line for each check, or the JSON; return 0 when none failed, else 1."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's own parser."""
     parser = argparse.ArgumentParser(
-        prog="svd-lab check", description="Report what works on this machine, and what does not."
+        prog="svd-lab check",
+        **manual(
+            "Report what works on this machine and what does not, in ten lines to paste to whoever helps you. They contain no "
+            "token, name or address of yours, and nothing is downloaded or sent. Exit status: 0 nothing failed, 1 something did.",
+            "svd-lab check",
+            "svd-lab check --model svd",
+        ),
     )
     parser.add_argument("--quick", action="store_true", help="without the short generation (a few seconds)")
     parser.add_argument("--model", default="mini", choices=["mini", "svd", "svd-xt"], help="which makes it (mini)")
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object; svd_lab/commands/check.py describes it"
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a line for each check, or the JSON; return 0 when none failed, else 1."""
+    options = build_parser().parse_args(arguments)
     rows = []
     if not options.json:
         print(f"svd-lab {__version__}: these lines contain no token, name or address of yours")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from svd_lab.commands.options import add_parameters
+from svd_lab.commands.options import add_parameters, manual
 
 
 def add_class(commands: Any, *parents: argparse.ArgumentParser) -> None:
@@ -15,8 +15,13 @@ def add_class(commands: Any, *parents: argparse.ArgumentParser) -> None:
         "class",
         parents=list(parents),
         help="run lessons for every student of a roster, and make a page of the results",
-        description="Run lessons for every student of a roster, on this machine or on a Dask cluster, and make a page of the "
-        "results. Exit status: 0 all done, 1 some failed, 130 stopped by Ctrl-C.",
+        **manual(
+            "Run lessons for every student of a roster, on this machine or on a Dask cluster, and make a page of the results: open "
+            "DIR/index.html in a browser. Exit status: 0 all done, 1 some failed, 130 stopped by Ctrl-C.",
+            "svd-lab class class.csv --lessons 02,03 --out spring --language en",
+            "svd-lab class class.csv --lessons 02,03 --out spring --resume",
+            "svd-lab class class.csv --lessons my-lesson.ipynb --out spring -p model mini",
+        ),
     )
     parser.add_argument(
         "roster", metavar="ROSTER", help="CSV or YAML file: a name per student, and any parameters of the notebooks"

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import svd_lab
-from svd_lab.commands.options import IMAGE_MODELS, MODELS, add_settings, load_image, load_video
+from svd_lab.bundled import BUNDLED
+from svd_lab.commands.options import IMAGE_MODELS, MODELS, add_settings, load_image, load_video, manual
 from svd_lab.commands.terminal import plain_warnings, progress
 from svd_lab.language import say
-from svd_lab.settings_table import SETTINGS, settings_of
+from svd_lab.settings_table import SETTINGS, default_of, settings_of
+
+SEED = default_of("seed", "generate_video")  #: with a prompt, too: a command that is given again makes the same video
 
 
 def add_generate(commands: Any, *parents: argparse.ArgumentParser, prompted: bool) -> None:
@@ -20,19 +23,28 @@ def add_generate(commands: Any, *parents: argparse.ArgumentParser, prompted: boo
         "generate",
         parents=list(parents),
         help="make one video from a picture, or from a prompt",
-        description="Make one video from a picture, or from a prompt, of which an image model first draws the picture.",
+        **manual(
+            "Make one video from a picture, or from a prompt, from which an image model first draws the picture. The same command "
+            f"makes the same video again, because the seed is {SEED} unless you give one; --seed -1 draws one. From a picture 10 "
+            "frames are made, from a prompt 12: these are the numbers of the two scripts that the lessons explain. The models "
+            "were trained on 14 (svd-xt: 25), which --num-frames 14 gives.",
+            "svd-lab generate rocket rocket.mp4",
+            "svd-lab generate photo.jpg photo.mp4 --seed 7 --motion-bucket-id 200",
+            'svd-lab generate --prompt "a red boat on the sea" boat.mp4 --seed -1',
+        ),
         usage="svd-lab generate (PICTURE | --prompt TEXT) OUT.mp4 [options]",
     )
     if prompted:
         parser.add_argument("--image-model", default="auto", help=f"{IMAGE_MODELS} (auto)")
     else:
-        parser.add_argument("picture", metavar="PICTURE", help="a file, or an http(s) address")
+        parser.add_argument("picture", metavar="PICTURE", help=f"a file, an http(s) address, or {', '.join(BUNDLED)}")
     parser.add_argument("video", metavar="OUT.mp4", help="the file to write; missing folders are created")
     hint = "" if prompted else "; generate --prompt TEXT --help shows its settings"
     parser.add_argument("--prompt", metavar="TEXT", help=f"{say(SETTINGS['prompt'].help)}{hint}")
     parser.add_argument("--model", default="auto", help=f"{MODELS} (auto)")
     names = [name for name in settings_of(call) if name not in ("prompt", "seed")]
-    add_settings(parser, ["seed", *names], call)
+    add_settings(parser, ["seed"], "generate_video")
+    add_settings(parser, names, call)
     parser.set_defaults(run=run_prompt if prompted else run_picture, names=names)
 
 
@@ -74,4 +86,7 @@ def run_prompt(options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace, clip: Any) -> None:
     width, height = clip.frames[0].size
-    print(f"{options.video}: {len(clip)} frames of {width}x{height}, seed {clip.seed}")
+    default = (
+        " (the default: the same command makes the same video; --seed -1 draws another)" if clip.seed == SEED else ""
+    )
+    print(f"{options.video}: {len(clip)} frames of {width}x{height}, seed {clip.seed}{default}")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from svd_lab.commands.options import add_parameters
+from svd_lab.commands.options import add_parameters, manual
 
 
 def add_lesson(commands: Any, *parents: argparse.ArgumentParser) -> None:
@@ -15,8 +15,14 @@ def add_lesson(commands: Any, *parents: argparse.ArgumentParser) -> None:
         "lesson",
         parents=list(parents),
         help="run a lesson's notebook with parameters",
-        description="Run a lesson's notebook with parameters, without a browser; all results go to one folder. "
-        "Exit status: 0 done, 1 a cell failed, 138 the kernel died.",
+        **manual(
+            "Run a lesson's notebook, or any other notebook, with parameters, without a browser; all results go to one folder. A "
+            "parameter is a variable of the notebook's first code cell; a wrong name is answered with the list of them. Exit "
+            "status: 0 done, 1 a cell failed, 138 the kernel died.",
+            "svd-lab lesson 02 --language en",
+            "svd-lab lesson 02 --language en -p seed 7 -p picture rabbit --out results/minji",
+            "svd-lab lesson my-lesson.ipynb --out results",
+        ),
     )
     parser.add_argument(
         "name", metavar="NAME", help="how the lesson's name starts, such as 02, or a path to an .ipynb file"

@@ -19,6 +19,7 @@ from svd_lab.commands.lesson import add_lesson
 from svd_lab.commands.models import add_models
 from svd_lab.commands.options import debug_options, device_options, speed_options
 from svd_lab.commands.recipe import add_recipe, add_strip
+from svd_lab.commands.studio import add_studio
 from svd_lab.commands.words import add_words
 from svd_lab.version import __version__
 
@@ -49,13 +50,13 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="svd-lab",
         description="Make short videos from pictures and prompts with Stable Video Diffusion.",
-        epilog="svd-lab COMMAND --help describes a command.",
+        epilog="svd-lab COMMAND --help describes a command, with examples. First steps: svd-lab demo",
     )
     parser.add_argument("--version", action="version", version=f"svd-lab {__version__}")
     debug, device, speed = debug_options(), device_options(), speed_options()
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_generate(commands, debug, device, speed, prompted=prompted)
-    add_demo(commands, debug, device, speed)
+    add_demo(commands, debug, device, speed_options(default=None))
     add_models(commands, debug)
     commands.add_parser(
         "check", help="check what works on this machine, and print a report for the instructor", add_help=False
@@ -64,6 +65,7 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
     add_recipe(commands, debug)
     add_strip(commands, debug)
     add_lesson(commands, debug)
+    add_studio(commands, debug)
     add_class(commands, debug)
     add_batch(commands, debug, device, speed)
     add_bench(commands, debug, device)

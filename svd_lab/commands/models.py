@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from svd_lab.commands.options import manual
 from svd_lab.language import say
 
 
@@ -14,7 +15,12 @@ def add_models(commands: Any, *parents: argparse.ArgumentParser) -> None:
         "models",
         parents=list(parents),
         help="list the models: where they are, how large, what is missing",
-        description="List all models that svd-lab knows by name: where each is on this machine, how large, and what is missing.",
+        **manual(
+            "List all models that svd-lab knows by name: where each is on this machine, how large, and what is missing. Models are "
+            "looked for in the folders that the environment variable SVD_LAB_MODELS names, in the package, and in the Hub cache.",
+            "svd-lab models",
+            "SVD_LAB_MODELS=/path/to/models svd-lab models",
+        ),
     )
     parser.set_defaults(run=lambda _: list_models())
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 import svd_lab
-from svd_lab.language import LANGUAGES, say
+from svd_lab.language import LANGUAGES, reader_language, say
 from svd_lab.settings_table import FITS, SETTINGS, default_of
 
 MODELS = "auto, mini, mini-turbo, svd, svd-xt, a folder, or a Hub id"
@@ -16,10 +18,27 @@ _TYPES = {"whole": int, "side": int, "real": float}
 _METAVARS = {"whole": "N", "side": "PIXELS", "real": "X", "prompt": "TEXT", "fit": f"{{{','.join(FITS)}}}"}
 
 
+def manual(description: str, *examples: str, more: str = "") -> dict[str, Any]:
+    """Return the keywords of a parser that make a command's page of help.
+
+    Args:
+        description: What it does; wrapped here.
+        examples: Lines as they are typed.
+        more: Text below the examples, laid out as it is.
+    """
+    width = min(shutil.get_terminal_size().columns, 100) - 2
+    lines = ["examples:", *(f"  {line}" for line in examples), *(["", more] if more else [])]
+    return {
+        "description": textwrap.fill(description, width),
+        "epilog": "\n".join(lines),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
 def debug_options() -> argparse.ArgumentParser:
     """A parent parser with --debug, for every command."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--debug", action="store_true", help="show the traceback when a run fails")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
@@ -35,20 +54,19 @@ def device_options() -> argparse.ArgumentParser:
     return parser
 
 
-def speed_options() -> argparse.ArgumentParser:
-    """A parent parser with --speed and --memory."""
+def speed_options(default: str | None = "auto") -> argparse.ArgumentParser:
+    """A parent parser with --speed and --memory. default: of --speed; None: fused on a CPU, else auto."""
     parser = argparse.ArgumentParser(add_help=False)
+    levels = "off: plain diffusers; exact: faster, the same to the bit; fused: fastest, the same up to rounding"
+    shown = "auto: fused on a CUDA GPU in 16 bits, else exact" if default else "fused on a CPU, else auto"
     parser.add_argument(
-        "--speed",
-        choices=["auto", "off", "exact", "fused"],
-        default="auto",
-        help="how the pipeline computes; off is plain diffusers (auto: the fastest)",
+        "--speed", choices=["auto", "off", "exact", "fused"], default=default, help=f"{levels} ({shown})"
     )
     parser.add_argument(
         "--memory",
         default="auto",
         metavar="PLACEMENT",
-        help="where the model's parts are on a GPU: whole, pieces, … (auto: what fits)",
+        help="where the model's parts are on a GPU: whole, pieces or blocks (auto: what fits)",
     )
     return parser
 
@@ -72,9 +90,16 @@ def add_settings(parser: argparse.ArgumentParser, names: Iterable[str], call: st
         )
 
 
+def language_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --language; its default is this machine's language."""
+    here = reader_language()
+    text = f"language of {what} ({here}: this machine's)"
+    parser.add_argument("--language", choices=LANGUAGES, default=here, help=text)
+
+
 def add_parameters(parser: argparse.ArgumentParser, text: str) -> None:
     """Add --language and -p, which commands that run notebooks share. text: the help of -p."""
-    parser.add_argument("--language", choices=LANGUAGES, default="ko", help="language of the notebooks (ko)")
+    language_option(parser, "the notebooks")
     parser.add_argument(
         "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"), help=text
     )
@@ -82,8 +107,13 @@ def add_parameters(parser: argparse.ArgumentParser, text: str) -> None:
 
 def load_video(options: argparse.Namespace) -> Any:
     """Load the video pipeline that --model, --device, --dtype, --speed and --memory select."""
+    speed = options.speed
+    if speed is None:
+        from svd_lab.pipelines import choose_device
+
+        speed = "fused" if choose_device(options.device)[0].type == "cpu" else "auto"
     return svd_lab.load_video_pipeline(
-        options.model, device=options.device, dtype=_dtype(options), speed=options.speed, memory=options.memory
+        options.model, device=options.device, dtype=_dtype(options), speed=speed, memory=options.memory
     )
 
 

@@ -7,7 +7,7 @@ import shutil
 import textwrap
 from typing import Any
 
-from svd_lab.language import LANGUAGES
+from svd_lab.commands.options import language_option, manual
 from svd_lab.mini.lexicon import names
 
 _HEADINGS = {
@@ -22,11 +22,14 @@ def add_words(commands: Any, *parents: argparse.ArgumentParser) -> None:
         "words",
         parents=list(parents),
         help="list what the text miniature can draw",
-        description="List the things, colours and places that the text miniature knows. Other words of a prompt do not change its "
-        "picture. Stable Diffusion has no such list.",
-        epilog='Example: svd-lab generate --prompt "a red boat on the sea" boat.mp4',
+        **manual(
+            "List the things, colours and places that the text miniature knows. Other words of a prompt do not change its "
+            "picture. Stable Diffusion has no such list.",
+            "svd-lab words",
+            'svd-lab generate --prompt "a red boat on the sea" boat.mp4',
+        ),
     )
-    parser.add_argument("--language", choices=LANGUAGES, default="en", help="language of the words (en)")
+    language_option(parser, "the words")
     parser.set_defaults(run=lambda given: show_words(given.language))
 
 

@@ -26,7 +26,7 @@ from svd_lab.files import write_atomically
 from svd_lab.images import open_image
 from svd_lab.language import say
 from svd_lab.lesson.checking import answers, forget
-from svd_lab.models.checkpoints import check_folder, locate
+from svd_lab.models.checkpoints import check_download, check_folder, locate
 from svd_lab.models.table import IMAGE, VIDEO, Family
 from svd_lab.performance.peak_memory import peak_memory
 from svd_lab.prompts import check_prompt
@@ -149,7 +149,9 @@ def _check_model(model: str, family: Family) -> None:
     if model == "auto":
         return
     found = locate(model, family)
-    if found.folder is not None and found.source != "the Hub cache":  # loading completes a partial download
+    if found.folder is None:
+        check_download(found)
+    elif found.source != "the Hub cache":  # loading completes a partial download
         check_folder(found.folder, half=False, family=family)
 
 

@@ -147,11 +147,41 @@ def _find(name: str, row: Model, family: Family, note: str = "") -> Location:
     for candidate in _candidates(name, row):
         if candidate.is_dir():
             return Location(name, row.hub_id, candidate, "SVD_LAB_MODELS", note)
+    gone = ", ".join(str(root) for root in model_roots() if not root.is_dir())
+    if gone:
+        lost = say("SVD_LAB_MODELS names {gone}, which is not a folder.", gone=gone)
+        note = f"{note}; {lost}" if note else lost
     if row.hub_id is None:
         folder = text_mini_folder() if family is IMAGE else mini_folder()
         return Location(name, None, folder, mark("in the package"), note, turbo.FILE if row.turbo else None)
     cached = next(filter(None, map(cached_folder, (row.hub_id, *row.former_ids))), None)
     return Location(name, row.hub_id, cached, mark("the Hub cache") if cached else mark("the Hub"), note)
+
+
+def check_download(found: Location) -> None:
+    """Raise FileNotFoundError where a model would be downloaded although SVD_LAB_MODELS is set.
+
+    A lab names its disk so that nobody downloads anything: a slip in the name must not become a download for every student.
+    """
+    if not model_roots() or not on_hub(found):
+        return
+    gone = [root for root in model_roots() if not root.is_dir()]
+    wrong = say(" ({gone} is not a folder)", gone=", ".join(map(str, gone))) if gone else ""
+    raise FileNotFoundError(
+        say(
+            "{name} is not in the folders that SVD_LAB_MODELS names: {roots}{wrong}. Nothing was downloaded. Put its folder, "
+            "{folder}, into one of them, correct the variable, or unset it to download the model.",
+            name=found.name,
+            roots=os.pathsep.join(map(str, model_roots())),
+            wrong=wrong,
+            folder=found.hub_id.split("/")[-1],
+        )
+    )
+
+
+def on_hub(found: Location) -> bool:
+    """Whether a model is downloaded when it is missing or incomplete where it was found."""
+    return found.source in ("the Hub", "the Hub cache")
 
 
 def model_roots() -> list[Path]:

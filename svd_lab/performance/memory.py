@@ -14,7 +14,7 @@ decode_chunk_size (`out_of_memory.advice` names them). VAE slicing is for batche
 pipeline has neither slicing nor tiling for SVD: decode_chunk_size is its slicing.
 
 The peak is counted, not measured: the networks are called once on "meta" tensors, which have shapes but no data, and the sizes of
-all live storages are added up. For the class's call on an H100 (10 frames of 1024x576, chunk 2, plain diffusers) the count is
+all live storages are added up. For the lessons' call on an H100 (10 frames of 1024x576, chunk 2, plain diffusers) the count is
 7.3 GiB; 7.4 were measured, and 1.125 GiB for a decoded frame, as counted.
 """
 

@@ -15,7 +15,7 @@ from svd_lab.pipe_facts import device_number, native_size, uncompiled
 
 #: Defaults of a call, beside the frames and the size that the model was trained at.
 DECODE_CHUNK_SIZE, STEPS = 2, 10
-#: Of the class's images.
+#: Of the images that the lessons' text-to-video call draws.
 IMAGE_SIZE = 1024, 576
 
 #: Bytes that each pipeline loaded on a GPU takes while it runs, beside its weights. Two that take turns need the larger of the two.

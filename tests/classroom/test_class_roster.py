@@ -13,7 +13,7 @@ from svd_lab.classroom.roster import read_roster
 
 PARAMETERS = (
     'seed: int = 42  # a seed\nshare: float = 0.5\nnoisy: bool = False\nmode: str = "ok"\npicture: str = "rocket"\n'
-    'prompt: str = "a horse"\nout_dir: str = "out/a"'
+    'prompt: str = "a horse"\nmodel: str = "auto"\nout_dir: str = "out/a"'
 )
 
 
@@ -55,6 +55,15 @@ def test_a_csv_is_read_however_a_spreadsheet_saved_it(plan, data):
     runs = plan(data).runs
     assert [(run.student, run.parameters) for run in runs] == [("민지", {"seed": 7}), ("서준", {"seed": -1})]
     assert [run.folder for run in runs] == ["민지/small", "서준/small"]
+
+
+def test_a_mistyped_model_is_refused_with_the_roster_and_a_missing_one_too(plan, tmp_path, monkeypatch):
+    monkeypatch.setenv("SVD_LAB_MODELS", str(tmp_path / "gone"))
+    roster = "name,model\nA,mini\nB,mini-tubro\nC,svd\nD,/disk/of/the/workers\nE,\n"
+    head, *lines = mistakes(plan, roster)
+    assert [line.partition("row ")[2][0] for line in lines] == ["3", "4"]
+    assert "Did you mean 'mini-turbo'?" in lines[0] and "gone is not a folder" in lines[1]
+    assert mistakes(plan, "name\nA\n", parameters={"model": "minni"})
 
 
 def test_a_yaml_roster_gives_the_same_runs_as_a_csv(plan):

@@ -5,9 +5,10 @@ import importlib.util
 from helpers import make_picture
 from PIL import Image
 
+import svd_lab
 from svd_lab import generate_video
 from svd_lab.bundled import PICTURE_FOLDER
-from svd_lab.commands import main
+from svd_lab.commands import demo, main
 
 
 def test_it_makes_a_video_per_picture_and_one_contact_sheet(tiny_folder, tmp_path, monkeypatch, capsys):
@@ -28,6 +29,15 @@ def test_it_makes_a_video_per_picture_and_one_contact_sheet(tiny_folder, tmp_pat
     assert halves[0] != halves[1], "each video has its own row"
     text = capsys.readouterr().out
     assert str(out / "rocket.mp4") in text and str(out / "contact-sheet.png") in text
+
+
+def test_it_computes_in_the_fused_way_on_a_cpu_unless_told_otherwise(tmp_path, monkeypatch):
+    levels = []
+    monkeypatch.setattr(svd_lab, "load_video_pipeline", lambda *_, speed, **__: levels.append(speed))
+    monkeypatch.setattr(demo, "make_demo", lambda _folder, _out, _seed, load: load())
+    for more in ([], ["--speed", "exact"]):
+        assert main.main(["demo", "--device", "cpu", *more]) == 0
+    assert levels == ["fused", "exact"]
 
 
 def test_without_pictures_it_says_where_it_looked(tmp_path, capsys):

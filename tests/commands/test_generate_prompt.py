@@ -31,7 +31,7 @@ def test_every_keyword_of_generate_text2video_is_an_option():
     for name, default in generate_text2video.__kwdefaults__.items():
         if name in there:
             assert there[name].default == default
-    assert there["seed"].default == generate_text2video.__defaults__[0] == -1
+    assert there["seed"].default == options(prompted=False)["seed"].default == 42, "a command repeats; the call draws"
     assert "picture" not in there and "fit" not in there
     assert "guidance_scale" not in options(prompted=False)
 
@@ -61,10 +61,17 @@ def test_a_prompt_makes_the_same_video_as_the_call(generate, tiny_image_pipe, ti
     assert "out.mp4: step 1/4, about" in err and "step 4/4" in err
 
 
-def test_the_seed_is_drawn_and_printed_unless_given(generate, capsys):
-    assert generate("--prompt=a red rocket", "out.mp4") == 0
-    while_running, at_the_end = re.findall(r"seed (\d+)", capsys.readouterr().out)
-    assert while_running == at_the_end
+def test_a_drawn_seed_is_printed_while_it_runs_and_at_the_end(generate, capsys):
+    assert generate("--prompt=a red rocket", "out.mp4", "--seed", "-1") == 0
+    out = capsys.readouterr().out
+    while_running, at_the_end = re.findall(r"seed (\d+)", out)
+    assert while_running == at_the_end and "default" not in out
+
+
+def test_the_default_seed_repeats_the_video_and_says_so(generate, tmp_path, capsys):
+    assert [generate("--prompt=a red rocket", name) for name in ("a.mp4", "b.mp4")] == [0, 0]
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    assert "seed 42 (the default: the same command makes the same video" in capsys.readouterr().out
 
 
 def test_a_prompt_that_is_too_long_is_one_plain_warning(generate, capsys):
