@@ -379,7 +379,7 @@ show(grid(last, [f"{steps} steps, last frame" for steps in step_seconds], width=
 # - c. 5분의 1보다 작아진다.
 
 # %% [markdown] lang="en" id="neon-text"
-# The 2-step clip is neon. The 2-step clip is neon. The time is not proportional to the steps, because decoding takes the same time whatever their number.
+# The 2-step clip is neon. The time is not proportional to the steps, because decoding takes the same time whatever their number.
 #
 # Why neon? "Too few steps leave the colours unfinished" sounds plausible. But in lesson 1 it was guidance that spoiled the colours of early
 # predictions. So we keep the 2 steps and **switch off guidance only** (`max_guidance_scale=1`). Changing one thing only is a controlled
@@ -614,7 +614,9 @@ last = [clips[name].frames[-1] for name in names.values()]
 show(grid(last, list(tried), columns=2, width=900))
 # ko| 같은 프레임을 두 배 빠르게 재생하는 파일: 계산은 다시 하지 않아요.
 # en| The same frames in a file that plays twice as fast; nothing is computed again.
-side_by_side([reference], ["played at 14 fps"], width=448).save(out_dir / "played_at_14.mp4", fps=14)
+fast = side_by_side([reference], ["played at 14 fps"], width=448)
+fast.save(out_dir / "played_at_14.mp4", fps=14)
+fast
 
 # %% [markdown] lang="ko" id="noise-text"
 # 설정값 둘을 함께 바꿔도(90과 5 fps) 거리는 수업과 거의 같아요. 그런데 4 fps와 20 fps는 식에서 벗어나요. 미니는 5~15 fps인 영상으로만 배웠거든요. **배운 범위 밖의 조건은
