@@ -25,6 +25,12 @@ OTHER = {  # a value for every field, other than its first one
     "width": "160", "height": "96", "fit": "stretch", "file": "film",
 }  # fmt: skip
 WIDER = "(e => e.scrollWidth - e.clientWidth)(document.querySelector('.svd-studio'))"
+IN_SIGHT = """(() => {
+  const [run, bar, field] = [document.querySelector('.svd-studio button.mod-primary'), document.querySelector('.svd-bar'),
+    document.activeElement].map(e => e.getBoundingClientRect());
+  return [run.top > 0 && run.bottom < innerHeight, bar.bottom <= innerHeight && bar.height < innerHeight / 3,
+    field.bottom <= bar.top];
+})()"""
 FOCUSED = """(e => !e || !e.closest('.svd-studio') ? '' :
   (e.labels?.length ? e.labels[0].innerText : e.innerText || e.getAttribute('aria-label') || e.tagName).trim())
   (document.activeElement)"""
@@ -156,6 +162,34 @@ def refuses(s: Studio) -> None:
     assert not s.videos() and not s.records()
 
 
+def stays(s: Studio) -> None:
+    """With all settings open, Run and the estimate stay in sight wherever the page is scrolled; no label counts uploads."""
+    size = s.page.viewport_size
+    s.page.set_viewport_size({"width": size["width"], "height": 700})
+    for name in ("motion_bucket_id", "num_frames", "max_guidance_scale", "file"):
+        s.field(name).focus()
+        s.page.wait_for_timeout(300)
+        seen = s.page.evaluate(IN_SIGHT)
+        assert seen == [True, True, True], f"at {name}: Run, the bar, and the field above it are in sight: {seen}"
+    s.page.set_viewport_size(size)
+    assert (
+        s.box.locator("button", has_text=s.word("Upload a picture")).evaluate("e => getComputedStyle(e).fontSize")
+        == "0px"
+    )
+
+
+def chooses(s: Studio) -> None:
+    """Another model is loaded and its settings are entered; back again, they return. The card says what changed."""
+    model, steps = s.box.get_by_label(s.word("Model"), exact=True), s.field("num_inference_steps")
+    before = steps.input_value()
+    model.select_option("mini-turbo")
+    s.until(lambda: steps.input_value() == "4", 60, "mini-turbo is ready")
+    assert s.make()["model"]["name"] == "mini-turbo"
+    s.until(lambda: "mini → mini-turbo" in s.box.locator(".svd-run").first.inner_text(), 10, "the card says so")
+    model.select_option("mini")
+    s.until(lambda: steps.input_value() == before, 60, "the settings are back")
+
+
 def runs(s: Studio) -> None:
     """A double click on Run runs once; the bar moves, a preview appears, the video plays and is on disk."""
     s.type("num_inference_steps", "6")
@@ -235,7 +269,7 @@ def changes(s: Studio) -> None:
         s.type(name, "")
     for name, text in {"num_frames": "10", "min_guidance_scale": "1", "fps": "7", "decode_chunk_size": "2"}.items():
         s.type(name, text)
-    s.field("fit").select_option(s.box.locator("option").first.inner_text())
+    s.field("fit").select_option(s.field("fit").locator("option").first.inner_text())
 
 
 def uploads(s: Studio) -> None:
@@ -247,7 +281,7 @@ def uploads(s: Studio) -> None:
     s.until(lambda: list(s.folder.glob("studio/pictures/mine-*.png")), 10, "the picture is kept")
     shown = s.box.locator(".svd-card img").first
     before = shown.get_attribute("src")
-    s.field("fit").select_option(s.box.locator("option").nth(1).inner_text())
+    s.field("fit").select_option(s.field("fit").locator("option").nth(1).inner_text())
     s.until(lambda: shown.get_attribute("src") != before, 10, "another fit is shown")
     s.shoot("06-upload")
     s.type("num_inference_steps", "2")
@@ -260,9 +294,13 @@ def restores(s: Studio) -> None:
     texts = s.records()[0]["texts"]
     for name in ("motion_bucket_id", "num_inference_steps", "noise_aug_strength", "seed"):
         s.until(lambda: s.field(name).input_value() == texts[name], 10, f"{name} is back")  # noqa: B023
-    s.until(lambda: s.field("fit").input_value() == s.box.locator("option").first.inner_text(), 5, "the fit is back")
+    s.until(
+        lambda: s.field("fit").input_value() == s.field("fit").locator("option").first.inner_text(),
+        5,
+        "the fit is back",
+    )
     s.box.locator("summary", has_text=s.word("As code")).click()
-    assert "PICTURES['rocket']" in s.box.locator("details pre").last.inner_text()
+    assert "'rocket'," in s.box.locator("details pre").last.inner_text()
     for box in s.box.locator("input[type=checkbox]").all()[-2:]:
         box.check()
     s.box.get_by_role("button", name=s.word("Compare the selected videos")).click()
@@ -413,5 +451,6 @@ def writes(s: Studio) -> None:
 
 TEXT_CHECKS = [writes, has_names]
 CHECKS = [
-    opens, refuses, runs, cancels, changes, uploads, restores, has_names, by_path, by_keyboard, reloads, is_narrow, is_dark,
+    opens, refuses, stays, runs, cancels, changes, uploads, restores, chooses,
+    has_names, by_path, by_keyboard, reloads, is_narrow, is_dark,
 ]  # fmt: skip

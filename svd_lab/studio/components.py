@@ -25,7 +25,14 @@ STYLE = """<style>
 .svd-studio .svd-bar img {width: 128px;}
 .svd-studio .svd-bar .svd-problem, .svd-studio .svd-bar [role=status] {max-height: 6.5em; overflow-y: auto;}
 .svd-framed .svd-all {max-height: 420px; overflow-y: auto;}
-@media (max-width: 600px) {.svd-studio .svd-bar img {width: 84px;} .svd-studio .svd-bar {padding: 4px 6px; gap: 6px;}}
+.svd-studio :is(input, select, textarea, button, summary) {scroll-margin: 12px 0 170px;}  /* not under the bar */
+@media (max-width: 600px) {
+  .svd-studio .svd-bar {padding: 4px 6px; gap: 6px;}
+  .svd-studio .svd-bar img {width: 64px;}
+  .svd-studio .svd-bar button.jupyter-button {padding: 0 7px;}
+  .svd-studio .svd-bar .svd-aside {display: none;}
+  .svd-studio .svd-bar [role=status] {max-height: 3.2em;}
+}
 .svd-studio > *, .svd-studio .widget-html, .svd-studio .widget-html-content, .svd-studio .svd-flow > *
   {min-width: 0; max-width: 100%;}
 .svd-studio h3 {margin: 4px 0 8px; font-size: 20px;}
@@ -43,6 +50,7 @@ STYLE = """<style>
 .svd-studio .svd-entry > input, .svd-studio .svd-entry > select, .svd-studio .svd-entry > textarea
   {width: 100%; flex: none; box-sizing: border-box;}
 .svd-studio .svd-entry > select {height: 28px;}
+.svd-studio .svd-entry > .slider-container {flex: none; height: 24px;}
 .svd-studio .svd-help, .svd-studio .svd-note {color: var(--jp-ui-font-color2, inherit);}
 .svd-studio .svd-help {font-size: 12px; line-height: 1.45; margin-top: 2px;}
 .svd-studio .svd-note {margin: 6px 0;}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import ipywidgets as widgets
 from PIL import Image
 
+from svd_lab.bundled import PICTURES
 from svd_lab.clip import Clip
 from svd_lab.language import mark, say
 from svd_lab.lesson.figures import side_by_side
@@ -75,7 +77,9 @@ def _facts(run: dict[str, Any]) -> dict[str, Any]:
     """What can differ between runs, by name: picture, model, speed and the settings of the call."""
     picture, model = run.get("picture") or {"source": run.get("source")}, run.get("model") or {}
     facts = {name: value for name, value in run["call"].items() if name != "file"}
-    found = {"picture": Path(str(picture["source"])).stem} if picture.get("source") else {}
+    found = {}
+    if picture.get("source"):  # an uploaded picture's name ends in its hash
+        found["picture"] = re.sub(r"-[0-9a-f]{8}$", "", Path(str(picture["source"])).stem)
     if picture.get("crop", CENTRE) != CENTRE:
         found["crop"] = picture["crop"]
     if model.get("name"):
@@ -87,6 +91,8 @@ def _shown(value: Any, field: Any, language: str) -> str:
     if value is None or value == "":
         return say(field.blank, language) if field is not None and field.blank else say("usual", language)
     words = dict(field.presets).get(value) if field is not None and field.kind == "fit" else None
+    if isinstance(value, str) and value in PICTURES:
+        words = value
     text = say(words, language) if words else f"{value:.4g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 18 else f"{text[:17]}…"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -37,7 +38,7 @@ class ModelView:
         names = models_here(session.pipe)
         self.model = widgets.Dropdown(
             description=say("Model", self.language),
-            options=[(name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name, name) for name in names],
+            options=[(Path(name).name if Path(name).is_dir() else name, name) for name in names],
         )
         self.speed = widgets.Dropdown(description=say("Speed", self.language))
         self.about = widgets.HTML()

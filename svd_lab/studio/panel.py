@@ -200,7 +200,7 @@ class Panel:
                 if found.bytes > free
                 else ""
             )
-            self.estimate.value = components.note(f"⏱ {words} {room}") + warning
+            self.estimate.value = components.note(f"⏱ {words} <span class=svd-aside>{room}</span>") + warning
 
     def _run(self) -> None:
         values, problems = self.session.read()
@@ -269,7 +269,7 @@ class Panel:
             self.progress.value = components.progress_bar(1, self.say("progress"))
             path = html.escape((self.session.history.folder / run["file"]).as_posix())
             done = self.say("Done! Seed <b>{seed}</b>, {path}", seed=run["call"]["seed"], path=path)
-            last = components.status(f"{done}<br>{self._took(run)}", "good")
+            last = components.status(f"{done}<span class=svd-aside><br>{self._took(run)}</span>", "good")
         except BaseException as error:
             self.progress.value, self.small.value = "", ""
             self.output.value = components.placeholder(self.say("The video appears here"))

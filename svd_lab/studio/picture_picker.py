@@ -20,6 +20,9 @@ from svd_lab.studio.session import Session
 
 _NAMES = (mark("ball"), mark("balloon"), mark("boat"), mark("car"), mark("rabbit"), mark("rocket"))
 
+#: The share of a picture below which nobody sees that it is cut off.
+NOTHING = 0.03
+
 
 class PicturePicker:
     """The widgets to choose a picture with, in `.box`.
@@ -106,7 +109,8 @@ class PicturePicker:
         """Show the slider where the picture's shape differs from the video's and the rest is cut off."""
         size, picture = self.session.size(), self.session.picture
         cut = window(picture.size, size) if size and picture and self.session.texts["fit"] == "crop" else None
-        self.slider.layout.display = "" if cut else "none"
+        lost = 1 - (cut[2] - cut[0]) * (cut[3] - cut[1]) / (picture.width * picture.height) if cut else 0
+        self.slider.layout.display = "" if lost > NOTHING else "none"
         if cut:
             sideways = cut[2] - cut[0] < picture.width
             way = mark("left to right") if sideways else mark("top to bottom")

@@ -23,6 +23,7 @@ from helpers import TINY_SIZE, make_picture
 from PIL import Image
 
 from svd_lab import generate_text2video, generate_video
+from svd_lab.language import LANGUAGES, say
 from svd_lab.performance.estimate import CPU_FIRST, FILE, Rates, _size, calibrate, estimate, learn
 from svd_lab.performance.flops import count, gflop
 from svd_lab.pipe_facts import size_step
@@ -30,9 +31,11 @@ from svd_lab.runner import borrow, watching
 from svd_lab.settings import check_settings
 from svd_lab.studio import text_studio, video_studio
 from svd_lab.studio.as_code import code
-from svd_lab.studio.components import keep_reachable
+from svd_lab.studio.components import STYLE, keep_reachable
+from svd_lab.studio.crop import window
 from svd_lab.studio.fields import TEXT_FIELDS, VIDEO_FIELDS, parse
 from svd_lab.studio.history import History
+from svd_lab.studio.history_view import differences
 from svd_lab.studio.messages import explain
 from svd_lab.studio.preview import Preview, clean, projection, to_frames
 
@@ -261,6 +264,143 @@ def test_a_bad_picture_is_explained_and_the_old_one_stays(studio, source):
     view.path.value = source
     wait_until(lambda: "role=alert" in view.problem.value)
     assert studio._session.source == before and "Traceback" not in view.problem.value
+
+
+def test_a_moved_crop_is_what_the_model_gets_and_what_the_code_names(studio, tiny_pipe, tmp_path):
+    wide = np.zeros((40, 160, 3), np.uint8)
+    wide[:, 100:] = 255  # black on the left, white on the right
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    view = panel(studio).picker
+    assert view.slider.layout.display == "none", "this picture has the video's shape"
+    view.use(str(tmp_path / "wide.png"))
+    wait_until(lambda: view.slider.layout.display != "none")
+    before = np.asarray(studio._session.model_input())
+    view.slider.value = 0.0
+    moved = np.asarray(studio._session.model_input())
+    assert before.mean() > moved.mean() == 0
+    press_run(studio)
+    clip = studio.wait(60)
+    run = studio._session.history.runs[-1]
+    assert run["picture"] == {"source": str(tmp_path / "wide.png"), "crop": 0.0}
+    names = {}
+    exec(code(studio._session, run), names)
+    assert same(names["clip"].frames, clip.frames) and "wide-part-" in run["source"]
+    view.use("rabbit")
+    wait_until(lambda: studio._session.source == "rabbit")
+    assert studio._session.crop == 0.5
+    panel(studio)._restore(run)
+    wait_until(lambda: studio._session.source == str(tmp_path / "wide.png"))
+    assert studio._session.crop == view.slider.value == 0.0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("size", [(400, 100), (100, 400), (224, 128), (7, 9), (1, 50)])
+def test_a_crop_has_the_videos_shape_and_lies_in_the_picture(size, share):
+    part = window(size, (224, 128), share)
+    if size == (224, 128):
+        assert part is None
+        return
+    left, top, right, bottom = part
+    assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
+    assert right - left == size[0] or bottom - top == size[1], "no more is cut than must be"
+    if min(size) > 50:
+        assert abs((right - left) / (bottom - top) - 224 / 128) < 0.03
+
+
+def test_another_model_is_chosen_with_its_settings_and_the_code_loads_it(studio):
+    """The tiny model, the bundled ones, and back; a run says which one made it."""
+    view = panel(studio).model
+    tiny = view.model.value
+    assert {"mini", "mini-turbo"} < {name for _, name in view.model.options}
+    view.model.value = "mini-turbo"
+    view.thread.join(120)
+    assert view.model.value == "mini-turbo" and panel(studio)._inputs["num_inference_steps"].value == "4"
+    type_in(studio, "num_frames", "2")
+    press_run(studio)
+    clip = studio.wait(120)
+    run = studio._session.history.runs[-1]
+    assert clip.frames[0].size == (224, 128) and run["model"]["name"] == "mini-turbo"
+    assert "load_video_pipeline('mini-turbo', device='cpu')" in code(studio._session, run)
+    view.model.value = tiny
+    view.thread.join(120)
+    assert panel(studio)._inputs["num_inference_steps"].value == str(QUICK["num_inference_steps"])
+    assert studio._session.pipe is studio._session._given_pipe
+
+
+def test_another_speed_is_in_the_code_and_gives_the_same_frames(studio):
+    view = panel(studio).model
+    assert [name for _, name in view.speed.options] == ["exact", "fused"]
+    view.speed.value = "fused"
+    view.thread.join(60)
+    try:
+        press_run(studio)
+        clip = studio.wait(60)
+        run = studio._session.history.runs[-1]
+        names = {}
+        exec(code(studio._session, run), names)
+        assert "speed='fused'" in code(studio._session, run) and same(names["clip"].frames, clip.frames)
+    finally:
+        studio._session.choose(view.model.value, "exact")
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_old_one(studio, monkeypatch):
+    monkeypatch.setattr("svd_lab.studio.session.load_video_pipeline", lambda *_, **__: 1 / 0)
+    view = panel(studio).model
+    before = view.model.value
+    view.model.value = "mini"
+    view.thread.join(60)
+    assert "role=alert" in view.about.value and view.model.value == before and not view.loading.is_set()
+
+
+def test_a_card_says_what_differs_from_the_video_before():
+    def run(**changes):
+        call = {
+            "seed": 42,
+            "num_inference_steps": 10,
+            "fit": "crop",
+            "width": None,
+            "min_guidance_scale": 1.0,
+        } | changes
+        picture = {"source": call.pop("source", "rocket"), "crop": 0.5}
+        return {"call": call, "picture": picture, "model": {"name": call.pop("model", "mini")}}
+
+    assert differences(run(), None, "en") == ["the first video"]
+    assert differences(run(), run(), "en") == ["the same settings"]
+    assert differences(run(num_inference_steps=5), run(), "en") == ["Steps 10 → 5"]
+    assert differences(run(num_inference_steps=5), run(), "ko") == ["스텝 수 10 → 5"]
+    assert differences(run(source="photos/cat.png"), run(), "en") == ["Picture rocket → cat"]
+    assert differences(run(source="s/cat-0123abcd.png"), run(), "ko") == ["그림 로켓 → cat"]
+    assert differences(run(width=320, fit="pad"), run(), "en") == [
+        "Fitting the picture crop → pad",
+        "Width trained size → 320",
+    ]
+    many = differences(run(seed=1, num_inference_steps=5, fit="pad", width=8, model="mini-turbo"), run(), "en")
+    assert many[0] == "Model mini → mini-turbo" and many[3] == "and 2 more"
+    old = {"call": {"seed": 1}, "source": "rocket"}  # of an earlier version
+    assert "Seed 1 → 42" in differences(run(), old, "en")
+
+
+def test_colab_is_told_its_limit_for_uploads(monkeypatch, tiny_pipe, picture_file, tmp_path):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    made = panel(video_studio(tiny_pipe, language="en", image=picture_file, out_dir=tmp_path))
+    shown = "".join(w.value for w in everything(made.picker.box) if isinstance(w, widgets.HTML))
+    assert "up to 1 MB" in shown and "/content/" in shown and "8 MB" not in shown
+    assert "svd-framed" in made.box._dom_classes
+
+
+def test_an_upload_button_has_its_label_in_each_language(studio):
+    """ipywidgets counts files behind the label; the style writes the label without that."""
+    for language in LANGUAGES:
+        label = say("Upload a picture", language)
+        assert f'.svd-upload-{language}::after {{content: "{label}";}}' in STYLE
+
+
+@pytest.mark.parametrize("language, words", [("ko", "그림이 없어요"), ("en", "image not found")])
+def test_errors_of_the_package_speak_the_panels_language(language, words, tiny_pipe, picture_file, tmp_path):
+    made = panel(video_studio(tiny_pipe, language=language, image=picture_file, out_dir=tmp_path))
+    made.picker.use("no-such.png")
+    wait_until(lambda: "role=alert" in made.picker.problem.value)
+    assert words in made.picker.problem.value
 
 
 def test_every_control_has_a_name_of_its_own(studio):
