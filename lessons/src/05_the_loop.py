@@ -614,7 +614,8 @@ check("5.11", my_loop(start, sigmas), reference=reference)
 
 # %% id="euler" alt_ko="손으로 쓴 루프가 만든 영상" alt_en="The video that the loop by hand made"
 # ko| Clip은 generate_video가 돌려주는 객체예요. 프레임을 mp4로 저장하고 보여 줘요. make_recipe는 설정값과 모델을 적어요.
-# en| Clip is what generate_video returns: it saves frames as an mp4 and shows them; make_recipe notes settings and model.
+# en| Clip is what generate_video returns: it saves frames as an mp4 and shows them.
+# en| make_recipe notes the settings and the model.
 from svd_lab.clip import Clip
 from svd_lab.recipe import make_recipe
 
@@ -752,7 +753,7 @@ together
 # - **Heun은 무너졌어요.** 그런데 첫 프레임은 멀쩡하고, 가이던스를 끄면 영상 전체가 멀쩡해요. 첫 프레임은 가이던스가 1이고 뒤로 갈수록 커져요. 그러니 원인은 가이던스예요. 스텝이 다섯뿐이면 σ가 한 번에 크게 줄어요. 작은 σ에서는
 #   예측의 작은 차이를 σ로 나눠 방향이 크게 달라지고, 가이던스가 그 차이를 키워요(이 설명은 가설이에요).
 #
-# 수업의 오일러와 Karras 시그마는 단순하지만, 적은 스텝에서 튼튼해요. 장면 하나에서 잰 것이니, 다른 장면에서도 그런지는 아래 "더 해 보기"에서 재 보세요.
+# 수업의 오일러와 Karras 시그마는 단순하지만, 적은 스텝에서 튼튼해요. 장면 하나에서 잰 것이니, 다른 장면에서도 그런지는 아래 열린 과제에서 재 보세요.
 
 # %% [markdown] lang="en" id="result-text"
 # - **Linear sigmas** end farther from the truth: they spend most steps where there is hardly anything but noise, and jump over σ near 1, where
@@ -762,7 +763,7 @@ together
 #   towards the last, so it is the cause. With five steps only, σ falls by much at a time. At a small σ a small difference of predictions,
 #   divided by σ, changes the direction by much, and guidance enlarges that difference (this explanation is a hypothesis).
 #
-# The class's Euler with Karras sigmas is simple, and robust with few steps. We measured one scene; measure others in "More to try".
+# The class's Euler with Karras sigmas is simple, and robust with few steps. We measured one scene; the open project below asks for others.
 
 # %% [markdown] lang="ko" id="summary"
 # ## 정리

@@ -21,14 +21,14 @@ SOURCE, QUESTIONS = (
 def checkout(tmp_path, monkeypatch):
     """A checkout with nothing but the recipe's lesson; the package is this one, with the lesson's questions added."""
     (tmp_path / "lessons" / "src").mkdir(parents=True)
-    (tmp_path / "lessons" / "src" / "05_mirror.py").write_text(SOURCE, "utf-8")
+    (tmp_path / "lessons" / "src" / "10_mirror.py").write_text(SOURCE, "utf-8")
     package = tmp_path / "svd_lab"
     for folder in (package, package / "lesson", package / "lesson" / "questions"):
         folder.mkdir()
         for path in (ROOT / "svd_lab" / folder.relative_to(package)).iterdir():
             if path.name not in ("lesson", "questions", "__pycache__"):
                 (folder / path.name).symlink_to(path)
-    (package / "lesson" / "questions" / "lesson5.py").write_text(QUESTIONS, "utf-8")
+    (package / "lesson" / "questions" / "lesson10.py").write_text(QUESTIONS, "utf-8")
     build = module_at(ROOT / "lessons" / "build.py")
     monkeypatch.setattr(build, "LESSONS", tmp_path / "lessons")
     monkeypatch.setattr(build, "RESULTS", tmp_path / "lessons" / "results")
@@ -39,21 +39,21 @@ def checkout(tmp_path, monkeypatch):
 
 def test_the_recipe_builds_four_notebooks_and_two_pages(checkout, monkeypatch):
     folder, build = checkout
-    monkeypatch.setattr(sys, "argv", ["build.py", "05"])
+    monkeypatch.setattr(sys, "argv", ["build.py", "10"])
     assert build.main() == 0
     for language in build.LANGUAGES:
         student, worked = (
-            nbformat.read(folder / "lessons" / kind / language / "05_mirror.ipynb", as_version=4)
+            nbformat.read(folder / "lessons" / kind / language / "10_mirror.ipynb", as_version=4)
             for kind in ("", "solutions")
         )
         asked, shown = (next(cell.source for cell in one.cells if cell.id == "q-mirror") for one in (student, worked))
         assert "return ...\n" in asked and "::-1" not in asked and "return array[:, ::-1]\n" in shown
-        assert (folder / "docs" / "instructors" / f"05_mirror.{language}.md").read_text("utf-8").startswith("**")
+        assert (folder / "docs" / "instructors" / f"10_mirror.{language}.md").read_text("utf-8").startswith("**")
 
 
 def test_its_question_is_judged(checkout):
     folder, _ = checkout
-    question = module_at(folder / "svd_lab" / "lesson" / "questions" / "lesson5.py").QUESTIONS["5.1"]
+    question = module_at(folder / "svd_lab" / "lesson" / "questions" / "lesson10.py").QUESTIONS["10.1"]
     assert question.judge(lambda array: array[:, ::-1], {}) is None
     assert question.judge(lambda array: array[::-1], {}) == "upside_down"
     assert question.judge(lambda array: array[:, :, ::-1], {}) == "colours"
@@ -63,11 +63,11 @@ def test_its_question_is_judged(checkout):
 @pytest.mark.slow
 def test_it_runs_and_the_answer_is_checked(checkout, monkeypatch):
     folder, build = checkout
-    monkeypatch.setattr(sys, "argv", ["build.py", "--execute", "05"])
+    monkeypatch.setattr(sys, "argv", ["build.py", "--execute", "10"])
     assert build.main() == 0
     for kind, mark in (("", "☐"), ("solutions", "✓")):
-        notebook = nbformat.read(folder / "lessons" / kind / "en" / "05_mirror.ipynb", as_version=4)
+        notebook = nbformat.read(folder / "lessons" / kind / "en" / "10_mirror.ipynb", as_version=4)
         printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ()))
-        assert f"{mark} 5.1\n" in printed
-    result = json.loads((folder / "lessons" / "results" / "05_mirror.json").read_text("utf-8"))
-    assert result["measured"] == {"twice": 0} and result["answers"] == {"5.1": {"tries": 0, "right": False}}
+        assert f"{mark} 10.1\n" in printed
+    result = json.loads((folder / "lessons" / "results" / "10_mirror.json").read_text("utf-8"))
+    assert result["measured"] == {"twice": 0} and result["answers"] == {"10.1": {"tries": 0, "right": False}}
