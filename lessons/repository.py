@@ -4,8 +4,8 @@
     python lessons/repository.py --none                              # no address: none of them is shown
 
 The address is in one place, `[project.urls]` of pyproject.toml; the READMEs' tables and their line that clones, the notebooks and
-CITATION.cff are written from it. Without one, no link to Binder, Colab or Kaggle is shown, and a notebook that does not find svd-lab
-says how to install it.
+CITATION.cff are written from it. Without one, no link to Binder, Colab or Kaggle is shown, and a notebook that does not find
+svd-lab says how to install it.
 """
 
 from __future__ import annotations
