@@ -66,7 +66,7 @@ def test_placeholders_of_both_languages_agree():
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT / "svd_lab")))
 def test_every_placeholder_is_filled_in_where_a_message_is_said(path):
-    for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for call in ast.walk(tree := ast.parse(path.read_text("utf-8"))):
         if not isinstance(call, ast.Call) or called(call) not in ("say", "mark") or not call.args:
             continue
         first = call.args[0]
@@ -74,6 +74,10 @@ def test_every_placeholder_is_filled_in_where_a_message_is_said(path):
         if isinstance(first, ast.Constant) and called(call) == "say" and all(word.arg for word in call.keywords):
             wanted = {name for name, *_ in fields(first.value)}
             assert wanted == {word.arg for word in call.keywords}, f"{path.name}:{call.lineno}"
+    ours = {name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "svd_lab.language"
+            for name in node.names}  # fmt: skip
+    hidden = ours & {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} & {"say", "mark"}
+    assert not hidden, f"{path.name}: an argument hides {hidden}"
 
 
 @pytest.mark.parametrize("path", modules(*ENGLISH), ids=lambda path: str(path.relative_to(ROOT / "svd_lab")))

@@ -281,9 +281,7 @@ def test_out_dir_in_place_of_a_file_is_refused(tmp_path):
 
 def test_papermill_with_a_wrong_value_fails_within_seconds_in_our_words(tmp_path, kernel_finds_us):
     start = time.monotonic()
-    with pytest.raises(
-        papermill.PapermillExecutionError, match="num_frames must be a whole number from 2 .* not 'abc'"
-    ):
+    with pytest.raises(papermill.PapermillExecutionError, match="num_frames: 2부터 .* 정수여야 해요.* 'abc'"):
         papermill.execute_notebook(
             ROOT / "lessons" / "ko" / "01_pipeline.ipynb",
             tmp_path / "run.ipynb",
