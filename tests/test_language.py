@@ -142,6 +142,26 @@ def test_speaking_holds_for_its_block_and_values_are_never_read_as_placeholders(
     assert say("{name} is no longer there", name="{x}") == "{x} is no longer there"
 
 
+@pytest.mark.parametrize(
+    "value, shown",
+    [
+        ("로켓", "로켓이 로켓을 로켓은 로켓으로 로켓이에요 로켓이나"),
+        ("토끼", "토끼가 토끼를 토끼는 토끼로 토끼예요 토끼나"),
+        ("물", "물이 물을 물은 물로 물이에요 물이나"),
+        ("13", "13이 13을 13은 13으로 13이에요 13이나"),
+        ("7", "7이 7을 7은 7로 7이에요 7이나"),
+        ("3.5", "3.5가 3.5를 3.5는 3.5로 3.5예요 3.5나"),
+        ("'mini'", "'mini'가 'mini'를 'mini'는 'mini'로 'mini'예요 'mini'나"),
+        ("공(ball)", "공(ball)이 공(ball)을 공(ball)은 공(ball)으로 공(ball)이에요 공(ball)이나"),
+        ("svd-xt…", "svd-xt…이(가) svd-xt…을(를) svd-xt…은(는) svd-xt…(으)로 svd-xt…이에요(예요) svd-xt…이나(나)"),
+    ],
+)
+def test_korean_particles_fit_the_value_before_them(value, shown, monkeypatch):
+    text = " ".join("{x}" + both for both in ("이(가)", "을(를)", "은(는)", "(으)로", "이에요(예요)", "이나(나)"))
+    assert say(text, "ko", x=value) == shown
+    assert say(text, "en", x=value).count("(") >= 6, "English keeps what it is given"
+
+
 @pytest.mark.parametrize("lang, words", [("ko_KR.UTF-8", "패키지에 들어 있음"), ("en_US.UTF-8", "in the package")])
 def test_the_line_of_a_loaded_model_follows_the_machine(lang, words):
     code = "from svd_lab import load_video_pipeline; load_video_pipeline('mini', device='cpu')"
