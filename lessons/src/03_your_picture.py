@@ -112,7 +112,7 @@ seed, out_dir = lesson.seed, lesson.out_dir
 #
 # **3.r1** 시드(seed)와 설정값이 모두 같으면 두 영상의 픽셀 값은 평균 얼마나 다를까요?
 #
-# **3.r2** 네온색이던 2스텝(step) 영상의 색을 되돌리는 것은 a. 스텝을 5로 늘리기만, b. 가이던스(guidance)를 1로 낮추기만, c. 둘 가운데 어느 것이든
+# **3.r2** 노이즈(noise)를 2스텝(step) 만에 제거한 네온색 영상의 색을 되돌리는 것은 a. 스텝을 5로 늘리기만, b. 가이던스(guidance)를 1로 낮추기만, c. 둘 가운데 어느 것이든
 #
 # **3.r3** 그 네온색 영상에서는 이웃한 프레임(frame) 사이의 픽셀 차이가 세 배를 넘었어요. 로켓은 a. 세 배 멀리 갔다, b. 비슷한 거리를 갔다, c. 가지 않았다
 #
@@ -127,7 +127,7 @@ seed, out_dir = lesson.seed, lesson.out_dir
 #
 # **3.r1** Same seed, same settings: by how much do the pixel values of two videos differ on average?
 #
-# **3.r2** What brings back the colours of the neon 2-step video? a. only 5 steps, b. only guidance of 1, c. either of the two
+# **3.r2** The noise of the neon video was removed in 2 steps. What brings back its colours? a. only 5 steps, b. only guidance of 1, c. either of the two
 #
 # **3.r3** In that neon video the pixels of neighbouring frames changed over three times as much. The rocket went a. three times as far,
 # b. about as far, c. nowhere
@@ -761,7 +761,7 @@ tried = {0.12: inside_db}
 
 def rabbit_db(tall):
     # ko| 높이가 화면의 tall배인 토끼로 영상을 만들고, 첫 프레임의 PSNR을 토끼 안에서만 재요.
-    # en| Makes a video of a rabbit `tall` times as high as the frame, and measures the first frame's PSNR inside it.
+    # en| Makes a video of a rabbit `tall` times as high as the frame; PSNR inside it, in frame 1.
     given = stand(sky, "rabbit", 0.6, 0.6, tall)
     first = make(f"rabbit {tall}", given).frames[0]
     inside = np.abs(np.asarray(given, dtype=float) - np.asarray(sky, dtype=float)).max(2) > 20
@@ -770,29 +770,31 @@ def rabbit_db(tall):
     return tried[tall]
 
 
-# %% [markdown] lang="ko" id="rabbit-text"
+# %% [markdown] lang="ko" id="size-text"
 # 토끼는 그림의 1%도 안 되고, 나머지는 매끈한 하늘이에요. **토끼 안에서만 재면 10 dB 넘게 낮아요.** 그림 전체의 PSNR은 작은 물건에 대해 거의 아무것도 말해 주지 않아요.
 #
 # **3.13 (값 바꾸기)** 위의 토끼는 높이가 화면의 0.12배예요. `rabbit_db`를 불러 0.4배인 토끼로 영상을 만들어 보세요. 그림 전체의 dB와 토끼 안의 dB는 어느 쪽으로 변하나요? 토끼 안의 dB를 답하세요.
-#
-# ## 수업의 토끼
-#
-# 이제 수업의 마지막 영상, 토끼예요. 값은 풍선과 똑같아요. 미니에게는 어려운 그림이에요.
 
-# %% [markdown] lang="en" id="rabbit-text"
+# %% [markdown] lang="en" id="size-text"
 # The rabbit is less than 1% of the picture; the rest is smooth sky. **Inside the rabbit alone it is more than 10 dB lower.** The PSNR of a whole
 # picture says next to nothing about a small thing.
 #
 # **3.13 (change a value)** The rabbit above is 0.12 times as high as the frame. Call `rabbit_db` to make a video of one that is 0.4 times as high.
 # Which way does the value of the whole picture go, and which way that of the rabbit alone? Answer with the rabbit's.
-#
-# ## The class's rabbit
-#
-# Now the class's last video, the rabbit, with the same values as the balloon. For the mini it is a hard picture.
 
 # %% id="q-size"
 answer = ...  # solution| rabbit_db(0.4)
 check("3.13", answer, tried=tried)
+
+# %% [markdown] lang="ko" id="rabbit-text"
+# ## 수업의 토끼
+#
+# 이제 수업의 마지막 영상, 토끼예요. 값은 풍선과 똑같아요. 미니에게는 어려운 그림이에요.
+
+# %% [markdown] lang="en" id="rabbit-text"
+# ## The class's rabbit
+#
+# Now the class's last video, the rabbit, with the same values as the balloon. For the mini it is a hard picture.
 
 # %% id="rabbit" alt_ko="토끼가 두 번 뛰는 영상. 공중에서 머리가 무너져요" alt_en="A rabbit hops twice; its head breaks in the air"
 given = open_image("rabbit", size=(width, height))

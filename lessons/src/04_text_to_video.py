@@ -299,7 +299,8 @@ def generate_text2video(prompt, video_file, seed=-1):
     command = [get_ffmpeg_exe(), *"-y -hide_banner -loglevel error".split()]
     subprocess.run([*command, "-i", str(out_dir / "tmp.mp4"), str(video_file)], check=True)
     print("seed", seed)
-    display(Video(str(video_file), embed=True, width=448, html_attributes="controls autoplay loop muted"))
+    html = "controls autoplay loop muted"
+    display(Video(str(video_file), embed=True, width=448, html_attributes=html))
     return image, frames
 
 
