@@ -39,7 +39,7 @@
 # |---|---|---|
 # | 복습과 풍선 | 15 | 복습 다섯 문제, 업로드, 경로, 주소, 수업의 호출 (3.1) |
 # | 크기와 비율 | 15 | 자르기, 여백 넣기, 늘이기, 흐린 배경 (3.2~3.6) |
-# | 투명한 그림과 움직임 | 15 | 알파, 밝기 차이는 대비를, 무게중심은 이동을 재요 (3.7~3.9) |
+# | 투명한 그림과 움직임 | 15 | 알파, 픽셀 차이는 대비를, 무게중심은 이동을 재요 (3.7~3.9) |
 # | 되는 그림, 안 되는 그림 | 15 | 45 dB의 함정 (3.10~3.13), VAE와 유넷, 스텝 (3.14, 3.15) |
 #
 # **흔한 오해와 해 줄 말**
@@ -63,7 +63,7 @@
 # |---|---|---|
 # | Warm-up and balloon | 15 | five questions on lesson 2, upload, path, address, the class's call (3.1) |
 # | Size and proportions | 15 | crop, pad, stretch, blurred sides (3.2 to 3.6) |
-# | Transparency and motion | 15 | alpha; a brightness difference measures contrast, a centroid travel (3.7 to 3.9) |
+# | Transparency and motion | 15 | alpha; a pixel difference measures contrast, a centroid travel (3.7 to 3.9) |
 # | What works and what does not | 15 | the trap of 45 dB (3.10 to 3.13), VAE or UNet, more steps (3.14, 3.15) |
 #
 # **Misconceptions, and what to say**

@@ -858,12 +858,24 @@ plt.ylabel("sigma, log axis")
 plt.legend()
 plt.show()
 
+# %% id="swap" alt_ko="Euler와 DDIM 스케줄러로 그린 같은 시드의 그림과 차이를 10배로 키운 그림. 둘 다 말을 탄 우주비행사" alt_en="Pictures of one seed with the schedulers Euler and DDIM, and their difference times 10: both show the astronaut on a horse"
+from diffusers import DDIMScheduler
+
+euler = image_pipe.scheduler
+image_pipe.scheduler = DDIMScheduler.from_pretrained(DIR, subfolder="scheduler")
+by_ddim = draw(CLASS_PROMPT)
+image_pipe.scheduler = euler
+swap_change = change(by_ddim, drawn[0])
+labels = ["Euler", f"DDIM: change {swap_change:.1f}", "difference x 10"]
+show(grid([drawn[0], by_ddim, difference_map(by_ddim, drawn[0])], labels, columns=3, width=1000))
+
 # %% [markdown] lang="ko" id="blocks-text"
-# 모두 0에서 끝나지만 0까지 가는 경로가 달라요. 이제 노이즈가 그림을 얼마나 가리는지 재요. 로켓 그림을 세 가지 크기로 만들고, 노이즈를 더하기 전과 더한 뒤의 그림을 세로 4칸, 가로
+# 시그마는 모두 0에서 끝나지만 0까지 가는 경로가 달라요. 그림 모델의 스케줄러를 다른 것(DDIM)으로 바꾸어도, 다시 학습하지 않고 같은 것을 그려요. 이제 노이즈가 그림을 얼마나 가리는지 재요. 로켓 그림을 세 가지 크기로 만들고, 노이즈를 더하기 전과 더한 뒤의 그림을 세로 4칸, 가로
 # 7칸으로 평균해서 상관(correlation)을 계산해요. 1이면 밝고 어두운 곳이 그대로 보이고, 0이면 완전히 가려졌어요. 노이즈는 20번 뽑아 평균해요.
 
 # %% [markdown] lang="en" id="blocks-text"
-# All of them end at 0, but on different paths. Now we measure how well noise hides a picture. A picture of a rocket is made in three sizes,
+# All sigmas end at 0, but on different paths. With another scheduler (DDIM) in its place, the image model draws the same thing, without any
+# training. Now we measure how well noise hides a picture. A picture of a rocket is made in three sizes,
 # and before and after adding noise it is averaged to 4 by 7 blocks, whose correlation we compute. At 1, light and dark places show as they
 # were; at 0 they are hidden. The noise is drawn 20 times, and we take the mean.
 
@@ -1113,6 +1125,8 @@ settings = dict(width=width, height=height, num_inference_steps=1, generator=use
 one_step = image_pipe(prompt, **settings).images[0]
 pipe(one_step, num_frames=2, decode_chunk_size=2, **settings)
 
+# ko| 잠재 표현은 그림보다 vae_scale_factor배 작아요. 영상 유넷의 입력은 반이 노이즈, 반이 입력 그림이에요.
+# en| Latents are vae_scale_factor times smaller. Half of the video UNet's input is noise, half the picture.
 channels = image_pipe.unet.config.in_channels
 latent = (height // image_pipe.vae_scale_factor, width // image_pipe.vae_scale_factor)
 of_image = (1, channels, *latent)
@@ -1350,6 +1364,7 @@ measured = {
     "saturation": {str(scale): value for scale, value in saturation.items()},
     "background": {str(scale): value for scale, value in brightness.items()},
     "first_sigma": first_sigma,
+    "swap_change": swap_change,
     "still_visible": {str(side): values for side, values in still_visible.items()},
     "attention_milliseconds": attention_ms,
     "attention_mib": attention_mib,
