@@ -1,7 +1,8 @@
 # %% [markdown] lang="ko" id="title"
 # # 1. Stable Video Diffusion 파이프라인
 #
-# 그림 한 장에서 시작하는 짧은 영상을 만들어요. 먼저 수업의 코드를 수업의 순서대로 써 보고, `svd_lab.generate_video`의 영상과 픽셀을 비교해요. 그다음에 파이프라인 안을 들여다보면서, 노이즈(noise)가 어떻게 영상이 되는지 알아봐요.
+# 그림 한 장에서 시작하는 짧은 영상을 만들어요. 먼저 수업의 코드를 수업의 순서대로 써 보고, `svd_lab.generate_video`의 영상과 픽셀을 비교해요. 그다음에
+# 파이프라인 안을 들여다보면서, 노이즈(noise)가 어떻게 영상이 되는지 알아봐요.
 #
 # | | |
 # |---|---|
@@ -305,9 +306,10 @@ frames = generate_video(out_dir / "picture.png", out_dir / "rocket.mp4", seed)
 # %% [markdown] lang="en" id="first-frame-text"
 # The rocket climbs, although nobody told it which way to go: probably because such rockets climbed at a slant in the videos of its
 # training (a hypothesis; lesson 2 compares it with the formula of those videos). Now we compare the first frame with the input
-# picture. On the right is their **difference, times 10**: black where they are equal, brighter where they differ more. How similar two pictures are is measured
-# as **PSNR** (peak signal-to-noise ratio) in decibels (dB); higher is more similar. It is computed from the mean squared difference of
-# the pixels, the MSE: $\mathrm{PSNR} = 10 \log_{10}(255^2 / \mathrm{MSE})$. Ten dB more means a tenth of the MSE.
+# picture. On the right is their **difference, times 10**: black where they are equal, brighter where they differ more. How similar
+# two pictures are is measured as **PSNR** (peak signal-to-noise ratio) in decibels (dB); higher is more similar. It is computed from
+# the mean squared difference of the pixels, the MSE: $\mathrm{PSNR} = 10 \log_{10}(255^2 / \mathrm{MSE})$. Ten dB more means a tenth
+# of the MSE.
 
 # %% id="first-frame" alt_ko="입력 그림, 영상의 첫 프레임, 둘의 차이를 10배로 키운 그림. 윤곽선과 별에서만 밝아요" alt_en="The input picture, the first frame, and their difference times 10, bright only at outlines and stars"
 import numpy as np
@@ -377,8 +379,8 @@ for boundary in (0, 2**32 - 1, 2**32):
 # **1.3 (코드 쓰기)** 0부터 `2**32 - 1`까지의 수 가운데 하나를 돌려주는 함수 `draw_seed`를 완성하세요.
 
 # %% [markdown] lang="en" id="seed-question"
-# Seeds 0 and `2**32` give the same noise, because the CPU generator uses only the lower 32 bits of a seed. So the different seeds are 0 to
-# `2**32 - 1`.
+# Seeds 0 and `2**32` give the same noise, because the CPU generator uses only the lower 32 bits of a seed. So the different seeds are
+# 0 to `2**32 - 1`.
 #
 # **1.3 (write code)** Complete the function `draw_seed`, which returns one of the numbers 0 to `2**32 - 1`.
 
@@ -397,7 +399,7 @@ check("1.3", draw_seed)
 #
 # **1.4 (기억)** `export_to_video(frames, "tmp.mp4", fps=7)`에서 7을 14로 바꾸면 무엇이 달라질까요?
 #
-# - a. 같은 프레임을 두 배 빠르게 재생한다. 프레임 안의 그림은 그대로다.
+# - a. 같은 프레임을 두 배 빠르게 재생한다.
 # - b. 모델이 두 배 많은 프레임을 만든다.
 # - c. 로켓이 프레임마다 움직이는 거리가 절반이 된다.
 #
@@ -410,7 +412,7 @@ check("1.3", draw_seed)
 #
 # **1.4 (recall)** In `export_to_video(frames, "tmp.mp4", fps=7)`, what changes if 7 becomes 14?
 #
-# - a. The same frames play twice as fast; the pictures in them stay the same.
+# - a. The same frames play twice as fast.
 # - b. The model makes twice as many frames.
 # - c. The rocket moves half as far from frame to frame.
 #
@@ -1002,7 +1004,8 @@ check("1.14", answer, db=every_db)
 # | `decode_chunk_size` | 한 번에 디코딩하는 프레임 수 | 2 |
 # | `fps` (저장할 때) | 1초에 재생하는 프레임 수 | 7 |
 #
-# **더 해 보기.** 맨 위 `picture`를 `"balloon"`이나 `"car"`로 바꾸고 처음부터 실행해 보세요. CLIP 벡터를 바꿨을 때의 변화(`vector_change`)도 시드를 바꿨을 때보다 작은가요?
+# **더 해 보기.** 맨 위 `picture`를 `"balloon"`이나 `"car"`로 바꾸고 처음부터 실행해 보세요. CLIP 벡터를 바꿨을 때의
+# 변화(`vector_change`)도 시드를 바꿨을 때보다 작은가요?
 #
 # 마지막 셀은 이번에 잰 값과 문제의 답을 `result.json`에 남겨요. 다음은 2강, 로켓 발사예요.
 

@@ -133,7 +133,8 @@ seed, out_dir = lesson.seed, lesson.out_dir
 #
 # **2.r1** How many seconds do 12 frames last at 7 fps? Two decimals are enough.
 #
-# **2.r2** While noise is being removed, one frame changes, and so does the output in the others. In which part? a. the VAE's encoder, b. CLIP, c. the UNet
+# **2.r2** While noise is being removed, one frame changes, and so does the output in the others. In which part? a. the VAE's encoder,
+# b. CLIP, c. the UNet
 #
 # **2.r3** The first frame of a video is a. equal to the input picture, b. very similar but not equal, c. completely different
 #
@@ -160,10 +161,11 @@ check("2.r5", answer)
 # %% [markdown] lang="ko" id="imports-text"
 # ## 발사
 #
-# `svd_lab`에서 가져오는 것은 이런 일을 해요. `generate_video`는 1강에서 수업의 도우미 함수(helper)와 같은 영상을 만든다는 것을 확인했고, `load_video_pipeline`은 1강의
-# `from_pretrained`를 대신해요. `open_image`는 그림을 읽고 크기를 맞춰요. `native_size`는 모델이 학습한 크기예요. `grid`와 `show`는 그림을 나란히 보여 주고,
-# `difference_map`은 차이를 10배로 키워 그리고, `side_by_side`는 영상 여럿을 한 영상으로 이어요. 위에서 가져온
-# `progress`는 진행 상황을, `cost`는 걸린 시간과 늘어난 메모리를 알려 줘요. `speed="fused"`는 계산을 빠르게 하고 반올림만 조금 달라져요.
+# `svd_lab`에서 가져오는 것은 이런 일을 해요. `generate_video`는 1강에서 수업의 도우미 함수(helper)와 같은 영상을 만든다는 것을 확인했고,
+# `load_video_pipeline`은 1강의 `from_pretrained`를 대신해요. `open_image`는 그림을 읽고 크기를 맞춰요. `native_size`는 모델이
+# 학습한 크기예요. `grid`와 `show`는 그림을 나란히 보여 주고, `difference_map`은 차이를 10배로 키워 그리고, `side_by_side`는 영상 여럿을 한
+# 영상으로 이어요. 위에서 가져온 `progress`는 진행 상황을, `cost`는 걸린 시간과 늘어난 메모리를 알려 줘요. `speed="fused"`는 계산을 빠르게 하고 반올림만
+# 조금 달라져요.
 
 # %% [markdown] lang="en" id="imports-text"
 # ## Lift-off
@@ -318,8 +320,8 @@ check("2.2", answer, ends=ends, box=box)
 # %% [markdown] lang="en" id="seed-text"
 # ## seed: the same video, and another one
 #
-# Videos for comparison are made with half the steps; they are compared with `reference`. We make one more with the same seed, and one with
-# another.
+# Videos for comparison are made with half the steps; they are compared with `reference`. We make one more with the same seed, and one
+# with another.
 #
 # **2.3 (predict)** How does the video of another seed differ from the reference?
 #
@@ -358,8 +360,8 @@ show(grid([*last, difference_map(*last)], labels, width=1000))
 # - d. 10스텝과 구별할 수 없다.
 
 # %% [markdown] lang="en" id="steps-text"
-# The same seed differs by exactly 0. The other seed differs by about 1. Keep that number: it is how much a change of seed alone makes, and
-# tells whether a later difference is large or small.
+# The same seed differs by exactly 0. The other seed differs by about 1. Keep that number: it is how much a change of seed alone
+# makes, and tells whether a later difference is large or small.
 #
 # ## num_inference_steps: the number of steps
 #
@@ -403,8 +405,8 @@ show(grid([*last, difference_map(*last[-2:])], labels, columns=2, width=900))
 # - c. 5분의 1보다 작아진다.
 
 # %% [markdown] lang="en" id="neon-text"
-# The 2-step clip is neon. 10 steps take longer than 2. Some of the time, like decoding, does not depend on the steps (we time it at the end
-# of this lesson).
+# The 2-step clip is neon. 10 steps take longer than 2. Some of the time, like decoding, does not depend on the steps (we time it at
+# the end of this lesson).
 #
 # Why neon? "Too few steps leave the colours unfinished" sounds plausible. We keep the 2 steps and **switch off guidance only**
 # (`max_guidance_scale=1`). Changing one thing only is a controlled experiment.
@@ -492,15 +494,16 @@ for name, (change, gone) in neon.items():
 # **2.7 (계산하기)** 127일 때의 거리가 `travel`이에요. 비례한다면 240에서는 몇 픽셀이어야 할까요? 맞는지는 아래 영상에서 재요.
 
 # %% [markdown] lang="en" id="motion-text"
-# The pixels change several times as much, yet the distance is about the same. Pixel differences also grow when colours waver, so they are no
-# metric of motion. From here on we measure motion as distance.
+# The pixels change several times as much, yet the distance is about the same. Pixel differences also grow when colours waver, so they
+# are no metric of motion. From here on we measure motion as distance.
 #
 # ## motion_bucket_id: how much should move
 #
 # In training the model was given, with each video, a number from 0 to 255 for how much moves in it. The class's value is 127. Is
 # the distance proportional to this number?
 #
-# **2.7 (compute)** The distance at 127 is `travel`. If it is proportional, how many pixels must it be at 240? Below we measure whether it is.
+# **2.7 (compute)** The distance at 127 is `travel`. If it is proportional, how many pixels must it be at 240? Below we measure
+# whether it is.
 
 # %% id="q-motion"
 travel = distance(reference)
@@ -560,8 +563,8 @@ against_truth(bucket_distance, bucket_truth, "motion_bucket_id")
 # - c. 로켓이 그 자리에도 남아 있다.
 
 # %% [markdown] lang="en" id="smear-text"
-# The dashed line is the formula that made the mini's training data (the ground truth). The measured distances nearly equal it: the distance
-# is proportional to `motion_bucket_id`. Now we look closely at where the rocket was at first, at 240.
+# The dashed line is the formula that made the mini's training data (the ground truth). The measured distances nearly equal it: the
+# distance is proportional to `motion_bucket_id`. Now we look closely at where the rocket was at first, at 240.
 #
 # **2.8 (predict)** What is at that place in the last frame?
 #
@@ -652,13 +655,13 @@ fast.save(out_dir / "played_at_14.mp4", fps=14)
 fast
 
 # %% [markdown] lang="ko" id="range-text"
-# 설정값 둘을 함께 바꿔도(90과 5 fps) 거리는 수업과 거의 같아요. `fps`만 바꾸면 5와 15 fps에서는 식과 3픽셀 안에서 맞고, 4 fps와 20 fps는 식에서 벗어나요. 미니는 5~15 fps인
-# 영상으로만 학습했어요. 그 범위 밖이기 때문일 수 있어요(가설이에요). 너무 멀어서는 아니에요. 240에서는 54픽셀도 식대로 갔으니까요.
+# 설정값 둘을 함께 바꿔도(90과 5 fps) 거리는 수업과 거의 같아요. `fps`만 바꾸면 5와 15 fps에서는 식과 3픽셀 안에서 맞고, 4 fps와 20 fps는 식에서
+# 벗어나요. 미니는 5~15 fps인 영상으로만 학습했어요. 그 범위 밖이기 때문일 수 있어요(가설이에요). 너무 멀어서는 아니에요. 240에서는 54픽셀도 식대로 갔으니까요.
 #
 # `played_at_14.mp4`는 프레임이 기준 영상과 같고 재생 시간만 절반이에요.
 #
-# **2.11 (값 바꾸기)** `make("fps_10", …)`으로 위 셀처럼 `fps`가 **10**인 영상을 만들고(127, `playback_fps=7`), `distance`로 거리를 재서 답으로 적으세요. `expected`의 예상과
-# 비슷한가요?
+# **2.11 (값 바꾸기)** `make("fps_10", …)`으로 위 셀처럼 `fps`가 **10**인 영상을 만들고(127, `playback_fps=7`),
+# `distance`로 거리를 재서 답으로 적으세요. `expected`의 예상과 비슷한가요?
 
 # %% [markdown] lang="en" id="range-text"
 # With two settings changed together (90 and 5 fps) the distance is nearly the class's. With `fps` alone, 5 and 15 fps agree with the
@@ -722,8 +725,9 @@ show(grid([*last, difference_map(*last[:2])], labels, columns=2, width=900))
 #
 # ## max_guidance_scale: 얻는 것과 잃는 것
 #
-# 첫 프레임의 배율은 `min_guidance_scale`(1), 마지막 프레임의 배율은 `max_guidance_scale`(3)이고 그 사이는 고르게 늘어요. 2스텝 영상의 네온색도 첫 프레임보다 마지막 프레임에서 훨씬 심했어요(위에서 쟀어요). 이번에는
-# 5스텝에서 1, 3, 8을 비교해요. 최솟값(0)이나 최댓값(255)에서 잘린 값(클리핑, clipping)의 비율을 재면 색이 얼마나 지나친지 알 수 있어요.
+# 첫 프레임의 배율은 `min_guidance_scale`(1), 마지막 프레임의 배율은 `max_guidance_scale`(3)이고 그 사이는 고르게 늘어요. 2스텝 영상의 네온색도
+# 첫 프레임보다 마지막 프레임에서 훨씬 심했어요(위에서 쟀어요). 이번에는 5스텝에서 1, 3, 8을 비교해요. 최솟값(0)이나 최댓값(255)에서 잘린 값(클리핑, clipping)의
+# 비율을 재면 색이 얼마나 지나친지 알 수 있어요.
 #
 # **2.13 (코드 쓰기)** 배열(0~255)에서 2 이하이거나 253 이상인 값의 비율(0~1)을 돌려주는 함수를 완성하세요.
 
@@ -734,8 +738,8 @@ show(grid([*last, difference_map(*last[:2])], labels, columns=2, width=900))
 # ## max_guidance_scale: what it gains and what it costs
 #
 # The first frame is scaled by `min_guidance_scale` (1), the last by `max_guidance_scale` (3), and those between by even steps. In the
-# 2-step clip, too, the neon was far worse in the last frame than in the first (measured above). Now we compare 1, 3 and 8 at 5 steps. The share of values that are cut off at the limits (clipped to 0 or
-# 255) tells how overdone the colours are.
+# 2-step clip, too, the neon was far worse in the last frame than in the first (measured above). Now we compare 1, 3 and 8 at 5 steps.
+# The share of values that are cut off at the limits (clipped to 0 or 255) tells how overdone the colours are.
 #
 # **2.13 (write code)** Complete the function: it returns the share (0 to 1) of an array's values that are 2 or less, or 253 or more.
 
@@ -782,8 +786,8 @@ labels += ["1 and 3: difference x 10"]
 show(grid([*last, difference_map(*last[:2])], labels, columns=2, width=900))
 
 # %% [markdown] lang="ko" id="chunk-text"
-# 1과 3은 선명도(sharpness, 입력 그림이 1)도 거리도 비슷해요. 8은 색이 최솟값·최댓값에서 잘려요. 그리고 1은 예측을 절반만 해요. 조건 없는 예측을 하지 않으니까요. 이 그림과 미니에서는 가이던스가 주는
-# 이득을 찾지 못했어요. 학습이 단순한 세계에서 이루어져 조건만으로 충분하기 때문일 수 있어요(가설이에요).
+# 1과 3은 선명도(sharpness, 입력 그림이 1)도 거리도 비슷해요. 8은 색이 최솟값·최댓값에서 잘려요. 그리고 1은 예측을 절반만 해요. 조건 없는 예측을 하지 않으니까요.
+# 이 그림과 미니에서는 가이던스가 주는 이득을 찾지 못했어요. 학습이 단순한 세계에서 이루어져 조건만으로 충분하기 때문일 수 있어요(가설이에요).
 #
 # ## decode_chunk_size: 한 번에 디코딩하는 프레임 수
 #
@@ -798,14 +802,14 @@ show(grid([*last, difference_map(*last[:2])], labels, columns=2, width=900))
 
 # %% [markdown] lang="en" id="chunk-text"
 # 1 and 3 are alike in sharpness (the input picture is 1) and in distance; at 8, colours are clipped. And 1 makes only half the
-# predictions: none without the condition. For this picture and the mini we found no gain from guidance. Perhaps the world of its training is so
-# simple that the condition is enough (a hypothesis).
+# predictions: none without the condition. For this picture and the mini we found no gain from guidance. Perhaps the world of its
+# training is so simple that the condition is enough (a hypothesis).
 #
 # ## decode_chunk_size: frames decoded at a time
 #
 # At the end the VAE decodes latents into pictures. You will often read that "decoding more frames at a time lets them agree with each
-# other, so they flicker less". We measure it. One picture's latents, repeated for every frame, are a video that stands perfectly still. Decoded, any pixel
-# difference between its frames is **flicker**. We take three of the bundled pictures.
+# other, so they flicker less". We measure it. One picture's latents, repeated for every frame, are a video that stands perfectly
+# still. Decoded, any pixel difference between its frames is **flicker**. We take three of the bundled pictures.
 #
 # **2.14 (predict)** `decode_chunk_size` goes up: 1, 2, 5, 10. What does the flicker do?
 #
@@ -976,8 +980,8 @@ studio
 # | `max_guidance_scale` | 3 | 1 is similar, with half the predictions; 8 clips colours |
 # | `decode_chunk_size` | 2 | 1 differs more from the picture; the flicker is largest at 5 |
 #
-# **More to try.** With `motion_bucket_id=240` and `fps=5` together, does the rocket leave the picture? Predict with `expected`, and test with
-# `make`.
+# **More to try.** With `motion_bucket_id=240` and `fps=5` together, does the rocket leave the picture? Predict with `expected`, and
+# test with `make`.
 #
 # The last cell saves what was measured, and your answers, in `result.json`. Next comes lesson 3.
 
