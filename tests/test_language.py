@@ -64,6 +64,11 @@ def test_placeholders_of_both_languages_agree():
             assert entry.id[-1:].isspace() == entry.string[-1:].isspace(), entry.id
 
 
+def test_a_particle_behind_a_value_has_both_forms():
+    bare = re.compile(r"}['\"\])]*(을|를|은|는|이|가|예요|이에요|으로|이나)(?=[ .,?]|$)")
+    assert not [entry.string for entry in messages.catalogue() if entry.id and bare.search(entry.string)]
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT / "svd_lab")))
 def test_every_placeholder_is_filled_in_where_a_message_is_said(path):
     for call in ast.walk(tree := ast.parse(path.read_text("utf-8"))):

@@ -96,7 +96,14 @@ def test_hints_get_clearer_and_the_third_one_is_the_answer(language, monkeypatch
 
 
 def test_what_cannot_be_judged_says_what_an_answer_looks_like(capsys):
-    for name, answer in (("1.1", "bc"), ("1.1", 2), ("2.r4", "2**32"), ("2.r4", True), ("2.r1", float("nan")), ("1.9", 3)):
+    for name, answer in (
+        ("1.1", "bc"),
+        ("1.1", 2),
+        ("2.r4", "2**32"),
+        ("2.r4", True),
+        ("2.r1", float("nan")),
+        ("1.9", 3),
+    ):
         check(name, answer)
         said = capsys.readouterr().out
         assert said.startswith(f"{WRONG} {name} This answer cannot be checked") and said.count("\n") == 1
