@@ -82,7 +82,7 @@ def number(
 
 
 def tried(setting: float | str, tolerance: float) -> Judge:
-    """The answer is what a call with `setting` gave: the notebook hands over `tried`, {setting: what came out}, of all calls so far.
+    """The answer is what a call with `setting` gave: the notebook hands over `tried`, {setting: what came out}, of all its calls.
 
     Mistake: "other" for what another setting gave.
     """
