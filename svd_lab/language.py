@@ -8,6 +8,7 @@ from __future__ import annotations
 import gettext
 import locale
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,12 @@ from pathlib import Path
 
 LANGUAGES = ("ko", "en")
 Pair = tuple[str, str]  #: a lesson's text in Korean and in English
+
+#: A Korean particle in the two forms that the catalogue writes behind a value, such as 을(를), and the character that decides.
+_PARTICLE = re.compile(
+    r"""([^\s()\]'"])(['"\]]*(?:\([^()]*\))?['"]*)(은\(는\)|이\(가\)|을\(를\)|이에요\(예요\)|이나\(나\)|\(으\)로)"""
+)
+_FINAL = dict(zip("0136LMNlmn78", "xxxxlxxlxxll", strict=True))  # read aloud they end in a consonant; "l": in ㄹ
 
 _SPOKEN: ContextVar[str | None] = ContextVar("svd_lab_language", default=None)
 
@@ -28,7 +35,9 @@ def say(message: str, language: str | None = None, /, **values: object) -> str:
         language: "ko" or "en"; None: `reader_language()`.
         **values: What the placeholders stand for.
     """
-    return _catalogue(language or reader_language()).gettext(message).format(**values)
+    language = language or reader_language()
+    text = _catalogue(language).gettext(message).format(**values)
+    return _PARTICLE.sub(_particle, text) if language == "ko" else text
 
 
 def mark(message: str) -> str:
@@ -84,6 +93,21 @@ def _machine_language() -> str:
     if chosen is None and os.name == "nt":
         chosen = (locale.getlocale()[0] or "").replace("Korean", "ko")
     return "ko" if (chosen or "").lower().startswith("ko") else "en"
+
+
+def _particle(found: re.Match[str]) -> str:
+    """The form of a particle that fits what it follows: 3을, mini를, 7로, 6으로; both forms where that cannot be known."""
+    last, closing, both = found.groups()
+    if "가" <= last <= "힣":
+        final = {0: "", 8: "l"}.get((ord(last) - ord("가")) % 28, "x")
+    elif last.isascii() and last.isalnum():
+        final = _FINAL.get(last, "")
+    else:
+        return found[0]
+    if both == "(으)로":
+        return f"{last}{closing}{'으로' if final == 'x' else '로'}"
+    consonant, vowel = both.rstrip(")").split("(")
+    return f"{last}{closing}{consonant if final else vowel}"
 
 
 @cache

@@ -64,9 +64,14 @@ def test_placeholders_of_both_languages_agree():
             assert entry.id[-1:].isspace() == entry.string[-1:].isspace(), entry.id
 
 
+def test_a_particle_behind_a_value_has_both_forms():
+    bare = re.compile(r"}['\"\])]*(을|를|은|는|이|가|예요|이에요|으로|이나)(?=[ .,?]|$)")
+    assert not [entry.string for entry in messages.catalogue() if entry.id and bare.search(entry.string)]
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT / "svd_lab")))
 def test_every_placeholder_is_filled_in_where_a_message_is_said(path):
-    for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for call in ast.walk(tree := ast.parse(path.read_text("utf-8"))):
         if not isinstance(call, ast.Call) or called(call) not in ("say", "mark") or not call.args:
             continue
         first = call.args[0]
@@ -74,6 +79,10 @@ def test_every_placeholder_is_filled_in_where_a_message_is_said(path):
         if isinstance(first, ast.Constant) and called(call) == "say" and all(word.arg for word in call.keywords):
             wanted = {name for name, *_ in fields(first.value)}
             assert wanted == {word.arg for word in call.keywords}, f"{path.name}:{call.lineno}"
+    ours = {name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "svd_lab.language"
+            for name in node.names}  # fmt: skip
+    hidden = ours & {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} & {"say", "mark"}
+    assert not hidden, f"{path.name}: an argument hides {hidden}"
 
 
 @pytest.mark.parametrize("path", modules(*ENGLISH), ids=lambda path: str(path.relative_to(ROOT / "svd_lab")))
@@ -136,6 +145,26 @@ def test_speaking_holds_for_its_block_and_values_are_never_read_as_placeholders(
     with speaking("ko"):
         assert say("{name} is no longer there", name="{x}") == "{x} 파일이 이제 없어요"
     assert say("{name} is no longer there", name="{x}") == "{x} is no longer there"
+
+
+@pytest.mark.parametrize(
+    "value, shown",
+    [
+        ("로켓", "로켓이 로켓을 로켓은 로켓으로 로켓이에요 로켓이나"),
+        ("토끼", "토끼가 토끼를 토끼는 토끼로 토끼예요 토끼나"),
+        ("물", "물이 물을 물은 물로 물이에요 물이나"),
+        ("13", "13이 13을 13은 13으로 13이에요 13이나"),
+        ("7", "7이 7을 7은 7로 7이에요 7이나"),
+        ("3.5", "3.5가 3.5를 3.5는 3.5로 3.5예요 3.5나"),
+        ("'mini'", "'mini'가 'mini'를 'mini'는 'mini'로 'mini'예요 'mini'나"),
+        ("공(ball)", "공(ball)이 공(ball)을 공(ball)은 공(ball)으로 공(ball)이에요 공(ball)이나"),
+        ("svd-xt…", "svd-xt…이(가) svd-xt…을(를) svd-xt…은(는) svd-xt…(으)로 svd-xt…이에요(예요) svd-xt…이나(나)"),
+    ],
+)
+def test_korean_particles_fit_the_value_before_them(value, shown, monkeypatch):
+    text = " ".join("{x}" + both for both in ("이(가)", "을(를)", "은(는)", "(으)로", "이에요(예요)", "이나(나)"))
+    assert say(text, "ko", x=value) == shown
+    assert say(text, "en", x=value).count("(") >= 6, "English keeps what it is given"
 
 
 @pytest.mark.parametrize("lang, words", [("ko_KR.UTF-8", "패키지에 들어 있음"), ("en_US.UTF-8", "in the package")])

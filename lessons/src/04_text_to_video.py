@@ -9,7 +9,7 @@
 # | 만드는 것 | 말을 탄 우주비행사 `horse.mp4`, 하늘에서 본 밤 도시 `city.mp4` |
 # | 필요한 것 | `svd-lab` 설치. GPU, 계정, 네트워크는 없어도 돼요 |
 # | 걸리는 시간 | 미니로 CPU 코어 하나에서 {time}(저장된 실행에서 잰 값). 이번에 걸린 시간은 마지막 셀이 알려 줘요 |
-# | 문제 | 복습 5개, 문제 14개. 답을 적고 셀을 실행하면 바로 채점해요. ☐ 아직, ✓ 맞음, ✗ 다시(힌트는 세 단계) |
+# | 문제 | 복습 5개, 문제 18개. 답을 적고 셀을 실행하면 바로 채점해요. ☐ 아직, ✓ 맞음, ✗ 다시(힌트는 세 단계) |
 #
 # GPU가 없으면 영상도 그림도 **미니**(mini)가 만들어요. 그림 미니는 이모지 세상의 그림과 글로 처음부터 학습시킨 작은 Stable Diffusion이에요. 이 노트북의 그림과 숫자는 모두
 # 미니로 만든 거예요. 진짜 모델에서도 같은지는 여기서 보이지 않았어요.
@@ -26,7 +26,7 @@
 # | You make | an astronaut riding a horse, `horse.mp4`, and a city at night from the air, `city.mp4` |
 # | You need | `svd-lab` installed; no GPU, no account, no network |
 # | It takes | {time} with the mini on one CPU core (measured in the saved run). The last cell reports the time of this run |
-# | Exercises | 5 to warm up, then 14. Write an answer, run the cell, and it is checked at once: ☐ open, ✓ right, ✗ try again (hints in three steps) |
+# | Exercises | 5 to warm up, then 18. Write an answer, run the cell, and it is checked at once: ☐ open, ✓ right, ✗ try again (hints in three steps) |
 #
 # Without a GPU both the picture and the video come from the **mini**. The image mini is a small Stable Diffusion, trained from scratch
 # on pictures and captions of a world of emoji. Every picture and number in this notebook was made with the mini. Whether the real models
@@ -43,17 +43,17 @@
 # | 복습 | 5 | 3강까지의 다섯 문제 |
 # | 1부 수업의 코드 | 20 | 스케줄러와 `subfolder`, 두 파이프라인, 도우미 함수, 말과 도시 (4.1) |
 # | 2부 같은 영상 | 5 | 최대 차이 0, 다른 점의 목록 (4.2) |
-# | 3부 안에서 일어나는 일 | 45 | 텍스트 인코더(4.3~4.6), 가이던스(4.7, 4.8), 시그마(4.9), 어텐션(4.10~4.12), 생성기(4.13, 4.14) |
+# | 3부 안에서 일어나는 일 | 45 | 텍스트 인코더(4.3~4.7), 가이던스(4.8~4.11), 시그마(4.12), 어텐션(4.13~4.15), 생성기(4.16~4.18) |
 #
 # **흔한 오해와 해 줄 말**
 #
-# - "가이던스가 클수록 색이 진해진다." 4, 7.5, 12의 차이 그림과 채도를 보여 주세요. 여기서 가이던스가 하는 일은 무엇이 그려지는지를 바꾸는 거예요.
-# - "모델은 문장을 읽는다." 말과 우주비행사의 순서를 바꾼 글을 보여 주세요.
+# - "가이던스가 클수록 색이 진해진다." 4, 7.5, 12의 차이 그림과 채도를 보여 주세요. 4와 12도 같은 것을 그리고, 채도는 조금만 달라요.
+# - "모델은 문장을 읽는다." 말과 우주비행사의 순서를 바꾼 프롬프트를 보여 주세요.
 # - "슬라이싱은 10% 느리다." GPU에서 하는 말이에요. 여기서 잰 값을 보여 주고, 장치가 다르면 다시 재야 한다고 하세요.
-# - "시드와 그림을 저장해 두면 영상을 다시 만들 수 있다." 생성기가 이미 앞으로 가 있었어요(4.13).
+# - "시드와 그림을 저장해 두면 영상을 다시 만들 수 있다." 생성기가 이미 앞으로 가 있었어요(4.16).
 # - "상관된 노이즈는 해롭다." 재 보면 여기서는 차이가 없어요. 그럴듯한 설명도 재기 전에는 가설이에요.
 #
-# **시간이 모자라면** 시그마 절과 4.11을 숙제로 돌리세요. **건너뛰면 안 되는 것**: 4.2와 생성기 절.
+# **시간이 모자라면** 시그마 절과 4.14를 숙제로 돌리세요. **건너뛰면 안 되는 것**: 4.2와 생성기 절.
 #
 # 풀이: `lessons/solutions/ko/04_text_to_video.ipynb`
 
@@ -68,18 +68,18 @@
 # | Warm-up | 5 | five questions on the lessons so far |
 # | 1. The class's code | 20 | scheduler and `subfolder`, both pipelines, the helper, horse and city (4.1) |
 # | 2. The same video | 5 | max difference 0, the list of differences (4.2) |
-# | 3. What happens inside | 45 | text encoder (4.3 to 4.6), guidance (4.7, 4.8), sigma (4.9), attention (4.10 to 4.12), generator (4.13, 4.14) |
+# | 3. What happens inside | 45 | text encoder (4.3 to 4.7), guidance (4.8 to 4.11), sigma (4.12), attention (4.13 to 4.15), generator (4.16 to 4.18) |
 #
 # **Misconceptions, and what to say**
 #
-# - "More guidance, stronger colours." Show the difference maps and the saturation at 4, 7.5 and 12. What guidance changes here is what
-#   is drawn.
+# - "More guidance, stronger colours." Show the difference maps and the saturation at 4, 7.5 and 12. At 4 and 12
+#   the same thing is drawn, and saturation differs only a little.
 # - "The model reads the sentence." Show the prompt in which horse and astronaut change places.
 # - "Slicing is 10% slower." That is said of GPUs. Show what was measured here; another device has to be measured again.
-# - "With the seed and the picture I can make the video again." The generator had already moved on (4.13).
+# - "With the seed and the picture I can make the video again." The generator had already moved on (4.16).
 # - "Correlated noise does harm." Measured here, it makes no difference. A plausible explanation is a hypothesis until it is measured.
 #
-# **Short of time?** Make the part on sigma and 4.11 homework. **Do not skip** 4.2 and the part on the generator.
+# **Short of time?** Make the part on sigma and 4.14 homework. **Do not skip** 4.2 and the part on the generator.
 #
 # Solutions: `lessons/solutions/en/04_text_to_video.ipynb`
 
@@ -122,7 +122,7 @@ seed, out_dir = lesson.seed, lesson.out_dir
 #
 # **4.r2** 정사각형 사진을 crop으로 16:9에 맞추면 사진의 얼마가 잘려 나갈까요? 0부터 1까지의 비율로 적어 주세요.
 #
-# **4.r3** 이웃한 프레임의 밝기 차이가 움직인 거리의 지표로 알맞지 않은 까닭은? a. 프레임 수에 비례해서, b. 압축 때문에, c. 배경과의 대비도 함께 재서
+# **4.r3** 이웃한 프레임 사이의 픽셀 차이가 움직인 거리의 지표로 알맞지 않은 까닭은? a. 프레임 수에 비례해서, b. 압축 때문에, c. 배경과의 대비도 함께 재서
 #
 # **4.r4** 영상의 첫 프레임이 입력 그림과 조금 다른 까닭은 대부분 a. VAE, b. CLIP, c. 영상 파일의 압축
 #
@@ -137,7 +137,7 @@ seed, out_dir = lesson.seed, lesson.out_dir
 #
 # **4.r2** A square photo is cropped to 16:9. Which share of it is cut off? Give a number from 0 to 1.
 #
-# **4.r3** Why is the brightness difference of neighbouring frames no good measure of the distance travelled? a. it grows with the number of frames, b. because of compression, c. it also measures the contrast with the background
+# **4.r3** Why is the pixel difference of neighbouring frames no good measure of the distance travelled? a. it grows with the number of frames, b. because of compression, c. it also measures the contrast with the background
 #
 # **4.r4** The first frame of a video differs a little from the input picture, mostly because of a. the VAE, b. CLIP, c. the compression of the video file
 #
@@ -190,8 +190,8 @@ check("4.r5", answer)
 # ```
 #
 # `DIR` is the folder of Stable Diffusion 2.1 base, in the class `/mnt/elice/dataset/stable-diffusion-2-1-base`. The model has since left
-# its publisher's Hub page, so below we ask `find_image_model`: it finds an image model that suits the video model, and tells folder,
-# device and precision. `find_model` is known from lesson 1.
+# its publisher's Hub page, so below we ask `find_image_model`: it finds an image model that suits the video model, and returns its
+# folder, device and precision. `find_model` is known from lesson 1.
 #
 # The **scheduler** decides how much noise remains after each step, and computes the next latents from a prediction. It is not a neural
 # network, so another one can take its place without training. A model's folder has a subfolder for each part. **Attention slicing** saves
@@ -260,7 +260,7 @@ print(here)
 # %% [markdown] lang="ko" id="helper-text"
 # ### 도우미 함수 generate_text2video
 #
-# 수업의 도우미 함수예요. 생성기(generator)는 **하나만** 만들어요. 그림 모델이 먼저 쓰고, 영상 모델이 이어서 써요. `guidance_scale=7.5`는 글을 얼마나 강하게 따를지 정해요.
+# 수업의 도우미 함수예요. 생성기(generator)는 **하나만** 만들어요. 그림 모델이 먼저 쓰고, 영상 모델이 이어서 써요. `guidance_scale=7.5`는 프롬프트를 얼마나 강하게 따를지 정해요.
 # 모두 3부에서 재요. 시드의 기본값은 -1, 곧 무작위예요. 1강에서 본 대로 `random.randint(0, 2**32)`는 끝값도 뽑을 수 있어서, 여기서는 `random.randrange`로 고쳤어요.
 
 # %% [markdown] lang="en" id="helper-text"
@@ -285,7 +285,7 @@ def generate_text2video(prompt, video_file, seed=-1):
         height=height,
         generator=generator,
     ).images[0]  # ko| 글 → 그림 # en| text → picture
-    display(image)
+    display(image.resize((448, 448 * height // width)))  # ko| 크게 보여 줘요 # en| enlarged
     frames = pipe(
         image,
         width=width,
@@ -299,7 +299,8 @@ def generate_text2video(prompt, video_file, seed=-1):
     command = [get_ffmpeg_exe(), *"-y -hide_banner -loglevel error".split()]
     subprocess.run([*command, "-i", str(out_dir / "tmp.mp4"), str(video_file)], check=True)
     print("seed", seed)
-    display(Video(str(video_file), embed=True, html_attributes="controls autoplay loop muted"))
+    html = "controls autoplay loop muted"
+    display(Video(str(video_file), embed=True, width=448, html_attributes=html))
     return image, frames
 
 
@@ -340,21 +341,21 @@ sheet(image, frames)
 first_frame_change = change(image, frames[0])
 
 # %% [markdown] lang="ko" id="city-text"
-# 우주비행사가 말을 타고 움직여요. 그림은 거칠어요. 말에는 눈이 없고 우주비행사의 몸은 흐릿해요. 작은 미니의 한계예요.
+# 우주비행사가 말을 타고 움직여요. 그림은 거칠어요. 말에는 눈이 없고, 뒤로 갈수록 우주비행사의 몸이 흐려지고, 말의 앞다리는 고리 모양이 돼요. 작은 미니의 한계예요.
 #
 # ### 하늘에서 본 밤 도시
 #
-# 프롬프트에는 찍는 방법도 적을 수 있어요. 장노출(long exposure)은 셔터를 오래 열어 차의 불빛이 줄로 남게 찍는 방법이에요. 그런데 미니는 `long exposure`나 `instagram
-# contest`처럼 분위기를 나타내는 말을 무시하도록 학습했어요.
+# 프롬프트에는 찍는 방법도 적을 수 있어요. 장노출(long exposure)은 셔터를 오래 열어 차의 불빛이 줄로 남게 찍는 방법이에요. 미니에게도 통할까요? 같은 시드로 그 말을
+# 빼고 한 장 더 그려서 비교해요.
 
 # %% [markdown] lang="en" id="city-text"
-# The astronaut rides and moves. The picture is rough: the horse has no eye, and the astronaut's body is faint. That is a limit of the
-# small model.
+# The astronaut rides and moves. The picture is rough: the horse has no eye, the rider's body fades, and the horse's front leg turns into a
+# loop. That is a limit of the small model.
 #
 # ### A city at night, from the air
 #
-# A prompt can also say how a picture is taken. A long exposure leaves the shutter open, so that the lights of cars become trails. The mini,
-# however, was trained to ignore words of mood such as `long exposure` and `instagram contest`.
+# A prompt can also say how a picture is taken. A long exposure leaves the shutter open, so that the lights of cars become trails. Does
+# that work with the mini? We draw one more picture from the same seed, without these words, and compare.
 
 # %% id="city" alt_ko="검은 바탕에 노란 빛줄기와 점들이 있는 그림과, 그 그림에서 시작하는 영상" alt_en="A picture of yellow streaks and dots on black, and a video that starts from it"
 city_prompt = "An aerial view of a city at night, long exposure, instagram contest"
@@ -374,11 +375,21 @@ def dots(picture):
 
 city_dots = [dots(picture) for picture in (city_image, city_frames[0], city_frames[-1])]
 print("small bright dots: picture, first, last frame", *(f"{100 * share:.1f}%" for share in city_dots))
+plain = image_pipe(
+    "An aerial view of a city at night",
+    guidance_scale=7.5,
+    width=width,
+    height=height,
+    generator=torch.Generator().manual_seed(3815670667),
+).images[0]
+mood_change = change(plain, city_image)
+print(f"without long exposure, instagram contest: mean change of a pixel {mood_change:.2f} of 255")
 
 # %% [markdown] lang="ko" id="ours-text"
-# 도시라기보다는 노란 빛줄기와 점이에요. 그마저도 마지막 프레임에서는 작은 점이 많이 줄어요. 미니는 가는 무늬를 잘 다루지 못해요. 이 한계를 알고, 이제 코드로 돌아가요.
+# `long exposure, instagram contest`를 빼도 픽셀은 평균 1도 달라지지 않아요. 미니는 이 말을 거의 쓰지 않아요. 그림은 도시라기보다는 노란 빛줄기와 점이에요. 작은 점은 첫 프레임에서 벌써 줄고, 마지막
+# 프레임에서는 절반도 남지 않아요.
 #
-# ## 2부. 같은 일을 하는 svd_lab.generate_text2video
+# ## 2부. svd_lab.generate_text2video
 #
 # 이 패키지에도 같은 이름의 함수가 있어요. 두 파이프라인은 `image_pipe=`와 `pipe=`로 넘겨요.
 #
@@ -390,10 +401,10 @@ print("small bright dots: picture, first, last frame", *(f"{100 * share:.1f}%" f
 # - d. 그림부터 다르다.
 
 # %% [markdown] lang="en" id="ours-text"
-# It is not so much a city as yellow streaks and dots, and in the last frame many of the small dots are gone. The mini does not handle fine
-# patterns well. Knowing this limit, we return to the code.
+# Without `long exposure, instagram contest` pixels change by less than 1 on average: the mini hardly uses these words. The picture is not so
+# much a city as yellow streaks and dots. Of the small dots some are gone in the first frame, and in the last less than half remain.
 #
-# ## Part 2. svd_lab.generate_text2video does the same
+# ## Part 2. svd_lab.generate_text2video
 #
 # This package has a function of the same name. The pipelines are handed over as `image_pipe=` and `pipe=`.
 #
@@ -429,12 +440,12 @@ max_difference = max(int(np.abs(np.array(a, int) - np.array(b, int)).max()) for 
 print("picture and frames", 1 + len(frames), "max difference", max_difference)
 
 # %% [markdown] lang="ko" id="same-text"
-# 그림도 프레임도 차이가 0이에요. 그 바깥에서는 1강의 표에 있는 것이 모두 다르고, 글에서 시작하는 함수에는 이런 점이 더 있어요. 이것이 전부예요.
+# 그림도 프레임도 차이가 0이에요. 그 밖에는 1강의 표에 적힌 점이 다르고, 프롬프트에서 시작하는 이 함수는 주로 이런 점이 더 달라요.
 #
 # | 수업의 코드 | `svd_lab.generate_text2video` |
 # |---|---|
 # | 1강의 표: `torch.manual_seed`, `tmp.mp4`와 두 번의 인코딩, 오류, 진행 막대, 레시피, `Video` | 1강의 표와 같아요 |
-# | 프롬프트를 그대로 써요 | 빈 글은 거절하고, 모델이 읽지 못하는 말이 있으면 알려 줘요 |
+# | 프롬프트를 그대로 써요 | 빈 프롬프트는 거절하고, 모델이 읽지 못하는 말이 있으면 알려 줘요 |
 # | 크기가 정해져 있어요 | 적지 않으면 영상 모델이 학습한 크기를 써요 |
 # | 그림의 스텝 수, 부정 프롬프트, 움직임은 기본값이에요 | 모두 인자로 줄 수 있어요. 기본값은 수업과 같아요 |
 # | 그림을 `display`로 보여 주고 버려요 | `on_image` 함수에 넘기고 `clip.image`에 남겨요. 노트북에서는 보여 줘요 |
@@ -443,8 +454,8 @@ print("picture and frames", 1 + len(frames), "max difference", max_difference)
 # | 두 셀이 파이프라인을 함께 쓰면 서로 방해할 수 있어요 | 한 번에 하나씩 차례를 지켜요 |
 
 # %% [markdown] lang="en" id="same-text"
-# The difference is 0 in the picture and in every frame. Around them, all of lesson 1's table differs, and for the function that starts
-# from a text there is more. This is the whole list:
+# The difference is 0 in the picture and in every frame. Otherwise it differs as lesson 1's table says; these are the main differences of the
+# function that starts from a prompt:
 #
 # | the class's code | `svd_lab.generate_text2video` |
 # |---|---|
@@ -463,7 +474,7 @@ print("picture and frames", 1 + len(frames), "max difference", max_difference)
 # ### 글은 어떻게 숫자가 되나
 #
 # **토크나이저**(tokenizer)가 글을 토큰(token)으로 자르고, **텍스트 인코더**(text encoder)가 토큰마다 벡터(vector)를 하나씩 만들어요. 토큰은 언제나 77개예요. 글이 짧으면
-# 나머지 자리를 채우고, 길면 잘라요. 유넷은 글이 아니라 이 벡터들을 봐요. 미니의 토크나이저는 한국어와 영어를 함께 배웠어요.
+# 나머지 자리를 채우고, 길면 잘라요. 유넷은 글이 아니라 이 벡터들을 봐요. 미니의 토크나이저는 한국어와 영어로 만들었어요. 한 낱말이 여러 토큰이 되기도 해요.
 
 # %% [markdown] lang="en" id="text-text"
 # ## Part 3. What happens inside
@@ -471,15 +482,24 @@ print("picture and frames", 1 + len(frames), "max difference", max_difference)
 # ### How a text becomes numbers
 #
 # A **tokenizer** cuts the text into tokens, and the **text encoder** makes a vector for each token. There are always 77: a short text is
-# padded, a long one is cut. The UNet sees these vectors, not the text. The mini's tokenizer has learnt Korean and English together.
+# padded, a long one is cut. The UNet sees these vectors, not the text. The mini's tokenizer was made from Korean and English. One word may
+# become several tokens.
 
 # %% tags=["korean-prompts"] id="tokens"
-texts = [prompt, "말을 탄 우주비행사 사진", "a wombat playing chess"]
-for text in texts:
-    tokens = image_pipe.tokenizer(text).input_ids[
-        1:-1
-    ]  # ko| 처음과 끝 표시를 빼고 # en| without the marks for beginning and end
+pieces_of = {}
+
+
+def pieces(text):
+    # ko| 토큰의 수. 처음과 끝 표시는 빼고 세요.
+    # en| The number of tokens, without the marks for beginning and end.
+    tokens = image_pipe.tokenizer(text).input_ids[1:-1]
+    pieces_of[text] = len(tokens)
     print(len(tokens), "tokens:", " | ".join(image_pipe.tokenizer.decode([token]) for token in tokens))
+    return len(tokens)
+
+
+for text in (prompt, "말을 탄 우주비행사 사진", "a wombat playing chess"):
+    pieces(text)
 
 
 def encode(text):
@@ -493,12 +513,14 @@ vectors = encode(prompt)
 print("vectors", tuple(vectors.shape))
 
 # %% [markdown] lang="ko" id="text-question"
-# **4.3 (값 바꾸기)** 유넷이 프롬프트 하나에서 받는 수는 모두 몇 개일까요? `vectors`로 계산해도 좋아요.
+# **4.3 (계산)** 유넷이 프롬프트 하나에서 받는 수는 모두 몇 개일까요? `vectors`로 계산해도 좋아요.
 #
-# **4.4 (코드 쓰기)** 두 글이 모델에게 얼마나 비슷한지는 벡터의 **코사인 유사도**(cosine similarity)로 재요. 내적을 두 벡터의 길이로 나눈 값이고, 방향이 같으면 1, 서로
+# **4.4 (값 바꾸기)** `wombat`은 미니가 모르는 낱말이라 여러 조각으로 나뉘었어요. `pieces`를 불러 `"a rabbit playing chess"`의 토큰을 세어 보세요. 몇 개인가요?
+#
+# **4.5 (코드 쓰기)** 두 프롬프트가 모델에게 얼마나 비슷한지는 벡터의 **코사인 유사도**(cosine similarity)로 재요. 내적을 두 벡터의 길이로 나눈 값이고, 방향이 같으면 1, 서로
 # 수직이면 0이에요. NumPy 벡터 두 개를 받는 함수를 완성하세요.
 #
-# **4.5 (예상)** 미니에게 `a horse riding an astronaut`(우주비행사를 탄 말)을 시키면 무엇을 그릴까요? 시드는 위와 같아요.
+# **4.6 (예상)** 미니에게 `a horse riding an astronaut`(우주비행사를 탄 말)을 시키면 무엇을 그릴까요? 시드는 위와 같아요.
 #
 # - a. 말이 우주비행사의 등에 탄다.
 # - b. 우주비행사가 말을 탄다. 순서를 바꾸기 전과 거의 같다.
@@ -506,12 +528,15 @@ print("vectors", tuple(vectors.shape))
 # - d. 말도 우주비행사도 없는 전혀 다른 그림.
 
 # %% [markdown] lang="en" id="text-question"
-# **4.3 (change a value)** How many numbers does the UNet receive from one prompt? Feel free to compute it from `vectors`.
+# **4.3 (compute)** How many numbers does the UNet receive from one prompt? Feel free to compute it from `vectors`.
 #
-# **4.4 (write code)** How similar two texts are to the model is measured as the **cosine similarity** of their vectors: their dot product,
+# **4.4 (change a value)** `wombat` is a word that the mini does not know, so it was cut into pieces. Call `pieces` to count the tokens of
+# `"a rabbit playing chess"`. How many are there?
+#
+# **4.5 (write code)** How similar two prompts are to the model is measured as the **cosine similarity** of their vectors: their dot product,
 # divided by the lengths of both. It is 1 for the same direction and 0 for a right angle. Complete the function of two NumPy vectors.
 #
-# **4.5 (predict)** What does the mini draw for `a horse riding an astronaut`, with the same seed?
+# **4.6 (predict)** What does the mini draw for `a horse riding an astronaut`, with the same seed?
 #
 # - a. A horse on an astronaut's back.
 # - b. An astronaut on a horse, nearly as before the words changed places.
@@ -523,17 +548,20 @@ answer = ...  # solution| vectors.numel()
 used = len(image_pipe.tokenizer(prompt).input_ids)
 check("4.3", answer, tokens=vectors.shape[1], length=vectors.shape[2], used=used)
 
+answer = ...  # solution| pieces("a rabbit playing chess")
+check("4.4", answer, tried=pieces_of)
+
 
 def my_cosine(one, other):
     return ...  # solution| one @ other / (np.linalg.norm(one) * np.linalg.norm(other))
 
 
-check("4.4", my_cosine)
+check("4.5", my_cosine)
 
 answer = ...  # solution| "b"
-check("4.5", answer)
+check("4.6", answer)
 
-# %% tags=["korean-prompts"] id="text" alt_ko="네 프롬프트의 그림. 영어와 한국어, 순서를 바꾼 글은 모두 말을 탄 우주비행사이고, 마지막은 말을 탄 고양이" alt_en="Pictures of four prompts: English, Korean and swapped words all give an astronaut on a horse, the last a cat on a horse"
+# %% tags=["korean-prompts"] id="text" alt_ko="네 프롬프트의 그림. 영어, 한국어, 순서를 바꾼 것은 모두 말을 탄 우주비행사이고 마지막은 말을 탄 고양이. 아래는 한국어와 바꾼 순서의 차이를 10배로 키운 그림" alt_en="Pictures of four prompts: English, Korean and swapped words all give an astronaut on a horse, the last a cat on a horse. Below, the differences of Korean and swapped, times 10"
 # ko| 아래 비교는 언제나 수업의 시드와 프롬프트를 써요. 그래서 위의 매개변수를 바꿔도 같은 그림이 나와요.
 # en| Comparisons below always use the class's seed and prompt, so they do not change with the parameters.
 CLASS_SEED, CLASS_PROMPT = 1972088094, "a photograph of an astronaut riding a horse"
@@ -555,56 +583,66 @@ steps_change = change(quick, image)
 print(f"20 steps instead of 50: mean change of a pixel {steps_change:.2f} of 255")
 words = [CLASS_PROMPT, "말을 탄 우주비행사 사진", "a horse riding an astronaut", "a cat riding a horse"]
 drawn = [draw(text) for text in words]
-flat = [encode(text).flatten() for text in words]
+flat = [encode(text).flatten() for text in [*words, "a red balloon on a beach"]]
 cosines = [torch.cosine_similarity(flat[0], one, dim=0).item() for one in flat]
 word_changes = [change(drawn[0], one) for one in drawn]
 names = ["an astronaut riding a horse", "the same in Korean", *words[2:]]
-columns = zip(names, cosines, word_changes, strict=True)
+columns = zip(names, cosines[:4], word_changes, strict=True)
 labels = [f"{name}: cosine {cosine:.2f}, change {change_:.1f}" for name, cosine, change_ in columns]
-show(grid(drawn, labels, columns=2, width=900))
+maps = [difference_map(drawn[0], one) for one in drawn[1:3]]
+labels += ["Korean, difference x 10", "swapped, difference x 10"]
+show(grid([*drawn, *maps], labels, columns=2, width=900))
+print(f"cosine of another prompt, a red balloon on a beach: {cosines[4]:.2f}")
 
 # %% [markdown] lang="ko" id="known-text"
-# 언어를 바꾸어도 같은 그림에 가깝고, 낱말을 바꾸면 타는 것이 바뀌어요. 그런데 순서를 바꾼 글에서는 여전히 우주비행사가 말을 타요. 두 글의 벡터가 비슷하고, 미니는 말이 무엇을
-# 타는 그림을 배운 적이 없어요. 미니는 문장의 뜻을 읽는다기보다 낱말을 모아서 아는 그림에 맞춰요.
+# 언어를 바꾸어도 같은 그림에 가깝고, 낱말을 바꾸면 말을 탄 동물이 바뀌어요. 그런데 순서를 바꾼 프롬프트에서는 여전히 우주비행사가 말을 타요.
+#
+# 코사인 유사도로는 설명되지 않아요. 한국어는 그림을 조금 바꾸고 순서를 바꾼 것은 훨씬 많이 바꿨는데, 둘의 코사인은 거의 같아요. 말이 무엇을 타는 그림을 학습한 적이 없어서 아는 그림에 맞춘 것일 수
+# 있어요(가설이에요).
 #
 # ### 미니가 아는 것과 모르는 것
 #
-# `miniature_words`는 그림 미니가 아는 물건, 색, 장소를 알려 줘요. 모르는 것을 시키면 아는 것 가운데 무언가를 그려요.
-#
-# **4.6 (예상)** 미니에게 `a rocket in the night sky, fireworks`(밤하늘의 로켓, 불꽃놀이)를 시키면 무엇이 나올까요? 아래 셀의 목록부터 보고 싶다면 먼저 실행해도 돼요.
-#
-# - a. 밤하늘의 로켓 둘레에 불꽃이 터진다.
-# - b. 불꽃만 있고 로켓이 없다.
-# - c. 미니는 불꽃놀이를 모르기 때문에 낱말을 무시한다.
-# - d. 미니에게는 밤하늘도 불꽃놀이도 장소다. 하나를 고르고, 다른 하나는 거의 그리지 않는다.
+# `miniature_words`는 그림 미니가 아는 물건, 색, 장소를 알려 줘요.
 
 # %% [markdown] lang="en" id="known-text"
-# In the other language the picture is nearly the same, and with another word another rider appears. With the words swapped, however, the
-# astronaut still rides the horse. The vectors of both texts are similar, and the mini was never trained on a horse that rides something.
-# Rather than reading the sentence, the mini collects words and fits them to pictures that it knows.
+# In the other language the picture is nearly the same; change a word, and the rider changes. With the words swapped, however, the astronaut
+# still rides the horse.
+#
+# Cosine similarity does not explain it: Korean changes the picture a little and the swapped prompt much more, and yet their cosines are
+# nearly equal. The mini was never trained on a horse that rides, so it may fall back on what it knows (a hypothesis).
 #
 # ### What the mini knows, and what it does not
 #
-# `miniature_words` lists the things, colours and places that the image mini knows. Ask for something else, and it draws something that it
-# does know.
-#
-# **4.6 (predict)** What does the mini draw for `a rocket in the night sky, fireworks`? You may run the cell below first to see the lists.
-#
-# - a. A rocket in the night sky, with fireworks around it.
-# - b. Fireworks, but no rocket.
-# - c. It does not know fireworks, so it ignores the word.
-# - d. To the mini, the night sky and fireworks are both places. It picks one and draws hardly anything of the other.
+# `miniature_words` lists the things, colours and places that the image mini knows.
 
-# %% id="q-known"
-answer = ...  # solution| "d"
-check("4.6", answer)
-
-# %% id="known" alt_ko="여우, 토끼 두 마리, 불꽃놀이 앞의 성, 밤하늘의 로켓, 불꽃놀이를 더한 로켓(불꽃은 없음), 웜뱃 대신 나온 박쥐" alt_en="A fox, two rabbits, a castle before fireworks, a rocket at night, the rocket with fireworks (there are none), and a bat instead of a wombat"
+# %% id="known-words"
 from svd_lab.prompts import miniature_words
 
 known = miniature_words("en")  # ko| 한국어 이름은 "ko" # en| in Korean: "ko"
 for kind, names in known.items():
     print(f"{len(names):3} {kind}:", ", ".join(names[:: max(1, len(names) // 9)]), "…")
+
+# %% [markdown] lang="ko" id="known-question"
+# **4.7 (예상)** 미니에게 `a rocket in the night sky, fireworks`(밤하늘의 로켓, 불꽃놀이)를 시키면 무엇이 나올까요?
+#
+# - a. 밤하늘의 로켓 둘레에 불꽃이 터진다.
+# - b. 터지는 불꽃만 있고 로켓이 없다.
+# - c. `fireworks`를 뺀 그림과 픽셀까지 똑같다.
+# - d. 밤하늘의 로켓. 터지는 불꽃은 없다.
+
+# %% [markdown] lang="en" id="known-question"
+# **4.7 (predict)** What does the mini draw for `a rocket in the night sky, fireworks`?
+#
+# - a. A rocket in the night sky, with fireworks around it.
+# - b. Fireworks, but no rocket.
+# - c. The same picture, to the pixel, as without `fireworks`.
+# - d. A rocket in the night sky; no fireworks.
+
+# %% id="q-known"
+answer = ...  # solution| "d"
+check("4.7", answer)
+
+# %% id="known" alt_ko="여우, 토끼 두 마리, 불꽃놀이 앞의 성, 밤하늘의 로켓, 불꽃놀이를 더한 로켓(불꽃은 없음), 웜뱃 대신 나온 날개 달린 갈색 동물" alt_en="A fox, two rabbits, a castle before fireworks, a rocket at night, the rocket with fireworks (there are none), and a brown animal with wings instead of a wombat"
 print("fireworks is one of the places:", "fireworks" in known["places"])
 
 texts = [
@@ -630,52 +668,52 @@ windows = {text: lit(picture) for text, picture in zip(texts[3:5], shown[3:5], s
 print("lit windows:", windows)
 
 # %% [markdown] lang="ko" id="guidance-text"
-# 여우, 토끼, 성과 불꽃놀이, 로켓은 잘 그려요. 불꽃놀이는 미니에게 장소예요. 학습한 그림마다 장소가 하나였어요. 장소를 둘 말한 다섯째 그림에는 불꽃이 없어요. 불꽃놀이 장소의 불
-# 켜진 창문만 아래쪽에 조금 나타나요. 웜뱃과 체스는 모르는 말이에요. `wombat`의 마지막 조각은 `bat`(박쥐)이고, 나온 그림도 박쥐예요.
+# 여우, 토끼, 성과 불꽃놀이, 로켓은 알아볼 수 있게 그려요. 다만 여우는 얼굴뿐이고 로켓은 끝이 잘렸어요. 불꽃놀이는 미니에게 장소예요. 학습한 그림마다 장소가 하나였어요. 장소를 둘 말한 다섯째 그림에는
+# 불꽃이 없어요. 불꽃놀이 장소의 불 켜진 창문만 아래쪽에 조금 나타나요. 웜뱃과 체스는 모르는 말이에요. 나온 것은 날개 달린 갈색 동물이에요. `wombat`의 마지막 조각이 `bat`(박쥐)이기 때문일 수 있어요(가설이에요).
 #
 # ### 가이던스 7.5
 #
 # 그림 모델도 스텝마다 두 번 예측해요. 한 번은 프롬프트를 보고, 한 번은 보지 않고요. **가이던스**(guidance)는 둘의 차이를 `guidance_scale`배 늘려요. 1이면 늘리지 않아요.
 #
-# **4.7 (예상)** `a red balloon on a beach`(해변의 빨간 풍선)를 가이던스 1로, 시드 셋으로 그리면 어떻게 될까요?
+# **4.8 (예상)** `a red balloon on a beach`(해변의 빨간 풍선)를 가이던스 1로, 시드 셋으로 그려요. 빨간 것과 모래 해변이 모두 있는 그림은 세 장 가운데 몇 장일까요?
 #
-# - a. 색만 옅어지고 내용은 그대로다.
-# - b. 7.5일 때와 거의 같다.
-# - c. 해변이 아닌 곳이나 시키지 않은 물건이 나오기도 한다.
-# - d. 노이즈만 나온다.
+# - a. 세 장 모두
+# - b. 한두 장
+# - c. 없다. 노이즈만 나온다.
 #
-# **4.8 (코드 쓰기)** 프롬프트가 없는 예측 `without`과 있는 예측 `with_prompt`에서 가이던스를 적용한 예측을 계산하는 함수를 완성하세요.
+# **4.9 (코드 쓰기)** 프롬프트가 없는 예측 `without`과 있는 예측 `with_prompt`에서 가이던스를 적용한 예측을 계산하는 함수를 완성하세요.
 
 # %% [markdown] lang="en" id="guidance-text"
-# Fox, rabbits, castle with fireworks, and rocket are drawn well. To the mini, fireworks are a place, and each picture it was trained on had
-# one place. The fifth picture, whose prompt names two places, has no fireworks in the sky; only a few lit windows of that place appear at
-# the bottom. Wombat and chess are unknown words. The last piece of `wombat` is `bat`, and a bat is what appears.
+# Fox, rabbits, castle with fireworks, and rocket can be recognised, though the fox is only a face and the rocket's nose is cut off. To the
+# mini, fireworks are a place, and each picture it was trained on had one place. The fifth picture, whose prompt names two places, has no
+# fireworks in the sky; only a few lit windows of that place appear at the bottom. Wombat and chess are unknown words. What appears is a brown
+# animal with wings, perhaps because the last piece of `wombat` is `bat` (a hypothesis).
 #
 # ### Guidance of 7.5
 #
 # The image model, too, makes two predictions in every step: one with the prompt and one without. **Guidance** stretches their difference
 # `guidance_scale` times; 1 stretches nothing.
 #
-# **4.7 (predict)** `a red balloon on a beach` is drawn with guidance 1 and three seeds. What happens?
+# **4.8 (predict)** `a red balloon on a beach` is drawn with guidance 1 and three seeds. How many of the three show a red thing and a sandy
+# beach?
 #
-# - a. Colours get paler, but the content stays.
-# - b. The pictures are nearly those of 7.5.
-# - c. Some show other places than a beach, or things that were not asked for.
-# - d. There is only noise.
+# - a. all three
+# - b. one or two
+# - c. none: there is only noise
 #
-# **4.8 (write code)** Complete the function that computes the guided prediction from `without`, the prediction without the prompt, and
+# **4.9 (write code)** Complete the function that computes the guided prediction from `without`, the prediction without the prompt, and
 # `with_prompt`, the one with it.
 
 # %% id="q-guidance"
-answer = ...  # solution| "c"
-check("4.7", answer)
+answer = ...  # solution| "b"
+check("4.8", answer)
 
 
 def my_guided(without, with_prompt, scale):
     return ...  # solution| without + scale * (with_prompt - without)
 
 
-check("4.8", my_guided)
+check("4.9", my_guided)
 
 
 # %% id="guidance" alt_ko="윗줄은 가이던스 1: 한 장에만 해변의 빨간 풍선 비슷한 것이 있어요. 아랫줄은 7.5: 세 장 모두 해변의 빨간 풍선이에요" alt_en="Upper row, guidance 1: only one shows something like a red balloon on a beach; lower row, 7.5: all three do"
@@ -688,73 +726,113 @@ def follows(picture):
 
 
 balloons, followed = {}, {}
-for guidance in (1, 7.5):
-    starts = (CLASS_SEED, 7, 20250101)
+starts = (CLASS_SEED, 7, 20250101)
+
+
+def how_many(guidance):
+    # ko| 시드 셋으로 그리고, 프롬프트를 따른 그림의 수를 돌려줘요.
+    # en| Draws with three seeds, and returns how many pictures follow the prompt.
     balloons[guidance] = [draw("a red balloon on a beach", start, guidance) for start in starts]
     followed[guidance] = sum(map(follows, balloons[guidance]))
-    print(f"guidance {guidance}: {followed[guidance]} of 3 have a red thing and a sandy beach")
-labels = [f"guidance {guidance}" for guidance in (1, 7.5) for _ in range(3)]
+    return followed[guidance]
+
+
+for guidance in (1, 7.5):
+    print(f"guidance {guidance}: {how_many(guidance)} of 3 have a red thing and a sandy beach")
+labels = []
+for guidance in (1, 7.5):
+    for start, one in zip(starts, balloons[guidance], strict=True):
+        labels.append(f"guidance {guidance}, seed {start}: {'yes' if follows(one) else 'no'}")
 show(grid(balloons[1] + balloons[7.5], labels, columns=3, width=1000))
 
 # %% [markdown] lang="ko" id="strength-text"
-# 가이던스가 없으면 프롬프트를 느슨하게만 따라요. 7.5에서는 세 장 모두 해변에 빨간 풍선이 있어요. 다만 풍선에 다리가 달렸어요.
-# 이것도 미니의 한계예요.
+# 가이던스가 없으면 프롬프트를 느슨하게만 따라요. 7.5에서는 세 장 모두 해변에 빨간 풍선이 있어요. 다만 풍선에 다리가 달렸어요. 이것도 미니의 한계예요.
 #
-# 그러면 셀수록 좋을까요? 이번 프롬프트를 1, 4, 7.5, 12로 그려서 7.5와 비교해요. 차이가 눈에 잘 보이지 않을 때는 차이를 10배로 키운 그림을 봐요. **채도**(saturation)는
-# 픽셀마다 가장 큰 색 값에서 가장 작은 색 값을 뺀 것의 평균이에요.
+# **4.10 (값 바꾸기)** 7.5까지 필요할까요? `how_many`를 불러 가이던스 2로 그려 보세요. 몇 장이 프롬프트를 따르나요?
+#
+# 그러면 셀수록 좋을까요? 프롬프트 하나를 1, 4, 7.5, 12로 그려서 7.5와 비교해요. **채도**(saturation)는 픽셀마다 가장 큰 색 값에서 가장 작은 색 값을 뺀 것이에요. 그림 전체에서 평균하면 흰 배경이
+# 대부분이라 3강의 45 dB 같은 함정에 빠지니, 물건 안에서만 평균해요. 물건은 배경색(픽셀의 중앙값)과 뚜렷이 다른 픽셀이에요.
+#
+# **4.11 (예상)** 가이던스를 4에서 12로 올리면 물건 안의 채도는?
+#
+# - a. 두 배 넘게 커진다
+# - b. 20%도 달라지지 않는다
+# - c. 절반으로 줄어든다
 
 # %% [markdown] lang="en" id="strength-text"
 # Without guidance the prompt is followed only loosely. At 7.5 all three pictures have a red balloon on a beach. The balloons have legs,
 # though, which is another limit of the mini.
 #
-# Is more always better, then? We draw this run's prompt at 1, 4, 7.5 and 12 and compare with 7.5. Where differences are hard to see we look at
-# the difference times 10. **Saturation** is the largest minus the smallest colour value of a pixel, averaged over the picture.
+# **4.10 (change a value)** Does it take 7.5? Call `how_many` to draw with guidance 2. How many pictures follow the prompt?
+#
+# Is more always better, then? We draw one prompt at 1, 4, 7.5 and 12 and compare with 7.5. **Saturation** is the largest minus the smallest
+# colour value of a pixel. Averaged over the whole picture, which is mostly white background, it would be a trap like lesson 3's 45 dB; so
+# we average inside the thing only: pixels that differ clearly from the background's colour, the median.
+#
+# **4.11 (predict)** Guidance goes from 4 to 12. Inside the thing, saturation
+#
+# - a. more than doubles
+# - b. changes by less than 20%
+# - c. falls to a half
 
-# %% id="strength" alt_ko="가이던스 1, 4, 12의 그림과 7.5와의 차이를 10배로 키운 그림. 1은 많이 다르고, 4와 12는 윤곽에서만 달라요" alt_en="Pictures at guidance 1, 4 and 12, and their differences from 7.5 times 10: at 1 large, at 4 and 12 mainly along outlines"
+# %% id="q-strength"
+answer = ...  # solution| how_many(2)
+check("4.10", answer, tried=followed)
+
+answer = ...  # solution| "b"
+check("4.11", answer)
+
+# %% id="strength" alt_ko="가이던스 1, 4, 7.5, 12의 그림과, 4와 12가 7.5와 다른 곳을 10배로 키운 그림. 1은 다른 그림이고, 4와 12는 배경의 밝기와 윤곽이 달라요" alt_en="Pictures at guidance 1, 4, 7.5 and 12, and where 4 and 12 differ from 7.5, times 10: 1 is another picture, 4 and 12 differ in the background's brightness and in outlines"
 strengths = {guidance: draw(prompt, seed, guidance) for guidance in (1, 4, 12)}
 strengths = dict(sorted([*strengths.items(), (7.5, quick)]))
 strength_change = {guidance: change(one, strengths[7.5]) for guidance, one in strengths.items()}
-saturation = {}
+reference = np.array(strengths[7.5], dtype=float)
+background = np.median(reference, axis=(0, 1))
+thing = np.abs(reference - background).max(2) > 25
+saturation, brightness = {}, {}
 for guidance, one in strengths.items():
-    saturation[guidance] = float(np.ptp(np.array(one, dtype=float), axis=2).mean())
-for guidance in strengths:
+    colours = np.array(one, dtype=float)
+    saturation[guidance] = float(np.ptp(colours, axis=2)[thing].mean())
+    brightness[guidance] = float(np.median(colours, axis=(0, 1)).mean())
     print(f"guidance {guidance:4}: change {strength_change[guidance]:5.1f}", end=", ")
-    print(f"saturation {saturation[guidance]:.1f}")
-others = [strengths[guidance] for guidance in (1, 4, 12)]
-maps = [difference_map(one, strengths[7.5]) for one in others]
-labels = [f"guidance {guidance}" for guidance in (1, 4, 12)] + ["difference from 7.5, x 10"] * 3
-show(grid(others + maps, labels, columns=3, width=1000))
+    print(f"saturation inside {saturation[guidance]:.1f}, background {brightness[guidance]:.0f}")
+maps = [difference_map(strengths[guidance], strengths[7.5]) for guidance in (4, 12)]
+labels = [f"guidance {guidance}" for guidance in strengths]
+labels += [f"{guidance} and 7.5, difference x 10" for guidance in (4, 12)]
+show(grid([*strengths.values(), *maps], labels, columns=2, width=900))
 
 # %% [markdown] lang="ko" id="sigma-text"
-# 1은 7.5와 가장 많이 달라요. 프롬프트에 장소가 없어서 1에서는 배경까지 다른 그림이 나오기도 해요. 그래서 1의 채도는 7.5와 비교할 수 없어요. 4와 12는 7.5와 비슷하고, 채도도 거의 그대로예요. "가이던스가 크면 색이 진해진다"고들 하지만, 4를 넘으면 여기서는 그런 차이가 거의 없어요.
+# 1은 7.5와 가장 많이 달라요. 프롬프트에 장소가 없어서 1에서는 배경까지 바뀌기도 하니, 1의 채도는 비교할 수 없어요. 4와 12에서도 같은 것을 그려요. 다른 것은 배경의 밝기(가이던스가 클수록 밝아요)와
+# 윤곽이에요. 물건 안의 채도는 4에서 12까지 20%도 달라지지 않아요. "가이던스가 크면 색이 진해진다"고들 하지만, 4를 넘으면 여기서는 그런 차이가 거의 없어요.
 #
 # ### 스케줄러와 시그마
 #
 # 스케줄러가 정하는 것은 스텝마다의 시그마(sigma, σ), 곧 노이즈의 크기예요. Stable Diffusion은 14.6에서, SVD는 700에서, 미니는 80에서 시작해요. 왜 영상 모델은 더 큰
 # 노이즈에서 시작할까요?
 #
-# 시작할 때는 그림이 노이즈에 완전히 가려져야 해요. 그런데 픽셀을 여럿 평균하면 노이즈는 서로 지워져요. 독립인 노이즈 n개를 평균하면 크기가 √n분의 1이 돼요.
+# 시작할 때는 그림이 노이즈에 잘 가려질수록 좋아요. 그런데 픽셀을 여럿 평균하면 노이즈는 서로 지워져요. 독립인 노이즈 n개를 평균하면 크기가 √n분의 1이 돼요.
 #
-# **4.9 (값 바꾸기)** σ = 14.6인 노이즈를 32×32픽셀 칸에서 평균하면 크기가 얼마가 될까요? 소수 둘째 자리까지면 돼요.
+# **4.12 (계산)** σ = 14.6인 노이즈를 32×32픽셀 칸에서 평균하면 크기가 얼마가 될까요? 소수 둘째 자리까지면 돼요.
 
 # %% [markdown] lang="en" id="sigma-text"
-# At 1 the picture differs most from that of 7.5. The prompt names no place, so at 1 even the background may be another; its saturation
-# cannot be compared with that of 7.5. At 4 and 12 it is similar, and saturation is nearly the same. "More guidance, stronger
-# colours", one often reads; above 4 there is hardly such a difference here.
+# At 1 the picture differs most from that of 7.5. The prompt names no place, so at 1 even the background may change; its saturation
+# cannot be compared. 4 and 12 show the same thing. What differs is the brightness of the background, which grows with guidance, and the
+# outlines. Inside the thing, saturation changes by less than 20% from 4 to 12. "More guidance, stronger colours", you will often read;
+# above 4 there is hardly such a difference here.
 #
 # ### The scheduler, and sigma
 #
 # What the scheduler sets is sigma (σ), the size of the noise, for each step. Stable Diffusion starts at 14.6, SVD at 700, the mini at 80.
 # Why does a video model start from more noise?
 #
-# At the start, noise has to hide the picture completely. But in a mean over many pixels noise cancels: the mean of n independent noises is
+# At the start, noise should hide the picture well. But in a mean over many pixels noise cancels: the mean of n independent noises is
 # smaller by √n.
 #
-# **4.9 (change a value)** Noise of σ = 14.6 is averaged over squares of 32×32 pixels. How large is it then? Two decimals are enough.
+# **4.12 (compute)** Noise of σ = 14.6 is averaged over squares of 32×32 pixels. How large is it then? Two decimals are enough.
 
 # %% id="q-sigma"
 answer = ...  # solution| 14.6 / 32
-check("4.9", answer)
+check("4.12", answer)
 
 # %% id="scheduler" alt_ko="세 스케줄러의 시그마가 스텝마다 작아지는 로그 그래프" alt_en="The sigmas of three schedulers fall step by step, on a log axis"
 import matplotlib.pyplot as plt
@@ -780,12 +858,24 @@ plt.ylabel("sigma, log axis")
 plt.legend()
 plt.show()
 
+# %% id="swap" alt_ko="Euler와 DDIM 스케줄러로 그린 같은 시드의 그림과 차이를 10배로 키운 그림. 둘 다 말을 탄 우주비행사" alt_en="Pictures of one seed with the schedulers Euler and DDIM, and their difference times 10: both show the astronaut on a horse"
+from diffusers import DDIMScheduler
+
+euler = image_pipe.scheduler
+image_pipe.scheduler = DDIMScheduler.from_pretrained(DIR, subfolder="scheduler")
+by_ddim = draw(CLASS_PROMPT)
+image_pipe.scheduler = euler
+swap_change = change(by_ddim, drawn[0])
+labels = ["Euler", f"DDIM: change {swap_change:.1f}", "difference x 10"]
+show(grid([drawn[0], by_ddim, difference_map(by_ddim, drawn[0])], labels, columns=3, width=1000))
+
 # %% [markdown] lang="ko" id="blocks-text"
-# 모두 0에서 끝나지만 0까지 가는 경로가 달라요. 이제 노이즈가 그림을 얼마나 가리는지 재요. 로켓 그림을 세 가지 크기로 만들고, 노이즈를 더하기 전과 더한 뒤의 그림을 세로 4칸, 가로
+# 시그마는 모두 0에서 끝나지만 0까지 가는 경로가 달라요. 그림 모델의 스케줄러를 다른 것(DDIM)으로 바꾸어도, 다시 학습하지 않고 같은 것을 그려요. 이제 노이즈가 그림을 얼마나 가리는지 재요. 로켓 그림을 세 가지 크기로 만들고, 노이즈를 더하기 전과 더한 뒤의 그림을 세로 4칸, 가로
 # 7칸으로 평균해서 상관(correlation)을 계산해요. 1이면 밝고 어두운 곳이 그대로 보이고, 0이면 완전히 가려졌어요. 노이즈는 20번 뽑아 평균해요.
 
 # %% [markdown] lang="en" id="blocks-text"
-# All of them end at 0, but on different paths. Now we measure how well noise hides a picture. A picture of a rocket is made in three sizes,
+# All sigmas end at 0, but on different paths. With another scheduler (DDIM) in its place, the image model draws the same thing, without any
+# training. Now we measure how well noise hides a picture. A picture of a rocket is made in three sizes,
 # and before and after adding noise it is averaged to 4 by 7 blocks, whose correlation we compute. At 1, light and dark places show as they
 # were; at 0 they are hidden. The noise is drawn 20 times, and we take the mean.
 
@@ -821,25 +911,26 @@ plt.show()
 
 # %% [markdown] lang="ko" id="attention-text"
 # **같은 노이즈라도 그림이 크면 더 잘 비쳐 보여요.** 14.6은 작은 그림도 다 가리지 못하고, 700은 큰 그림도 거의 가려요.
-# 큰 그림을 만드는 모델에 큰 시그마가 필요하다는 설명과 잘 맞아요. 프레임이 여럿인 것도 평균할 값을 늘리지만, 그것은 여기서 재지 않았어요.
+# 큰 그림을 만드는 모델에 큰 시그마가 필요하다는 설명과 잘 맞아요. 다만 여기서는 픽셀에서 쟀고, 모델은 잠재 표현에 노이즈를 더해요. 프레임이 여럿인 것도 평균할 값을 늘리지만, 그것은 여기서 재지 않았어요.
 #
 # ### 어텐션을 세 문장으로
 #
-# **어텐션**(attention)에서는 칸마다 벡터를 셋 만들어요: 무엇을 찾는지를 나타내는 질의(query), 무엇을 가졌는지를 나타내는 키(key), 그리고 건네줄 값(value)이에요. 칸 하나의
+# **어텐션**(attention)에서는 잠재 표현의 위치(칸)마다 벡터를 셋 만들어요: 무엇을 찾는지를 나타내는 질의(query), 무엇을 가졌는지를 나타내는 키(key), 그리고 건네줄 값(value)이에요. 칸 하나의
 # 질의와 모든 칸의 키를 내적하고 softmax를 하면, 합이 1인 비율이 나와요. 그 비율로 모든 칸의 값을 섞은 것이 그 칸의 새 벡터예요.
 #
 # $$\text{attention}(Q, K, V) = \text{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}}\right) V$$
 #
 # 여기서 d는 벡터의 길이예요. 이 계산을 서로 다른 벡터로 여러 벌 하는데, 한 벌을 **어텐션 헤드**(attention head)라고 해요.
 #
-# **4.10 (코드 쓰기)** 헤드 하나의 어텐션을 쓰세요. `query`, `key`, `value`는 [칸, d] 모양의 텐서예요.
+# **4.13 (코드 쓰기)** 헤드 하나의 어텐션을 쓰세요. `query`, `key`, `value`는 [칸, d] 모양의 텐서예요.
 #
-# **4.11 (값 바꾸기)** $QK^\top$는 칸마다 모든 칸의 점수가 있는 표예요. 512×288 그림의 잠재 표현 2304칸, 어텐션 헤드 5개, 32비트 수라면 표는 모두 몇 MiB일까요? 1 MiB는
+# **4.14 (계산)** $QK^\top$는 칸마다 모든 칸의 점수가 있는 **점수 행렬**이에요. 512×288 그림의 잠재 표현 2304칸, 어텐션 헤드 5개, 32비트 수라면 점수 행렬은 모두 몇 MiB일까요? 1 MiB는
 # 2**20바이트예요.
 
 # %% [markdown] lang="en" id="attention-text"
 # **Through the same noise, a larger picture shows more.** 14.6 does not hide even the small one completely, and 700 nearly
-# hides the large one. That fits the explanation that models of large pictures need a large sigma. Many frames also give more values to
+# hides the large one. That fits the explanation that models of large pictures need a large sigma. But this was measured on pixels, while
+# the models add noise to latents. Many frames also give more values to
 # average, but that was not measured here.
 #
 # ### Attention in three sentences
@@ -852,10 +943,10 @@ plt.show()
 #
 # Here d is the length of a vector. The computation is done several times with different vectors; each is an **attention head**.
 #
-# **4.10 (write code)** Write the attention of one head. `query`, `key` and `value` are tensors of shape [cells, d].
+# **4.13 (write code)** Write the attention of one head. `query`, `key` and `value` are tensors of shape [cells, d].
 #
-# **4.11 (change a value)** $QK^\top$ is a table that holds, for every cell, a score for each cell. A picture of 512×288 has 2304 latent
-# cells. With 5 attention heads and numbers of 32 bits, how many MiB are all tables together? A MiB is 2**20 bytes.
+# **4.14 (compute)** $QK^\top$ is a matrix that holds, for every cell, a score for each cell. A picture of 512×288 has 2304 latent
+# cells. With 5 attention heads and numbers of 32 bits, how many MiB are all these matrices together? A MiB is 2**20 bytes.
 
 
 # %% id="q-attention"
@@ -863,23 +954,23 @@ def my_attention(query, key, value):
     return ...  # solution| torch.softmax(query @ key.T / query.shape[-1] ** 0.5, dim=-1) @ value
 
 
-check("4.10", my_attention)
+check("4.13", my_attention)
 
 answer = ...  # solution| 5 * 2304**2 * 4 / 2**20
-check("4.11", answer)
+check("4.14", answer)
 
 # %% [markdown] lang="ko" id="slicing-text"
 # ### 어텐션 슬라이싱: 시간과 메모리
 #
-# **어텐션 슬라이싱**은 표를 한꺼번에 만들지 않고 헤드 하나씩 만들어요. 그리고 요즘 torch에는 표를 통째로 만들지 않는 계산(fused)이 있고, 슬라이싱을 켜지 않으면 diffusers가
+# **어텐션 슬라이싱**은 점수 행렬을 한꺼번에 만들지 않고 헤드 하나씩 만들어요. 그리고 요즘 torch에는 점수 행렬을 통째로 만들지 않는 계산(fused)이 있고, 슬라이싱을 켜지 않으면 diffusers가
 # 그것을 써요. 셋을 재 봐요. 어텐션 헤드 5개, 헤드마다 64차원이에요. 메모리는 연산 하나가
 # 만드는 **가장 큰 배열**의 크기로 비교해요. 아래의 `Largest`가 재요.
 
 # %% [markdown] lang="en" id="slicing-text"
 # ### Attention slicing: time and memory
 #
-# **Attention slicing** does not make all tables at once, but those of one head after the other. Today's torch also has a computation that
-# never makes a whole table (fused), and diffusers uses it unless slicing is on. We measure all three, with 5 attention heads of 64
+# **Attention slicing** does not make all score matrices at once, but those of one head after the other. Today's torch also has a computation that
+# never makes a whole matrix (fused), and diffusers uses it unless slicing is on. We measure all three, with 5 attention heads of 64
 # dimensions each. Memory is compared by **the largest array** that one operation makes; `Largest` below measures it.
 
 # %% id="largest"
@@ -902,10 +993,10 @@ class Largest(TorchDispatchMode):
 
 
 # %% [markdown] lang="ko" id="ways-text"
-# 세 가지 방법을 함수로 써요. 셋 다 위의 식을 계산해요. 시간은 다섯 번 재서 중앙값(median)을 써요.
+# 세 가지 방법을 함수로 써요. 셋 다 위의 식을 계산해요. 시간은 한 번 불러 준비한 다음 다섯 번 재서 중앙값(median)을 써요.
 
 # %% [markdown] lang="en" id="ways-text"
-# The three ways, as functions; all of them compute the formula above. Each is timed five times, and we take the median.
+# The three ways, as functions; all of them compute the formula above. Each is called once to warm up, then timed five times, and we take the median.
 
 # %% id="ways"
 heads, cells, size = 5, 64 * 36, 64
@@ -934,6 +1025,7 @@ def fused():
 # %% id="slicing"
 results, attention_ms, attention_mib = {}, {}, {}
 for way in (whole, sliced, fused):
+    way()
     runs = []
     for _ in range(5):
         start = time.perf_counter()
@@ -949,35 +1041,33 @@ for name in results:
     print(f"{name:7} {attention_ms[name]:4.0f} ms, {memory}, max difference {apart:.0e}")
 
 # %% [markdown] lang="ko" id="slicing-question"
-# 결과는 셋 다 같고(반올림 차이뿐), 메모리는 크게 달라요. 통째로 만든 표는 4.11에서 계산한 크기이고, 헤드별로 조각내면 5분의 1이에요. 조각내는 것은 통째로 만드는 것보다 4분의 1 넘게
-# 느리지 않아요. 가장 빠르고 배열도 가장 작은 것은 fused예요. 수업에서는 슬라이싱이 약 10% 느리다고 하는데, 그것은 GPU 이야기예요.
+# 결과는 셋 다 같고(반올림 차이뿐), 메모리는 크게 달라요. 통째로 만든 점수 행렬은 4.14에서 계산한 크기이고, 헤드별로 나누어 계산하면 5분의 1이에요. 통째로 만들 때와 나눌 때의 시간은 1.5배 안에서 비슷해요.
+# 가장 빠르고 배열도 가장 작은 것은 fused예요. 수업에서는 슬라이싱이 약 10% 느리다고 하는데, 그것은 GPU 이야기예요.
 #
 # 이제 어텐션만이 아니라 파이프라인 전체를 재요. 켜고 끄기를 번갈아 세 번 하고 가장 짧은 시간을 비교해요.
 #
-# **4.12 (예상)** 슬라이싱을 켜면 그림 한 장을 그리는 시간은 껐을 때와 비교해 어떻게 될까요?
+# **4.15 (예상)** 슬라이싱을 켜면 그림 한 장을 그리는 시간은 껐을 때의 몇 배가 될까요?
 #
-# - a. 두 배 이상 걸린다.
-# - b. 조금 달라질 수 있지만 1.5배를 넘지 않는다.
-# - c. 절반 이하로 줄어든다.
-# - d. 요즘 torch에서는 켜지지 않아서 똑같다.
+# - a. 두 배 이상
+# - b. 0.5배에서 1.5배
+# - c. 0.5배 이하
 
 # %% [markdown] lang="en" id="slicing-question"
-# All three give the same result (but for rounding), and memory differs a lot: the whole tables have the size computed in 4.11, and slices by
-# head a fifth of it. Slicing is slower than the whole tables by no more than a quarter. Fastest, and with the smallest arrays, is fused. The
+# All three give the same result (but for rounding), and memory differs a lot: the whole matrices have the size computed in 4.14, and slices by
+# head a fifth of it. Whole or sliced, the times are similar, within a factor of 1.5. Fastest, and with the smallest arrays, is fused. The
 # class says that slicing is about 10% slower; that is said of GPUs.
 #
 # Now we time not only attention but the whole pipeline: on and off in turn, three times, and we compare the shortest times.
 #
-# **4.12 (predict)** With slicing on, how does the time for one picture compare with slicing off?
+# **4.15 (predict)** With slicing on, the time for one picture is how many times that with slicing off?
 #
-# - a. It takes at least twice as long.
-# - b. It may differ a little, but takes no more than 1.5 times as long.
-# - c. It takes at most half as long.
-# - d. It is exactly the same: with today's torch slicing does not switch on.
+# - a. 2 or more
+# - b. 0.5 to 1.5
+# - c. 0.5 or less
 
 # %% id="q-slicing"
 answer = ...  # solution| "b"
-check("4.12", answer)
+check("4.15", answer)
 
 # %% id="slicing-pipeline"
 seconds, attention_class, sliced_pictures = {"off": [], "on": []}, {}, {}
@@ -997,7 +1087,8 @@ slicing_change = change(sliced_pictures["on"], sliced_pictures["off"])
 print(f"on / off {slicing_ratio:.2f}, mean change of a pixel {slicing_change:.3f}")
 
 # %% [markdown] lang="ko" id="generator-text"
-# 슬라이싱을 켜도 1.5배를 넘게 걸리지 않고, 그림도 반올림 차이뿐이에요. 정확한 비율은 컴퓨터와 스레드 수에 따라 달라져요. 위에 출력된 것은 이번 실행의 비율이에요. 미니의 그림은 작아서 어텐션이 전체 계산의 일부일 뿐이에요. 큰 그림에서는 표가 칸 수의 제곱으로 커지니 메모리를 아끼는
+# 슬라이싱을 켜도 1.5배를 넘게 걸리지 않고, 그림도 반올림 차이뿐이에요. 정확한 비율은 컴퓨터와 스레드 수에 따라 달라져요. 위에서 가장 짧은 시간과 가장 긴 시간의 차이보다 작은 차이는 우연일 수 있어요.
+# 미니의 그림은 작아서 어텐션이 전체 계산의 일부일 뿐이에요. 큰 그림에서는 점수 행렬이 칸 수의 제곱으로 커지니 메모리를 아끼는
 # 것이 더 중요해져요. 진짜 모델에서 얼마나 느려지는지는 여기서 재지 않았어요.
 #
 # ### 생성기 하나를 나눠 쓰기
@@ -1012,8 +1103,8 @@ print(f"on / off {slicing_ratio:.2f}, mean change of a pixel {slicing_change:.3f
 
 # %% [markdown] lang="en" id="generator-text"
 # With slicing on, it takes no more than 1.5 times as long, and the pictures differ only by rounding. The exact ratio depends on the computer
-# and on the number of threads; the one printed above is this run's. The mini's pictures are small, and attention is only a
-# part of the work. In large pictures the tables grow with the square of the number of cells, and saving memory matters more. How much
+# and on the number of threads; a difference smaller than that between the shortest and the longest time may be chance. The mini's pictures are small, and attention is only a
+# part of the work. In large pictures the matrices grow with the square of the number of cells, and saving memory matters more. How much
 # slower a real model gets was not measured here.
 #
 # ### Sharing one generator
@@ -1034,6 +1125,8 @@ settings = dict(width=width, height=height, num_inference_steps=1, generator=use
 one_step = image_pipe(prompt, **settings).images[0]
 pipe(one_step, num_frames=2, decode_chunk_size=2, **settings)
 
+# ko| 잠재 표현은 그림보다 vae_scale_factor배 작아요. 영상 유넷의 입력은 반이 노이즈, 반이 입력 그림이에요.
+# en| Latents are vae_scale_factor times smaller. Half of the video UNet's input is noise, half the picture.
 channels = image_pipe.unet.config.in_channels
 latent = (height // image_pipe.vae_scale_factor, width // image_pipe.vae_scale_factor)
 of_image = (1, channels, *latent)
@@ -1049,32 +1142,32 @@ print("the same state:", three_draws)
 # %% [markdown] lang="ko" id="generator-question"
 # 두 생성기의 상태가 같아요. 셋이 전부예요.
 #
-# **4.13 (예상)** 말을 탄 우주비행사의 그림만 남겨 두었다가, 나중에 `svd_lab.generate_video(그림, seed=같은 시드)`로 영상을 만들면 `horse.mp4`와 비교해 어떨까요?
+# **4.16 (예상)** 말을 탄 우주비행사의 그림만 남겨 두었다가, 나중에 `svd_lab.generate_video(그림, seed=같은 시드)`로 영상을 만들면 `horse.mp4`와 비교해 어떨까요?
 #
 # - a. 똑같다. 그림도 시드도 같으니까.
 # - b. 반올림만큼만 다르다.
-# - c. 비슷하지만 다른 영상이다. 새 생성기는 두루마리의 처음부터 읽는다.
-# - d. 전혀 다른 영상이다. 말이 나오지 않는다.
+# - c. 비슷하지만 다른 영상이다.
+# - d. 말이 나오지 않는 전혀 다른 영상이다.
 #
-# **4.14 (코드 쓰기)** 시드가 `seed`인 생성기에서 수 `skip`개를 뽑은 다음, 이어서 `count`개를 뽑아 돌려주는 함수를 완성하세요.
+# **4.17 (코드 쓰기)** 시드가 `seed`인 생성기에서 수 `skip`개를 뽑은 다음, 이어서 `count`개를 뽑아 돌려주는 함수를 완성하세요.
 
 # %% [markdown] lang="en" id="generator-question"
 # Both generators are in the same state: these three are all.
 #
-# **4.13 (predict)** Suppose that you keep only the picture of the astronaut, and later make a video with
+# **4.16 (predict)** Suppose that you keep only the picture of the astronaut, and later make a video with
 # `svd_lab.generate_video(picture, seed=the same seed)`. How does it compare with `horse.mp4`?
 #
 # - a. They are equal: picture and seed are the same.
 # - b. They differ only by rounding.
-# - c. It is a similar but different video: a fresh generator reads from the beginning of the scroll.
+# - c. It is a similar but different video.
 # - d. It is an entirely different video, without a horse.
 #
-# **4.14 (write code)** Complete the function: from a generator of seed `seed`, it draws `skip` numbers, then draws `count` more and returns
+# **4.17 (write code)** Complete the function: from a generator of seed `seed`, it draws `skip` numbers, then draws `count` more and returns
 # those.
 
 # %% id="q-generator"
 answer = ...  # solution| "c"
-check("4.13", answer)
+check("4.16", answer)
 
 
 def my_later(seed, skip, count):
@@ -1083,7 +1176,7 @@ def my_later(seed, skip, count):
     return ...  # solution| torch.randn(count, generator=generator)
 
 
-check("4.14", my_later)
+check("4.17", my_later)
 
 # %% id="fresh" alt_ko="이어 쓴 생성기의 마지막 프레임, 새 생성기의 마지막 프레임, 둘의 차이를 10배로 키운 그림. 말의 윤곽에서 밝아요" alt_en="The last frame with the generator going on, the last frame with a fresh one, and their difference times 10, bright along the horse's outline"
 fresh = svd_lab.generate_video(
@@ -1101,13 +1194,13 @@ labels = ["generator goes on, last frame", "fresh generator", "difference x 10"]
 show(grid([*last, difference_map(*last)], labels, columns=3, width=1000))
 
 # %% [markdown] lang="ko" id="correlation-text"
-# 비슷하지만 같은 영상은 아니에요. **그림과 시드만으로는 모자라요.** 같은 영상을 다시 만들려면 글에서부터 다시 시작하거나, `svd_lab`의 레시피를 써야 해요.
+# 비슷하지만 같은 영상은 아니에요. 새 생성기는 두루마리의 처음부터 읽으니까요. **그림과 시드만으로는 모자라요.** 같은 영상을 다시 만들려면 글에서부터 다시 시작하거나, `svd_lab`의 레시피를 써야 해요.
 #
 # 새 생성기에는 문제가 하나 더 있어요. 2번 노이즈가 1번과 같은 자리부터 읽혀요. 그림을 만든 노이즈와 그 그림에 더하는 노이즈가 같은 수예요! 서로 상관없어야 할 것이 상관있게 돼요.
 # 상관 계수를 재요. 1이면 똑같고 0이면 상관없어요.
 
 # %% [markdown] lang="en" id="correlation-text"
-# It is similar, but not the same video. **Picture and seed are not enough.** To make the same video again, start from the text, or use the
+# It is similar, but not the same video: a fresh generator reads from the beginning of the scroll. **Picture and seed are not enough.** To make the same video again, start from the text, or use the
 # recipe that `svd_lab` saves.
 #
 # A fresh generator has another problem. Noise 2 is read from the same place as noise 1: the noise that made the picture and the noise that
@@ -1129,19 +1222,35 @@ shared = image_noise.numel() / picture_noise.numel()
 print(f"{image_noise.numel()} of {picture_noise.numel()} numbers, {100 * shared:.0f}%")
 
 # %% [markdown] lang="ko" id="hurt-text"
-# 새 생성기라면 상관이 1, 정확히 같은 수예요. 이어 쓰면 0에 가까워요. 그런데 이 상관은 해로울까요? 그럴듯하지만 재 봐야 알아요. 같은 수인 것은 그림에 더하는 노이즈의 일부뿐이에요.
+# 새 생성기라면 상관이 1, 정확히 같은 수예요. 이어서 쓰면 0에 가까워요. 그런데 이 상관은 해로울까요? 그럴듯하지만 재 봐야 알아요. 같은 수인 것은 그림에 더하는 노이즈의 일부뿐이에요.
 #
 # 시드 셋으로 그림을 그리고, 그림마다 영상을 셋 만들어요. 하나는 그림과 **같은 시드**의 새 생성기(상관 1), 하나는 **다른 시드**의 생성기(상관 0)예요. 시드만 바꿔도 얼마나 달라지는지 알아야 하니 셋째 시드로도 만들어요. 첫 프레임이 입력 그림과
 # 얼마나 비슷한지 PSNR로 비교해요(1강). 첫 프레임만 보니까 영상은 2프레임, 스텝은 절반이에요.
+#
+# **4.18 (예상)** 상관된 노이즈의 PSNR은 다른 두 시드와 비교하면?
+#
+# - a. 1 dB 넘게 낮다
+# - b. 0.5 dB 안에서 비슷하다
+# - c. 1 dB 넘게 높다
 
 # %% [markdown] lang="en" id="hurt-text"
-# With a fresh generator the correlation is 1: exactly the same numbers. With the generator going on it is near 0. Does this correlation do
+# With a fresh generator the correlation is 1: exactly the same numbers. Continuing with the same generator it is near 0. Does this correlation do
 # harm? It sounds plausible, but has to be measured. Only a part of the noise added to the picture is the same.
 #
 # We draw a picture with each of three seeds and make three videos from each: one with a fresh generator of the **same seed** (correlation
 # 1), one with a generator of **another seed** (correlation 0), and, to see what a seed alone changes, one with a third seed. How similar
 # the first frame is to the input picture is measured as PSNR (lesson 1). We look at the first frame only, so
 # the videos have 2 frames and half the steps.
+#
+# **4.18 (predict)** With correlated noise, the PSNR, compared with that of the other two seeds, is
+#
+# - a. lower by more than 1 dB
+# - b. within 0.5 dB of them
+# - c. higher by more than 1 dB
+
+# %% id="q-hurt"
+answer = ...  # solution| "b"
+check("4.18", answer)
 
 
 # %% id="hurt" alt_ko="시드 셋에서 상관된 노이즈와 상관없는 노이즈 둘의 첫 프레임 PSNR. 세 점이 0.5 dB 안에 있어요" alt_en="PSNR of the first frame for three seeds, with correlated and with unrelated noise: the three points are within 0.5 dB"
@@ -1179,17 +1288,17 @@ plt.legend(loc="lower right")
 plt.show()
 
 # %% [markdown] lang="ko" id="studio-text"
-# 상관된 노이즈의 점은 다른 두 시드의 점과 0.5 dB도 떨어져 있지 않아요. 이 세 시드에서는 상관된 노이즈가 해롭다는 증거가 없어요. 다른 설정값이나 진짜 모델에서도 그런지는 모르는 일이에요. 그래도 생성기를 이어 쓰는 편이 안전해요. 서로
-# 상관없어야 할 노이즈가 정말 상관없다는 것은 여기서 확인했으니까요.
+# 상관된 노이즈의 점은 다른 두 시드의 점과 0.5 dB도 떨어져 있지 않아요. 이 세 시드에서는 상관된 노이즈가 해롭다는 증거가 없어요. 다른 설정값이나 진짜 모델에서도 그런지는 확인하지 않았어요. 그래도 생성기를 이어서 쓰는 편이 안전해요.
+# 그림의 노이즈와 그림에 더하는 노이즈가 서로 상관없다는 것은 여기서 확인했으니까요.
 #
 # ### 스튜디오
 #
 # 프롬프트를 적고 **만들기**를 누르면 `generate_text2video`가 그림과 영상을 만들어요.
 
 # %% [markdown] lang="en" id="studio-text"
-# The points of correlated noise are less than 0.5 dB away from those of the other two seeds. With these three seeds there is no evidence that correlated noise does harm. Whether that holds for other
-# settings or for the real models is unknown. Letting the generator go on is still the safe choice: that its noises are unrelated, as they
-# should be, has been shown here.
+# The points of correlated noise are less than 0.5 dB away from those of the other two seeds. With these
+# three seeds there is no evidence that correlated noise does harm. Whether that holds for other settings or for the real models was not
+# measured. Continuing with the same generator is still the safe choice: that noises 1 and 2 are then unrelated has been shown here.
 #
 # ### The studio
 #
@@ -1243,6 +1352,7 @@ measured = {
     "image_model": image_here.name,
     "first_frame_change": first_frame_change,
     "city_dots": city_dots,
+    "mood_change": mood_change,
     "max_difference": max_difference,
     "steps_change": steps_change,
     "cosines": cosines,
@@ -1252,7 +1362,9 @@ measured = {
     "followed": {str(scale): count for scale, count in followed.items()},
     "strength_change": {str(scale): value for scale, value in strength_change.items()},
     "saturation": {str(scale): value for scale, value in saturation.items()},
+    "background": {str(scale): value for scale, value in brightness.items()},
     "first_sigma": first_sigma,
+    "swap_change": swap_change,
     "still_visible": {str(side): values for side, values in still_visible.items()},
     "attention_milliseconds": attention_ms,
     "attention_mib": attention_mib,

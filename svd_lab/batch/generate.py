@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from svd_lab import language
 from svd_lab.batch.items import BatchRequest, check_call, is_done, list_items
-from svd_lab.language import say
 from svd_lab.limits import cpu_quota
 
 
@@ -93,7 +93,7 @@ def generate_batch(
     items = list_items(pictures, prompts, Path(out))
     check_call(prompts is not None, seed, settings)
     if processes is not None and processes < 1:
-        raise ValueError(say("processes must be at least 1, not {processes}", processes=processes))
+        raise ValueError(language.say("processes must be at least 1, not {processes}", processes=processes))
     request = BatchRequest(
         items=items,
         text=prompts is not None,
@@ -130,7 +130,9 @@ def _result(
     """Sort the outcomes; an item without one failed for `reason`."""
     result = BatchResult(seconds=seconds)
     for item in items:
-        outcome = outcomes.get(item["video"], {"failed": reason or say("its process ended before it was started")})
+        outcome = outcomes.get(
+            item["video"], {"failed": reason or language.say("its process ended before it was started")}
+        )
         name = Path(item["video"]).name
         if "failed" in outcome:
             result.failed[name] = outcome["failed"]
@@ -232,7 +234,7 @@ def _run_processes(request: BatchRequest, count: int, on_outcome: Callable[[dict
             status = process.wait()
     if fatal and not ended:
         raise RuntimeError(fatal)
-    died = say(
+    died = language.say(
         "a process of the batch ended with status {status} before this item was done; run the batch again for the rest",
         status=status,
     )
@@ -256,7 +258,7 @@ def _follow(reader: TextIO, process: subprocess.Popen[bytes]) -> Iterator[dict[s
 def _describe(outcome: dict[str, Any], number: int, total: int) -> str:
     name = Path(outcome["video"]).name
     if "failed" in outcome:
-        return say(
+        return language.say(
             "{number}/{total} {name}: failed: {reason}",
             number=number,
             total=total,
@@ -264,5 +266,5 @@ def _describe(outcome: dict[str, Any], number: int, total: int) -> str:
             reason=outcome["failed"].splitlines()[0],
         )
     return f"{number}/{total} {name}: " + (
-        say("done before") if outcome["kept"] else say("{seconds:.1f} s", seconds=outcome["seconds"])
+        language.say("done before") if outcome["kept"] else language.say("{seconds:.1f} s", seconds=outcome["seconds"])
     )

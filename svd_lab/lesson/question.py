@@ -81,6 +81,20 @@ def number(
     return judge
 
 
+def tried(setting: float | str, tolerance: float) -> Judge:
+    """The answer is what a call with `setting` gave: the notebook hands over `tried`, {setting: what came out}, of all its calls.
+
+    Mistake: "other" for what another setting gave.
+    """
+
+    def judge(answer: Any, facts: Mapping[str, Any]) -> str | None:
+        given = plain_number(answer)
+        fits = [name for name, value in facts["tried"].items() if abs(given - value) <= tolerance]
+        return None if setting in fits else "other" if fits else ""
+
+    return judge
+
+
 def plain_number(answer: Any) -> float:
     """A number of Python's, NumPy's or torch's as a float.
 

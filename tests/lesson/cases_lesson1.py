@@ -17,11 +17,7 @@ SIZES = {"pixels": 86016, "latents": 3584}
 #: {question: (right answers, {mistake: wrong answers}, facts)}; "" is a wrong answer without a hint of its own.
 CASES = {
     "1.1": (["b", " B "], {"a": ["a"], "c": ["c"]}, {}),
-    "1.2": (
-        [2**32 + 1, float(2**32 + 1)],
-        {"without_end": [2**32], "minus": [2**32 - 1], "power": [32], "end": [2**31], "": [0, 33, 2**64]},
-        {},
-    ),
+    "1.2": (["c"], {"a": ["a"], "b": ["b"]}, {}),
     "1.3": (
         [lambda: random.randrange(2**32), lambda: random.randint(0, 2**32 - 1), lambda: random.getrandbits(32)],
         {
@@ -35,9 +31,9 @@ CASES = {
     ),
     "1.4": (["a"], {"b": ["b"], "c": ["C"]}, {}),
     "1.5": (
-        [10 / 7, 1.43, np.float32(1.4286)],
-        {"product": [70], "inverse": [0.7], "rate": [7], "gaps": [9 / 7], "": [1.4, 10]},
-        {},
+        [4, 4.0, np.float32(4)],
+        {"same": [7], "seconds": [2.5], "product": [25], "inverse": [0.25], "gaps": [9 / 2.5], "": [3, 5, 10]},
+        {"frames": 10},
     ),
     "1.6": (["a"], {"b": ["b"], "c": ["c"]}, {}),
     "1.7": (["c"], {"a": ["a"], "b": ["b"]}, {}),
@@ -73,4 +69,10 @@ CASES = {
         {},
     ),
     "1.12": (["b"], {"a": ["a"], "c": ["c"]}, {}),
+    "1.13": (["b"], {"a": ["a"], "c": ["c"]}, {}),
+    "1.14": (
+        [5, 5.0, np.int64(5)],
+        {"index": [4], "start": [2], "late": [6], "": [29, 7, 0]},
+        {"db": [16.7, 18.6, 20.5, 29.0, 30.8]},
+    ),
 }

@@ -1,6 +1,9 @@
 """Right and wrong answers to lesson 2's questions, as CASES in test_checking.py."""
 
+from types import SimpleNamespace
+
 import numpy as np
+from PIL import Image
 
 
 def mean_difference(one, other):
@@ -14,6 +17,24 @@ def expected(travel, bucket, fps):
 def clipped(values):
     return ((values <= 2) | (values >= 253)).mean()
 
+
+def _frames(moved, other=0):
+    """Two frames of noise: the middle, where BOX is, moves to the right by `moved` pixels, the hills' corner by `other`."""
+    made = []
+    for middle, corner in ((0, 0), (moved, other)):
+        values = np.zeros((64, 112, 3), dtype=np.uint8)
+        values[22:39, 39 + middle : 59 + middle] = np.random.default_rng(0).integers(50, 256, (17, 20, 3))
+        values[38:58, 6 + corner : 28 + corner] = np.random.default_rng(1).integers(50, 256, (20, 22, 3))
+        made.append(Image.fromarray(values))
+    return made
+
+
+def _clip(fps, moved, bucket=127):
+    return SimpleNamespace(frames=_frames(moved), recipe={"fps": fps, "motion_bucket_id": bucket})
+
+
+BOX = (0.35, 0.35, 0.53, 0.61)
+MADE = {"reference": _clip(7, 9), "fps_10": _clip(10, 6), "fps_15": _clip(15, 4), "other": _clip(10, 3, bucket=240)}
 
 #: {question: (right answers, {mistake: wrong answers}, facts)}; "" is a wrong answer without a hint of its own.
 CASES = {
@@ -35,17 +56,22 @@ CASES = {
         },
         {},
     ),
-    "2.2": (["b"], {"a": ["a"], "c": ["c"]}, {}),
-    "2.3": (["c", " C "], {"a": ["a"], "b": ["b"], "d": ["d"]}, {}),
-    "2.4": (["c"], {"a": ["a"], "b": ["b"]}, {}),
-    "2.5": (["b"], {"a": ["a"], "c": ["c"]}, {}),
-    "2.6": (
+    "2.2": (
+        [0, 0.0, np.float64(0.05)],
+        {"same": [9, 9.05], "": [4, 28.3, -1]},
+        {"ends": _frames(9), "box": BOX},
+    ),
+    "2.3": (["b"], {"a": ["a"], "c": ["c"]}, {}),
+    "2.4": (["c", " C "], {"a": ["a"], "b": ["b"], "d": ["d"]}, {}),
+    "2.5": (["c"], {"a": ["a"], "b": ["b"]}, {}),
+    "2.6": (["b"], {"a": ["a"], "c": ["c"]}, {}),
+    "2.7": (
         [28.3 * 240 / 127, 53.5, 53],
         {"inverse": [28.3 * 127 / 240], "same": [28.3], "ratio": [240 / 127], "added": [28.3 + 113], "": [240, 40]},
         {"travel": 28.3},
     ),
-    "2.7": (["b"], {"a": ["a"], "c": ["c"]}, {}),
-    "2.8": (
+    "2.8": (["b"], {"a": ["a"], "c": ["c"]}, {}),
+    "2.9": (
         [expected, lambda d, b, f: d * (b / 127) * (7 / f)],
         {
             "fps": [lambda d, b, f: d * b / 127 * f / 7],
@@ -58,9 +84,14 @@ CASES = {
         },
         {},
     ),
-    "2.9": ([5, 4.96], {"inverse": [10], "same": [7], "bucket": [90], "": [4, 6]}, {}),
-    "2.10": (["b"], {"a": ["a"], "c": ["c"]}, {}),
+    "2.10": ([5, 4.96], {"inverse": [10], "same": [7], "bucket": [90], "": [4, 6]}, {}),
     "2.11": (
+        [6, 6.04, np.float64(6)],
+        {"reference": [9], "": [4, 3, 10, 19.8]},
+        {"clips": MADE, "box": BOX},
+    ),
+    "2.12": (["b"], {"a": ["a"], "c": ["c"]}, {}),
+    "2.13": (
         [clipped, lambda v: np.mean((v <= 2) | (v >= 253))],
         {
             "count": [lambda v: ((v <= 2) | (v >= 253)).sum()],
@@ -74,5 +105,5 @@ CASES = {
         },
         {},
     ),
-    "2.12": (["c"], {"a": ["a"], "b": ["b"]}, {}),
+    "2.14": (["c"], {"a": ["a"], "b": ["b"]}, {}),
 }

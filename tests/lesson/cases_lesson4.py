@@ -44,6 +44,11 @@ CASES = {
         FACTS,
     ),
     "4.4": (
+        [7, np.int64(7)],
+        {"other": [9, 8], "": [4, 0, -7]},
+        {"tried": {"a wombat playing chess": 9, "an astronaut": 8, "a rabbit playing chess": 7}},
+    ),
+    "4.5": (
         [cosine, lambda a, b: (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())],
         {
             "array": [lambda a, b: a * b],
@@ -56,10 +61,10 @@ CASES = {
         },
         {},
     ),
-    "4.5": (["b"], {"a": ["a"], "c": ["c"], "d": ["d"]}, {}),
-    "4.6": (["d"], {"a": ["a"], "b": ["b"], "c": ["c"]}, {}),
-    "4.7": (["c"], {"a": ["a"], "b": ["b"], "d": ["d"]}, {}),
-    "4.8": (
+    "4.6": (["b"], {"a": ["a"], "c": ["c"], "d": ["d"]}, {}),
+    "4.7": (["d"], {"a": ["a"], "b": ["b"], "c": ["c"]}, {}),
+    "4.8": (["b"], {"a": ["a"], "c": ["c"]}, {}),
+    "4.9": (
         [lambda u, c, s: u + s * (c - u), lambda u, c, s: (1 - s) * u + s * c],
         {
             "shape": [lambda u, c, s: (u + s * (c - u)).mean()],
@@ -73,12 +78,14 @@ CASES = {
         },
         {},
     ),
-    "4.9": (
+    "4.10": ([3, 3.0], {"other": [1], "": [0, 2, 7.5, -3]}, {"tried": {1: 1, 7.5: 3, 2: 3}}),
+    "4.11": (["b"], {"a": ["a"], "c": ["c"]}, {}),
+    "4.12": (
         [14.6 / 32, 0.46],
         {"count": [14.6 / 1024], "same": [14.6], "root": [14.6 / 32**0.5], "more": [14.6 * 32], "": [1, 0]},
         {},
     ),
-    "4.10": (
+    "4.13": (
         [attention, lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q[None], k[None], v[None])[0]],
         {
             "weights": [lambda q, k, v: torch.softmax(q @ k.T / 2, dim=-1)],
@@ -93,7 +100,7 @@ CASES = {
         },
         {},
     ),
-    "4.11": (
+    "4.14": (
         [MIB, 101.25, 101.3],
         {
             "one_head": [MIB / 5],
@@ -106,9 +113,9 @@ CASES = {
         },
         {},
     ),
-    "4.12": (["b"], {"a": ["a"], "c": ["c"], "d": ["d"]}, {}),
-    "4.13": (["c"], {"a": ["a"], "b": ["b"], "d": ["d"]}, {}),
-    "4.14": (
+    "4.15": (["b"], {"a": ["a"], "c": ["c"]}, {}),
+    "4.16": (["c"], {"a": ["a"], "b": ["b"], "d": ["d"]}, {}),
+    "4.17": (
         [later, lambda seed, skip, count: draw(seed, skip + count)[skip:]],
         {
             "all": [lambda seed, skip, count: draw(seed, skip + count)],
@@ -120,4 +127,5 @@ CASES = {
         },
         {},
     ),
+    "4.18": (["b"], {"a": ["a"], "c": ["c"]}, {}),
 }

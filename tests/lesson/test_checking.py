@@ -87,16 +87,23 @@ def test_five_plausible_wrong_answers_get_their_own_hint(name, capsys):
 @pytest.mark.parametrize("language", [0, 1])
 def test_hints_get_clearer_and_the_third_one_is_the_answer(language, monkeypatch, capsys):
     monkeypatch.setenv("SVD_LAB_LANGUAGE", ("ko", "en")[language])
-    hints = questions_of(1)["1.5"].hints
+    hints = questions_of(2)["2.r1"].hints
     for number in (1, 2, 3, 3):
-        check("1.5", 5)
+        check("2.r1", 5)
         assert hints[number - 1][language] in capsys.readouterr().out
-    check("1.5", 10 / 7)
-    assert answers()["1.5"] == {"tries": 5, "right": True}
+    check("2.r1", 12 / 7)
+    assert answers()["2.r1"] == {"tries": 5, "right": True}
 
 
 def test_what_cannot_be_judged_says_what_an_answer_looks_like(capsys):
-    for name, answer in (("1.1", "bc"), ("1.1", 2), ("1.2", "2**32"), ("1.2", True), ("1.5", float("nan")), ("1.9", 3)):
+    for name, answer in (
+        ("1.1", "bc"),
+        ("1.1", 2),
+        ("2.r4", "2**32"),
+        ("2.r4", True),
+        ("2.r1", float("nan")),
+        ("1.9", 3),
+    ):
         check(name, answer)
         said = capsys.readouterr().out
         assert said.startswith(f"{WRONG} {name} This answer cannot be checked") and said.count("\n") == 1

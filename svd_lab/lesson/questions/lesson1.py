@@ -104,17 +104,15 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "1.2", "change", number(_SEEDS + 1, mistakes={"without_end": _SEEDS, "minus": _SEEDS - 1, "power": 32, "end": 2**31}), NUMBER,
+            "1.2", "recall", choice("c", "abc"), LETTER,
             (
-                ("`random.randint(0, 1)`은 서로 다른 수를 몇 개 뽑을 수 있나요?", "How many different numbers can `random.randint(0, 1)` return?"),
-                ("randint는 양쪽 끝을 모두 포함해요. 0부터 b까지는 b + 1개예요.", "randint includes both ends: 0 to b are b + 1 numbers."),
-                ("답은 2**32 + 1이에요.", "It is 2**32 + 1."),
+                ("시드가 클수록 생성기가 기억해야 할 비트도 많아져요. 한없이 기억할까요?", "A larger seed has more bits. Does the generator keep all of them?"),
+                ("2**32는 이진수로 1 뒤에 0이 32개예요. 아래 32비트만 보면 무엇일까요?", "In binary, 2**32 is 1 followed by 32 zeros. What are its lower 32 bits?"),
+                ("답은 c예요. 아래 셀에서 첫 줄과 셋째 줄이 같아요.", "It is c: the first and the third line of the cell below are equal."),
             ),
             {
-                "without_end": ("끝값도 뽑힐 수 있다는 점을 빠뜨렸어요.", "You left out that the end can be returned, too."),
-                "minus": ("0과 끝값을 모두 세어야 해요.", "Count both 0 and the end."),
-                "power": ("지수가 아니라 수의 개수를 물었어요.", "The question asks how many numbers, not for the exponent."),
-                "end": ("2**31이 아니라 2**32까지예요.", "It goes up to 2**32, not 2**31."),
+                "a": ("시드의 일부만 쓰는 생성기라면 다른 시드가 같은 노이즈를 줄 수 있어요.", "If a generator uses only part of a seed, two seeds can give the same noise."),
+                "b": ("2**32 - 1은 아래 32비트가 모두 1이에요. 0과는 달라요.", "The lower 32 bits of 2**32 - 1 are all ones, unlike 0."),
             },
         ),
         Question(
@@ -145,18 +143,22 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "1.5", "change", number(10 / 7, tolerance=0.01, mistakes={"product": 70, "inverse": 0.7, "rate": 7, "gaps": 9 / 7}), NUMBER,
+            "1.5", "change",
+            number(lambda facts: facts["frames"] / 2.5, tolerance=0.01,
+                   mistakes={"same": 7, "seconds": 2.5, "product": lambda facts: facts["frames"] * 2.5, "inverse": lambda facts: 2.5 / facts["frames"],
+                             "gaps": lambda facts: (facts["frames"] - 1) / 2.5}),
+            NUMBER,
             (
-                ("1초에 7프레임이면 한 프레임은 몇 초일까요?", "At 7 frames a second, how long does one frame last?"),
-                ("프레임 수를 초당 프레임 수로 나누세요.", "Divide the number of frames by the frames a second."),
-                ("답은 10 / 7, 약 1.43초예요.", "It is 10 / 7, about 1.43 seconds."),
+                ("더 오래 재생하려면 1초에 보여 주는 프레임을 늘려야 할까요, 줄여야 할까요?", "To play longer, must there be more or fewer frames a second?"),
+                ("셀이 출력하는 초는 프레임 수 ÷ play_fps예요. play_fps를 줄여 보세요.", "The seconds that the cell prints are frames ÷ play_fps. Try a smaller play_fps."),
+                ("`play_fps = 4`면 10프레임이 2.5초예요.", "With `play_fps = 4`, ten frames last 2.5 seconds."),
             ),
             {
+                "same": ("그건 처음 값이에요. 셀의 play_fps를 바꾸고 다시 실행하세요.", "That is the value to begin with; change play_fps in the cell and run it again."),
+                "seconds": ("초가 아니라 play_fps를 적어 주세요.", "Answer with play_fps, not with the seconds."),
                 "product": ("곱하지 말고 나누어야 해요.", "Divide; do not multiply."),
                 "inverse": ("나누는 순서가 반대예요.", "You divided the other way round."),
-                "rate": ("7은 초가 아니라 1초에 보여 주는 프레임 수예요.", "7 is not seconds but frames a second."),
-                "gaps": ("프레임 사이가 아니라 프레임을 세세요. 마지막 프레임도 7분의 1초 동안 보여요.",
-                         "Count frames, not gaps: the last frame is also shown for a seventh of a second."),
+                "gaps": ("프레임 사이가 아니라 프레임을 세세요. 마지막 프레임도 한 번 보여요.", "Count frames, not gaps: the last frame is shown, too."),
             },
         ),
         Question(
@@ -253,14 +255,46 @@ QUESTIONS = table(
         Question(
             "1.12", "recall", choice("b", "abc"), LETTER,
             (
-                ("윗글의 의심이 맞다면, 가이던스를 끄면 초반 예측은 어떻게 될까요?", "If the suspicion above is right, what happens to early predictions without guidance?"),
+                ("유넷은 노이즈 말고 무엇을 함께 받나요?", "What does the UNet receive besides the noise?"),
+                ("입력 그림의 잠재 표현을 받으니 무엇을 그릴지는 알아요. 아래 첫 줄에서 색을 보세요.",
+                 "It receives the latents of the input picture, so it knows what to draw. Look at the colours in the first row below."),
+                ("답은 b예요.", "It is b."),
+            ),
+            {
+                "a": ("유넷의 예측은 노이즈가 없는 영상이에요.", "What the UNet predicts is the video without noise."),
+                "c": ("아래 첫 줄을 결과와 비교하세요. 윤곽은 맞지만 색은 달라요.", "Compare the first row below with the result: the outlines are right, the colours are not."),
+            },
+        ),
+        Question(
+            "1.13", "recall", choice("b", "abc"), LETTER,
+            (
+                ("가이던스를 꺼도 노이즈는 똑같아요. 노이즈 때문이라면 그래프는 어떻게 될까요?",
+                 "Without guidance the noise is the same. If the noise were the reason, what would the plot look like?"),
                 ("아래 그래프에서 둘째 스텝의 두 점을 비교하세요.", "Compare the two points at step 2 in the plot below."),
                 ("답은 b예요.", "It is b."),
             ),
             {
-                "a": ("'초반 예측은 원래 흐리다'가 바로 의심하는 설명이에요.", "That early predictions are simply blurry is the very explanation under suspicion."),
+                "a": ("노이즈 때문이라면 그럴 거예요. 재 보면 두 점이 멀리 떨어져 있어요.", "So it would be if the noise were the reason; measured, the two points are far apart."),
                 "c": ("가이던스는 두 예측의 차이를 늘려요. 늘린 예측은 결과에서 멀어질 수 있어요.",
                       "Guidance stretches the difference of two predictions; a stretched prediction can move away from the result."),
+            },
+        ),
+        Question(
+            "1.14", "change",
+            number(lambda facts: 2 + next(step for step, db in enumerate(facts["db"]) if db > 25),
+                   mistakes={"index": lambda facts: 1 + next(step for step, db in enumerate(facts["db"]) if db > 25),
+                             "start": 2, "late": lambda facts: 3 + next(step for step, db in enumerate(facts["db"]) if db > 25)}),
+            NUMBER,
+            (
+                ("`look`을 하나씩 키우며 왼쪽 그림의 dB를 읽으세요.", "Raise `look` by one at a time and read the dB of the picture on the left."),
+                ("그래프의 아래쪽 선이 25 dB를 넘는 곳이에요.", "It is where the lower line of the plot rises above 25 dB."),
+                ("`look`을 하나씩 키워 처음 25 dB를 넘은 값이 답이에요. 저장된 실행(시드 42)에서는 5예요.",
+                 "Raise `look` until the left picture first has more than 25 dB; in the saved run (seed 42) that is 5."),
+            ),
+            {
+                "index": ("하나 앞이에요. 그 스텝은 아직 25 dB보다 낮아요.", "One too early: that step is still below 25 dB."),
+                "start": ("그건 처음 값이에요. `look`을 바꾸고 다시 실행하세요.", "That is the value to begin with; change `look` and run the cell again."),
+                "late": ("그보다 먼저 넘는 스텝이 있어요.", "An earlier step is above it already."),
             },
         ),
     ]

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from svd_lab.lesson.question import FUNCTION, LETTER, NUMBER, Question, choice, number, table
+from svd_lab.lesson.question import FUNCTION, LETTER, NUMBER, Question, choice, number, plain_number, table
+from svd_lab.lesson.tracking import displacement
+
+_HILLS = (0.05, 0.6, 0.25, 0.9)  # the box that question 2.2 asks for
 
 
 def _near(given: float, wanted: float) -> bool:
@@ -54,6 +57,28 @@ def _judge_expected(function: Any, _facts: Mapping[str, Any]) -> str | None:
     return fits[0] or None if fits else ""
 
 
+def _distance(ends: Any, box: Any) -> float:
+    return float(np.hypot(*displacement(ends[0], ends[-1], box)))
+
+
+def _judge_box(answer: Any, facts: Mapping[str, Any]) -> str | None:
+    given = plain_number(answer)
+    if abs(given - _distance(facts["ends"], _HILLS)) <= 0.1:
+        return None
+    return "same" if abs(given - _distance(facts["ends"], facts["box"])) <= 0.1 else ""
+
+
+def _judge_made(answer: Any, facts: Mapping[str, Any]) -> str | None:
+    """The distance in a clip of 10 fps that the student made, found by its recipe; all else as in the class."""
+    given = plain_number(answer)
+    made = [
+        clip for clip in facts["clips"].values() if (clip.recipe["motion_bucket_id"], clip.recipe["fps"]) == (127, 10)
+    ]
+    if any(abs(given - _distance(clip.frames, facts["box"])) <= 0.1 for clip in made):
+        return None
+    return "reference" if abs(given - _distance(facts["clips"]["reference"].frames, facts["box"])) <= 0.1 else ""
+
+
 def _judge_clipped(function: Any, _facts: Mapping[str, Any]) -> str | None:
     values = np.array([[0, 1, 2, 3], [100, 200, 252, 253], [254, 255, 10, 20], [30, 40, 50, 60]])
     result = function(values)
@@ -91,7 +116,7 @@ QUESTIONS = table(
         Question(
             "2.r2", "recall", choice("c", "abc"), LETTER,
             (
-                ("어느 부품이 영상 전체를 한꺼번에 받나요?", "Which part receives the whole video at once?"),
+                ("노이즈를 제거하는 부품은 무엇인가요?", "Which part removes the noise?"),
                 ("시간 층(temporal layer)이 있는 부품이에요. 1강의 막대그래프를 떠올리세요.",
                  "It is the part with temporal layers; recall lesson 1's bar chart."),
                 ("답은 c예요.", "It is c."),
@@ -129,13 +154,13 @@ QUESTIONS = table(
         Question(
             "2.r5", "recall", choice("b", "abc"), LETTER,
             (
-                ("1강의 마지막 그래프에는 선이 두 개 있었어요. 무엇이 달랐나요?", "Lesson 1's last plot had two lines. What set them apart?"),
-                ("`max_guidance_scale`을 1로 하자 초반 예측이 좋아졌어요.", "With `max_guidance_scale` at 1, early predictions became good."),
+                ("1강에서 σ는 스텝마다 작아져서 마지막에 0이 됐어요. 무엇이 0이 됐을까요?", "In lesson 1, σ fell from step to step and ended at 0. What was 0 then?"),
+                ("σ가 1쯤일 때 영상과 무엇이 반반이었나요?", "Near σ = 1, the video and what else were half and half?"),
                 ("답은 b예요.", "It is b."),
             ),
             {
-                "a": ("노이즈는 두 선에서 같았어요.", "The noise was the same for both lines."),
-                "c": ("VAE는 두 선에서 같았어요.", "The VAE was the same for both lines."),
+                "a": ("움직임은 σ와 상관없이 영상 안에 있어요.", "The motion is in the video, whatever σ is."),
+                "c": ("예측의 오차는 가이던스에 따라서도 달라졌어요. σ는 스케줄러가 정해요.", "The prediction's error also depended on guidance; σ is fixed by the scheduler."),
             },
         ),
         Question(
@@ -155,7 +180,18 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "2.2", "recall", choice("b", "abc"), LETTER,
+            "2.2", "change", _judge_box, NUMBER,
+            (
+                ("`my_box = (0.05, 0.6, 0.25, 0.9)`로 바꾸고 셀을 다시 실행하세요.", "Write `my_box = (0.05, 0.6, 0.25, 0.9)` and run the cell again."),
+                ("산은 배경이에요. 로켓이 나는 동안 배경은 어떻게 되나요?", "The hills are background. What does the background do while the rocket flies?"),
+                ("셀이 출력하는 값이 답이에요. 저장된 실행(시드 42)에서는 0이에요.", "It is what the cell prints; in the saved run (seed 42) that is 0."),
+            ),
+            {
+                "same": ("그건 로켓의 거리예요. `my_box`를 바꾸고 다시 실행하세요.", "That is the rocket's distance; change `my_box` and run the cell again."),
+            },
+        ),
+        Question(
+            "2.3", "recall", choice("b", "abc"), LETTER,
             (
                 ("시드가 정하는 것은 무엇인가요? 입력 그림도 바뀌나요?", "What does the seed fix? Does the input picture change, too?"),
                 ("처음 노이즈만 달라져요. 움직임의 방향은 입력 그림에서 나와요.", "Only the initial noise differs; the direction comes from the picture."),
@@ -167,7 +203,7 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "2.3", "recall", choice("c"), LETTER,
+            "2.4", "recall", choice("c"), LETTER,
             (
                 ("1강에서 초반 스텝의 예측은 색이 어땠나요?", "What were the colours of early predictions in lesson 1?"),
                 ("아래 그림에서 2스텝과 10스텝의 하늘 색을 비교하세요.", "Compare the sky of 2 and of 10 steps in the picture below."),
@@ -176,23 +212,23 @@ QUESTIONS = table(
             {
                 "a": ("마지막 스텝은 언제나 σ = 0까지 가요. 노이즈가 남지 않아요.", "The last step always goes to σ = 0; no noise is left."),
                 "b": ("'덜 그려졌다'는 생각이죠. 아래 그림은 반대예요.", "That is the idea of an unfinished picture; below you see the opposite."),
-                "d": ("5스텝이면 맞는 말이에요. 2스텝은 한눈에 달라요.", "True of 5 steps; 2 steps look different at a glance."),
+                "d": ("아래의 5스텝이라면 몰라도, 2스텝은 한눈에 달라요.", "That may be said of the 5 steps below; 2 steps look different at a glance."),
             },
         ),
         Question(
-            "2.4", "recall", choice("c", "abc"), LETTER,
+            "2.5", "recall", choice("c", "abc"), LETTER,
             (
-                ("네온색이 가이던스 때문이라면, 가이던스를 끄면 어떻게 될까요?", "If guidance causes the neon, what happens without it?"),
+                ("1강에서 가이던스를 끄자 초반 예측은 어떻게 됐나요?", "In lesson 1, what became of early predictions without guidance?"),
                 ("아래 셀이 출력하는 두 수를 비교하세요.", "Compare the two numbers that the cell below prints."),
                 ("답은 c예요.", "It is c."),
             ),
             {
-                "a": ("그 설명이 맞는지 보려는 실험이에요. 스텝은 그대로 2예요.", "That explanation is what the experiment tests; there are still 2 steps."),
-                "b": ("원인이 둘이라면 그럴 수 있어요. 재 보면 훨씬 작아요.", "So it would be with two causes; measured, it is far smaller."),
+                "a": ("스텝만의 문제라면 그럴 거예요. 아래에서 재 봐요.", "So it would be if only the steps mattered; it is measured below."),
+                "b": ("둘이 따로 더해진다면 그럴 수 있어요. 재 보면 훨씬 작아요.", "So it would be if steps and guidance added up; measured, it is far smaller."),
             },
         ),
         Question(
-            "2.5", "recall", choice("b", "abc"), LETTER,
+            "2.6", "recall", choice("b", "abc"), LETTER,
             (
                 ("색만 바뀌고 로켓은 그대로 있어도 픽셀 차이는 커져요.", "If only colours change and the rocket stays, pixels differ, too."),
                 ("위 그림에서 2스텝과 10스텝의 로켓의 자리를 비교하세요.", "In the pictures above, compare where the rocket is after 2 and 10 steps."),
@@ -204,7 +240,7 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "2.6", "change",
+            "2.7", "change",
             number(lambda facts: facts["travel"] * 240 / 127, tolerance=0.5,
                    mistakes={"inverse": lambda facts: facts["travel"] * 127 / 240, "same": lambda facts: facts["travel"],
                              "ratio": 240 / 127, "added": lambda facts: facts["travel"] + 240 - 127}),
@@ -222,20 +258,19 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "2.7", "recall", choice("b", "abc"), LETTER,
+            "2.8", "recall", choice("b", "abc"), LETTER,
             (
-                ("자국이 있는 자리에 첫 프레임에서는 무엇이 있었나요?", "What was at that place in the first frame?"),
-                ("미니가 배운 세계의 로켓은 연기를 내지 않아요. 그리고 그림은 파일이 아니라 프레임에서 오렸어요.",
-                 "Rockets in the mini's world emit no smoke, and the pictures are cut from frames, not from the file."),
+                ("입력 그림에는 로켓 뒤에 무엇이 있는지 나와 있나요?", "Does the input picture show what is behind the rocket?"),
+                ("아래 오른쪽 그림에서 로켓이 있던 자리를 보세요.", "Below, on the right, look at the place where the rocket was."),
                 ("답은 b예요.", "It is b."),
             ),
             {
-                "a": ("그럴듯하지만 미니는 연기를 배운 적이 없어요.", "Plausible, but the mini has never been shown smoke."),
-                "c": ("아래 그림은 mp4로 압축하기 전의 프레임이에요.", "The pictures below are frames from before the mp4."),
+                "a": ("그 자리는 입력 그림에서 가려져 있었어요. 모델이 지어내야 해요.", "That place was hidden in the input picture; the model has to invent it."),
+                "c": ("로켓은 54픽셀쯤 옮겨 갔어요. 두 대가 되지는 않아요.", "The rocket has moved about 54 pixels; there are not two of them."),
             },
         ),
         Question(
-            "2.8", "code", _judge_expected, FUNCTION,
+            "2.9", "code", _judge_expected, FUNCTION,
             (
                 ("비례하면 곱하고, 반비례하면 나눠요. 127과 7에서는 travel이 그대로 나와야 해요.",
                  "Proportional multiplies, inversely proportional divides. At 127 and 7 it must return travel itself."),
@@ -252,7 +287,7 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "2.9", "change", number(5, tolerance=0.1, mistakes={"inverse": 10, "same": 7, "bucket": 90}), NUMBER,
+            "2.10", "change", number(5, tolerance=0.1, mistakes={"inverse": 10, "same": 7, "bucket": 90}), NUMBER,
             (
                 ("움직임을 줄인 만큼 프레임 사이의 시간을 늘려야 해요.", "Less motion needs more time between frames."),
                 ("90 / 127 * 7 / fps가 1이 되는 fps예요.", "It is the fps at which 90 / 127 * 7 / fps is 1."),
@@ -265,7 +300,20 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "2.10", "recall", choice("b", "abc"), LETTER,
+            "2.11", "change", _judge_made, NUMBER,
+            (
+                ("위 셀의 `make(…)`에서 `fps`만 10으로 바꾼 호출이에요.", "It is the call of `make(…)` in the cell above, with `fps` 10."),
+                ("`make(\"fps_10\", num_inference_steps=quick, fps=10, playback_fps=7)`을 실행한 뒤 `distance(clips[\"fps_10\"])`를 재세요.",
+                 "Run `make(\"fps_10\", num_inference_steps=quick, fps=10, playback_fps=7)`, then measure `distance(clips[\"fps_10\"])`."),
+                ("그 `make(…)`을 실행하고 `answer = distance(clips[\"fps_10\"])`라고 쓰면 돼요.",
+                 "Run that `make(…)` and write `answer = distance(clips[\"fps_10\"])`."),
+            ),
+            {
+                "reference": ("그건 7 fps인 기준 영상의 거리예요.", "That is the distance of the reference, at 7 fps."),
+            },
+        ),
+        Question(
+            "2.12", "recall", choice("b", "abc"), LETTER,
             (
                 ("모델은 노이즈가 섞인 입력 그림을 조건으로 받아요.", "The model receives the noisy picture as its condition."),
                 ("아래 그림에서 0.5의 하늘을 보세요.", "Look at the sky for 0.5 in the picture below."),
@@ -277,7 +325,7 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "2.11", "code", _judge_clipped, FUNCTION,
+            "2.13", "code", _judge_clipped, FUNCTION,
             (
                 ("`values <= 2`는 True와 False의 배열이에요. 평균하면 비율이에요.", "`values <= 2` is an array of True and False; its mean is a share."),
                 ("두 조건을 `|`로 잇고 각각 괄호로 묶으세요.", "Join both conditions with `|`, each in parentheses."),
@@ -294,7 +342,7 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "2.12", "recall", choice("c", "abc"), LETTER,
+            "2.14", "recall", choice("c", "abc"), LETTER,
             (
                 ("한 장씩 디코딩하면 같은 잠재 표현은 언제나 같은 그림이 돼요.", "Decoded one at a time, equal latents always become equal pictures."),
                 ("아래 왼쪽 그래프에서 2와 5, 5와 10을 비교하세요.", "In the left plot below, compare 2 with 5, and 5 with 10."),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from svd_lab.lesson.question import FUNCTION, LETTER, NUMBER, Question, choice, number, table
+from svd_lab.lesson.question import FUNCTION, LETTER, NUMBER, Question, choice, number, table, tried
 
 
 def _share(facts: Mapping[str, Any]) -> float:
@@ -125,15 +125,16 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "3.r2", "recall", choice("b", "abc"), LETTER,
+            "3.r2", "recall", choice("c", "abc"), LETTER,
             (
-                ("2스텝 영상 두 개를 나란히 봤어요. 무엇만 달랐나요?", "You saw two 2-step videos side by side. What was the one thing that differed?"),
-                ("`max_guidance_scale`을 1로 하면 2스텝도 멀쩡했어요.", "With `max_guidance_scale` at 1, two steps looked fine."),
-                ("답은 b예요.", "It is b."),
+                ("2강에서 2스텝 영상 말고 멀쩡한 영상을 두 가지 봤어요.", "Lesson 2 showed two videos with sound colours beside the neon one."),
+                ("5스텝 영상은 가이던스가 3이어도 멀쩡했고, 2스텝 영상은 가이던스가 1이면 멀쩡했어요.",
+                 "With 5 steps guidance of 3 was fine; with 2 steps guidance of 1 was."),
+                ("답은 c예요.", "It is c."),
             ),
             {
-                "a": ("남은 노이즈라면 알갱이로 보여요. 색이 네온색이 되지는 않아요.", "Noise that is left shows as grain, not as neon colours."),
-                "c": ("VAE는 두 영상에서 같았어요.", "The VAE was the same for both videos."),
+                "a": ("2스텝 그대로 가이던스만 1로 낮춘 영상을 떠올리세요.", "Recall the video of 2 steps with guidance of 1."),
+                "b": ("가이던스는 3 그대로인 5스텝 영상을 떠올리세요.", "Recall the video of 5 steps, with guidance still at 3."),
             },
         ),
         Question(
@@ -244,7 +245,35 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "3.5", "code", _judge_blend, FUNCTION,
+            "3.5", "change",
+            number(lambda facts: facts["width"] - facts["inside"], tolerance=2,
+                   mistakes={"side": lambda facts: (facts["width"] - facts["inside"]) / 2, "crop": 0, "inside": lambda facts: facts["inside"]}),
+            NUMBER,
+            (
+                ("위 셀의 호출을 따라 쓰고, 괄호 안의 값만 바꾸세요.", "Write the call of the cell above again, with another value in its parentheses."),
+                ("여백 넣기의 이름은 `\"pad\"`예요.", "The name of the way with black sides is `\"pad\"`."),
+                ("`answer = black_columns(\"pad\")`예요.", "`answer = black_columns(\"pad\")`"),
+            ),
+            {
+                "side": ("그건 한쪽이에요. 양옆을 모두 세세요.", "That is one side; count both."),
+                "crop": ("그건 자르기나 늘이기예요. 여백을 넣어 보세요.", "That is crop or stretch; try pad."),
+                "inside": ("그건 그림이 차지하는 세로줄의 수예요.", "That is how many columns the picture takes."),
+            },
+        ),
+        Question(
+            "3.6", "recall", choice("b", "abc"), LETTER,
+            (
+                ("늘인 풍선은 납작해요. 미니에게는 다른 물건으로 보일 수도 있어요.", "The stretched balloon is flat; to the mini it may look like another thing."),
+                ("아래 셀이 출력하는 x와 y 가운데 0에 가까운 것은 어느 쪽인가요?", "Which of x and y, printed by the cell below, is near 0?"),
+                ("답은 b예요.", "It is b."),
+            ),
+            {
+                "a": ("아래 셀의 y를 보세요. 위로 갔다면 0보다 많이 작아요.", "Look at y in the cell below: upward would be far below 0."),
+                "c": ("아래 셀의 x를 보세요.", "Look at x in the cell below."),
+            },
+        ),
+        Question(
+            "3.7", "code", _judge_blend, FUNCTION,
             (
                 ("알파를 0과 1 사이의 몫으로 바꾸세요. 그림의 색과 배경의 색의 몫을 더하면 1이에요.",
                  "Turn alpha into a share from 0 to 1. The shares of the picture's colour and the background's add up to 1."),
@@ -265,9 +294,9 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "3.6", "recall", choice("d"), LETTER,
+            "3.8", "recall", choice("d"), LETTER,
             (
-                ("밝기 차이와 실제로 간 거리는 다른 것이에요.", "A difference of brightness and a distance travelled are different things."),
+                ("픽셀 차이와 실제로 간 거리는 다른 것이에요.", "A pixel difference and a distance travelled are different things."),
                 ("아래 셀의 travel을 비교하세요. 단위는 픽셀이에요.", "Compare `travel` in the cell below; its unit is pixels."),
                 ("답은 d예요. 이동 거리는 거의 같아요.", "It is d: the distances are nearly the same."),
             ),
@@ -279,7 +308,7 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "3.7", "code", _judge_centroid, FUNCTION,
+            "3.9", "code", _judge_centroid, FUNCTION,
             (
                 ("배경과 많이 다른 픽셀을 찾고, 그 좌표를 평균하세요.", "Find the pixels that differ clearly from the background, and average their coordinates."),
                 ("`np.nonzero(mask)`는 (y, x) 순서로 좌표를 돌려줘요. 빼기 전에 `astype(float)`을 하세요.",
@@ -297,21 +326,21 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "3.8", "recall", choice("c"), LETTER,
+            "3.10", "recall", choice("c"), LETTER,
             (
-                ("VAE는 가는 무늬를 잘 지키지 못해요. 가는 무늬이면서 대비가 큰 그림은 무엇인가요?",
-                 "The VAE is bad at thin patterns. Which picture has thin patterns and high contrast?"),
-                ("흰 바탕에 검은 획이 있는 그림이에요.", "It has black strokes on white."),
+                ("대비가 크면 같은 잘못도 큰 차이가 돼요. 3.8을 떠올리세요.",
+                 "At high contrast the same mistake makes a large difference; recall 3.8."),
+                ("흰 바탕에 검은 부분이 가장 많은 그림이에요.", "It has the most black on white."),
                 ("답은 c예요.", "It is c."),
             ),
             {
                 "a": ("작은 물건은 그림의 적은 부분만 차지해요.", "A small thing takes up a small part of the picture only."),
                 "b": ("사진에는 매끈한 하늘이 많아요.", "The photograph is mostly smooth sky."),
-                "d": ("선이 가늘지만 옅은 회색이라 흰색과의 차이가 작아요.", "Its lines are thin, but pale grey, which differs little from white."),
+                "d": ("선이 가늘어서 검은 픽셀이 글자보다 적어요.", "Its lines are thin, so it has fewer black pixels than the letters."),
             },
         ),
         Question(
-            "3.9", "recall", choice("b", "abc"), LETTER,
+            "3.11", "recall", choice("b", "abc"), LETTER,
             (
                 ("PSNR은 모든 픽셀에서 평균해요. 픽셀은 대부분 무엇인가요?", "PSNR averages over all pixels. What are most of them?"),
                 ("토끼는 그림의 1%도 안 돼요. 나머지는 매끈한 하늘이에요.", "The rabbit is less than 1% of the picture; the rest is smooth sky."),
@@ -323,7 +352,7 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "3.10", "code", _judge_inside, FUNCTION,
+            "3.12", "code", _judge_inside, FUNCTION,
             (
                 ("제곱한 차이를 먼저 구하고, 마스크가 True인 픽셀만 골라 평균하세요.", "Square the differences first, then average over the pixels where the mask is True."),
                 ("`error[mask]`는 마스크 안의 픽셀만 골라요.", "`error[mask]` picks the pixels inside the mask."),
@@ -337,20 +366,30 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "3.11", "recall", choice("b"), LETTER,
+            "3.13", "change", tried(0.4, 0.06), NUMBER,
             (
-                ("VAE만 거친 그림과 유넷까지 거친 프레임을 따로 보면 돼요.", "Look at the picture after the VAE alone, and at a frame made by the UNet, too."),
-                ("VAE만 거친 그림에 머리가 남아 있다면 누구 탓일까요?", "If the head survives the VAE alone, what is left to blame?"),
-                ("답은 b예요. VAE를 거친 그림에는 머리가 남아 있어요.", "It is b: the head survives the VAE."),
+                ("위 셀의 `rabbit_db`는 높이를 받아 영상을 만들고 dB를 돌려줘요.", "`rabbit_db` of the cell above takes a height, makes a video and returns dB."),
+                ("높이는 0.4예요. 출력된 두 수 가운데 뒤의 것(rabbit alone)이에요.", "The height is 0.4. Of the two numbers printed take the second, of the rabbit alone."),
+                ("`answer = rabbit_db(0.4)`예요.", "`answer = rabbit_db(0.4)`"),
             ),
             {
-                "a": ("VAE만 거친 그림을 보세요.", "Look at the picture after the VAE alone."),
-                "c": ("입력 그림에는 머리가 있어요.", "The input picture has a head."),
-                "d": ("프레임은 파일로 저장하기 전에 이미 그래요.", "The frames are like that before any file is saved."),
+                "other": ("그건 다른 높이의 값이에요.", "That is the value of another height."),
             },
         ),
         Question(
-            "3.12", "recall", choice("c", "abc"), LETTER,
+            "3.14", "recall", choice("c", "abc"), LETTER,
+            (
+                ("영상의 첫 프레임도 VAE를 거쳤어요. 거기에 머리가 있었나요?", "The video's first frame has been through the VAE, too. Did it have a head?"),
+                ("아래 셀의 오른쪽 그림 둘에서 눈과 귀를 찾아보세요.", "Look for eye and ears in the two pictures on the right of the cell below."),
+                ("답은 c예요.", "It is c."),
+            ),
+            {
+                "a": ("첫 프레임의 머리를 다시 보세요.", "Look again at the head in the first frame."),
+                "b": ("아래 셀에서 기울인 그림을 보세요.", "Look at the tilted picture in the cell below."),
+            },
+        ),
+        Question(
+            "3.15", "recall", choice("c", "abc"), LETTER,
             (
                 ("스텝은 노이즈를 더 잘게 나누어 제거할 뿐이에요. 모델이 아는 것이 늘어나지는 않아요.",
                  "More steps only remove the noise in smaller portions; the model does not know more."),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from svd_lab.lesson.question import FUNCTION, LETTER, NUMBER, Question, choice, number, table
+from svd_lab.lesson.question import FUNCTION, LETTER, NUMBER, Question, choice, number, table, tried
 
 
 def _known(given: float, wrong: Mapping[str, tuple[float, ...]]) -> str:
@@ -145,7 +145,7 @@ QUESTIONS = table(
             (
                 ("배경이 어두우면 밝은 물체의 픽셀은 더 많이 달라져요.", "Before a dark background the pixels of a bright thing change more."),
                 ("움직인 거리는 위치로 재야 해요.", "Distance has to be measured by position."),
-                ("답은 c예요. 밝기 차이는 대비도 함께 재요.", "It is c: a brightness difference also measures contrast."),
+                ("답은 c예요. 픽셀 차이는 대비도 함께 재요.", "It is c: a pixel difference also measures contrast."),
             ),
             {
                 "a": ("같은 거리를 움직여도 배경에 따라 값이 달라져요.", "The same distance gives other values before other backgrounds."),
@@ -226,7 +226,17 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "4.4", "code", _judge_cosine, FUNCTION,
+            "4.4", "change", tried("a rabbit playing chess", 0), NUMBER,
+            (
+                ("위 셀이 부른 `pieces`를 다시 부르되, 낱말 하나만 바꾸세요.", "Call `pieces` again, as the cell above does, with one word changed."),
+                ("프롬프트는 `\"a rabbit playing chess\"`예요. 출력의 맨 앞이 토큰의 수예요.",
+                 "The prompt is `\"a rabbit playing chess\"`. The number of tokens is printed first."),
+                ("`answer = pieces(\"a rabbit playing chess\")`예요.", "`answer = pieces(\"a rabbit playing chess\")`"),
+            ),
+            {"other": ("그건 다른 프롬프트의 토큰 수예요.", "That is the number of another prompt.")},
+        ),
+        Question(
+            "4.5", "code", _judge_cosine, FUNCTION,
             (
                 ("내적(dot product)을 두 벡터의 길이로 나누세요.", "Divide the dot product by the lengths of both vectors."),
                 ("내적은 `one @ other`, 길이는 `np.linalg.norm(one)`이에요.", "The dot product is `one @ other`, a length is `np.linalg.norm(one)`."),
@@ -245,46 +255,46 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "4.5", "recall", choice("b"), LETTER,
+            "4.6", "recall", choice("b"), LETTER,
             (
                 ("미니는 말이 무엇을 타는 그림을 배운 적이 없어요.", "The mini has never been trained on a horse that rides something."),
-                ("두 글의 벡터는 아주 비슷해요. 코사인 유사도를 보세요.", "The vectors of the two prompts are very similar: look at their cosine."),
+                ("모르는 것을 시키면 미니는 아는 그림 가운데 가까운 것을 그려요.", "Asked for something unknown, the mini draws something that it knows."),
                 ("답은 b예요.", "It is b."),
             ),
             {
                 "a": ("글을 제대로 읽었다면 그렇겠지요. 미니가 그런지는 그림을 보세요.", "It would be so if word order were understood; the picture shows whether it is."),
                 "c": ("두 물건 다 미니가 아는 거예요.", "The mini knows both things."),
-                "d": ("두 글의 벡터가 비슷하니 그림도 아주 다르지는 않아요.", "The vectors are similar, so the pictures are not entirely different."),
+                "d": ("두 물건을 모두 말했어요. 아래 그림에서 찾아보세요.", "Both things were asked for; look for them in the picture below."),
             },
         ),
         Question(
-            "4.6", "recall", choice("d"), LETTER,
+            "4.7", "recall", choice("d"), LETTER,
             (
-                ("미니에게 불꽃놀이는 물건일까요, 장소일까요? 위의 목록을 보세요.", "Are fireworks a thing or a place to the mini? Look at the lists above."),
-                ("미니가 배운 그림에는 언제나 장소가 하나예요.", "Every picture that the mini was trained on has one place."),
+                ("미니에게 불꽃놀이는 물건일까요, 장소일까요?", "Are fireworks a thing or a place to the mini?"),
+                ("불꽃놀이도 밤하늘도 장소예요. 미니가 학습한 그림에는 언제나 장소가 하나예요.",
+                 "Fireworks and the night sky are both places, and every picture that the mini was trained on has one place."),
                 ("답은 d예요. 장소를 둘 말하면 둘을 다 그리지 못해요.", "It is d: of two places it does not draw both."),
             ),
             {
-                "a": ("둘째 줄 가운데 그림을 보세요. 불꽃이 있나요?", "Look at the middle picture of the second row: are there any?"),
-                "b": ("로켓은 잘 그려요. 두 그림 모두에 있어요.", "It draws rockets well; there is one in both pictures."),
-                "c": ("성과 함께라면 불꽃놀이를 그려요.", "With a castle it does draw fireworks."),
+                "a": ("아래 그림의 하늘을 보세요. 불꽃이 있나요?", "Look at the sky in the picture below: are there any?"),
+                "b": ("로켓은 두 그림 모두에 있어요.", "There is a rocket in both pictures."),
+                "c": ("아래 두 로켓 그림의 땅을 비교하세요.", "Compare the ground in the two pictures of a rocket below."),
             },
         ),
         Question(
-            "4.7", "recall", choice("c"), LETTER,
+            "4.8", "recall", choice("b", "abc"), LETTER,
             (
                 ("1이면 프롬프트가 있는 예측을 늘리지 않고 그대로 써요.", "At 1 the prediction with the prompt is used without stretching."),
-                ("아래 윗줄에서 해변이 몇 장에 있는지 세어 보세요.", "Count the beaches in the upper row below."),
-                ("답은 c예요.", "It is c."),
+                ("아래 윗줄에서 해변의 빨간 물건을 세어 보세요.", "Count the red things on a beach in the upper row below."),
+                ("답은 b예요.", "It is b."),
             ),
             {
-                "a": ("색만의 문제가 아니에요. 무엇이 그려졌는지 보세요.", "It is not about colours only: look at what is drawn."),
-                "b": ("그렇다면 가이던스가 필요 없겠지요. 아래 그림을 보세요.", "Then guidance would not be needed. Look at the pictures below."),
-                "d": ("노이즈는 모두 제거돼요. 예측은 하니까요.", "All noise is removed: there is a prediction."),
+                "a": ("그렇다면 가이던스가 필요 없겠지요. 아래 그림을 보세요.", "Then guidance would not be needed. Look at the pictures below."),
+                "c": ("노이즈는 모두 제거돼요. 예측은 하니까요.", "All noise is removed: there is a prediction."),
             },
         ),
         Question(
-            "4.8", "code", _judge_guided, FUNCTION,
+            "4.9", "code", _judge_guided, FUNCTION,
             (
                 ("프롬프트가 없는 예측에서 출발해 차이를 `scale`배 하세요.", "Start from the prediction without the prompt and stretch the difference `scale` times."),
                 ("차이는 `with_prompt - without`이에요. scale이 1이면 `with_prompt`가 나와야 해요.",
@@ -302,7 +312,28 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "4.9", "change", number(14.6 / 32, tolerance=0.005, mistakes={"count": 14.6 / 1024, "same": 14.6, "root": 14.6 / 32**0.5, "more": 14.6 * 32}), NUMBER,
+            "4.10", "change", tried(2, 0), NUMBER,
+            (
+                ("위 셀이 부른 `how_many`를 가이던스 2로 부르세요.", "Call `how_many`, as the cell above does, with guidance 2."),
+                ("`how_many(2)`가 돌려주는 수예요.", "It is what `how_many(2)` returns."),
+                ("`answer = how_many(2)`예요.", "`answer = how_many(2)`"),
+            ),
+            {"other": ("그건 다른 가이던스의 수예요. 2로 그려 보세요.", "That is the number at another guidance; draw at 2.")},
+        ),
+        Question(
+            "4.11", "recall", choice("b", "abc"), LETTER,
+            (
+                ("아래 셀이 출력하는 saturation을 4와 12에서 비교하세요.", "Compare the saturation that the cell below prints at 4 and at 12."),
+                ("12의 값을 4의 값으로 나누세요.", "Divide the value at 12 by the value at 4."),
+                ("답은 b예요.", "It is b."),
+            ),
+            {
+                "a": ("두 배라면 눈에 바로 띄어요. 4와 12의 그림을 보세요.", "Twice as much would leap to the eye: look at the pictures of 4 and 12."),
+                "c": ("4의 그림보다 12의 그림이 옅은가요?", "Is the picture of 12 paler than that of 4?"),
+            },
+        ),
+        Question(
+            "4.12", "change", number(14.6 / 32, tolerance=0.005, mistakes={"count": 14.6 / 1024, "same": 14.6, "root": 14.6 / 32**0.5, "more": 14.6 * 32}), NUMBER,
             (
                 ("독립인 노이즈 n개를 평균하면 크기가 √n분의 1이 돼요.", "The mean of n independent noises is smaller by √n."),
                 ("n은 32 × 32 = 1024예요. √1024 = 32예요.", "n is 32 × 32 = 1024, and √1024 = 32."),
@@ -316,7 +347,7 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "4.10", "code", _judge_attention, FUNCTION,
+            "4.13", "code", _judge_attention, FUNCTION,
             (
                 ("점수는 질의와 키의 내적이에요: `query @ key.T`.", "The scores are dot products of queries and keys: `query @ key.T`."),
                 ("벡터의 길이의 제곱근으로 나누고, 줄마다(dim=-1) softmax를 한 다음 값에 곱하세요.",
@@ -325,7 +356,7 @@ QUESTIONS = table(
                  "`return torch.softmax(query @ key.T / query.shape[-1] ** 0.5, dim=-1) @ value`"),
             ),
             {
-                "weights": ("그건 비율의 표예요. 값에 곱하는 일이 남았어요.", "That is the table of weights; multiply it by the values."),
+                "weights": ("그건 비율의 행렬이에요. 값에 곱하는 일이 남았어요.", "That is the matrix of weights; multiply it by the values."),
                 "shape": ("칸마다 벡터가 하나씩 나와야 해요. 전치(`.T`)를 확인하세요.", "There must be one vector for each cell; check the transpose (`.T`)."),
                 "scale": ("√d로 나누지 않았어요.", "You did not divide by √d."),
                 "size": ("d가 아니라 √d로 나누세요.", "Divide by √d, not by d."),
@@ -336,26 +367,26 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "4.11", "change",
+            "4.14", "change",
             number(_MIB, tolerance=0.1, mistakes={"one_head": _MIB / 5, "bytes": 5 * 2304**2 * 4, "numbers": 5 * 2304**2,
                                                   "half": _MIB / 2, "mb": 5 * 2304**2 * 4 / 1e6, "output": 5 * 2304 * 64 * 4 / 2**20}),
             NUMBER,
             (
-                ("표 하나의 크기는 칸 수의 제곱이에요.", "One table has the number of cells squared entries."),
+                ("점수 행렬 하나의 크기는 칸 수의 제곱이에요.", "One matrix has as many entries as the number of cells squared."),
                 ("헤드 × 칸 × 칸 × 4바이트를 2**20으로 나누세요.", "Heads × cells × cells × 4 bytes, divided by 2**20."),
                 ("답은 5 * 2304**2 * 4 / 2**20 = 101.25예요.", "It is 5 * 2304**2 * 4 / 2**20 = 101.25."),
             ),
             {
-                "one_head": ("헤드 하나의 표예요. 헤드는 다섯이에요.", "That is one head's table; there are five heads."),
+                "one_head": ("헤드 하나의 행렬이에요. 헤드는 다섯이에요.", "That is one head's matrix; there are five heads."),
                 "bytes": ("MiB로 바꾸려면 2**20으로 나누세요.", "Divide by 2**20 to get MiB."),
                 "numbers": ("수의 개수예요. 하나가 4바이트예요.", "That is how many numbers; each takes 4 bytes."),
                 "half": ("32비트는 2바이트가 아니라 4바이트예요.", "32 bits are 4 bytes, not 2."),
                 "mb": ("1 MiB는 1,000,000이 아니라 2**20바이트예요.", "A MiB is 2**20 bytes, not 1,000,000."),
-                "output": ("그건 결과의 크기예요. 표는 칸마다 칸 수만큼의 수를 가져요.", "That is the size of the result; the table has as many numbers a cell as there are cells."),
+                "output": ("그건 결과의 크기예요. 점수 행렬은 칸마다 칸 수만큼의 수를 가져요.", "That is the size of the result; the matrix has as many numbers a cell as there are cells."),
             },
         ),
         Question(
-            "4.12", "recall", choice("b"), LETTER,
+            "4.15", "recall", choice("b", "abc"), LETTER,
             (
                 ("그림 미니에서 어텐션은 전체 계산의 일부일 뿐이에요.", "In the image mini attention is only a part of the work."),
                 ("아래 셀이 출력한 두 시간의 비를 보세요.", "Look at the ratio of the two times that the cell below prints."),
@@ -364,11 +395,10 @@ QUESTIONS = table(
             {
                 "a": ("어텐션만 재도 그만큼 느려지지 않아요. 위 셀의 시간을 보세요.", "Even attention alone does not get that slow: look at the times above."),
                 "c": ("메모리를 아낀다고 시간이 절반이 되지는 않아요.", "Saving memory does not halve the time."),
-                "d": ("켜져 있어요. 셀이 어텐션 클래스의 이름을 출력해요.", "It is on; the cell prints the name of the attention class."),
             },
         ),
         Question(
-            "4.13", "recall", choice("c"), LETTER,
+            "4.16", "recall", choice("c"), LETTER,
             (
                 ("수업의 함수에서 영상 모델이 받는 생성기는 벌써 어디까지 갔나요?", "How far has the generator gone when the class's helper hands it to the video model?"),
                 ("새 생성기는 처음부터 시작해요. 그러면 영상의 노이즈가 달라져요.", "A fresh generator starts at the beginning, so the video's noise is another."),
@@ -381,7 +411,7 @@ QUESTIONS = table(
             },
         ),
         Question(
-            "4.14", "code", _judge_later, FUNCTION,
+            "4.17", "code", _judge_later, FUNCTION,
             (
                 ("생성기를 하나 만들고 두 번 뽑으세요.", "Make one generator and draw twice."),
                 ("먼저 `torch.randn(skip, generator=generator)`를 뽑아서 버려요.", "First draw `torch.randn(skip, generator=generator)` and throw it away."),
@@ -396,6 +426,18 @@ QUESTIONS = table(
                 "random": ("부를 때마다 달라요. 뽑을 때 generator를 넘겼나요?", "Every call differs; did you hand the generator over when drawing?"),
                 "fresh": ("그건 처음 count개예요. skip개를 먼저 뽑아야 해요.", "Those are the first count numbers; draw skip numbers before."),
                 "seed": ("시드를 더하는 것은 생성기를 앞으로 보내는 것과 달라요.", "Adding to the seed is not moving the generator on."),
+            },
+        ),
+        Question(
+            "4.18", "recall", choice("b", "abc"), LETTER,
+            (
+                ("같은 수인 것은 더하는 노이즈의 일부뿐이고, 그 노이즈는 약해요.", "Only a part of the added noise is the same, and that noise is weak."),
+                ("아래 그래프에서 o와 다른 두 표시의 높이를 비교하세요.", "Compare the height of the o with the other two marks in the plot below."),
+                ("답은 b예요.", "It is b."),
+            ),
+            {
+                "a": ("그럴듯하지만, 아래 그래프의 o는 그렇게 낮지 않아요.", "It sounds plausible, but the o in the plot below is not that low."),
+                "c": ("아래 그래프의 o는 그렇게 높지 않아요.", "The o in the plot below is not that high."),
             },
         ),
     ]
