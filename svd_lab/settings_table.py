@@ -149,8 +149,8 @@ _ROWS = (
 )  # fmt: skip
 
 SETTINGS: dict[str, Setting] = {row.name: row for row in _ROWS}
-#: Where `generate_text2video` differs: the values of the class that the lessons follow. `fit` is missing because the image is made at
-#: the video's size.
+#: Where `generate_text2video` differs: the values of the class that the lessons follow. `fit` is missing because the image is made
+#: at the video's size.
 TEXT_DEFAULTS: dict[str, Any] = {"seed": -1, "num_frames": 12}
 
 

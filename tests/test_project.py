@@ -37,6 +37,7 @@ TWINS = [
     "docs/calls",
     "docs/recipes",
     "docs/real-models",
+    "docs/own-lesson",
 ]  # with NAME.ko.md; docs/class is tested in tests/classroom
 COMMANDS = [line for line in README.splitlines() if re.match("pip install .* && ", line)]
 
@@ -250,12 +251,16 @@ def test_the_table_of_lessons_is_what_the_notebooks_and_the_address_give(languag
     for name in lesson_table.lessons():
         for folder in ("ko", "en"):
             assert f"](lessons/{folder}/{name}.ipynb)" in text
+    assert lesson_table.START_PAGE.read_text("utf-8") == lesson_table.start_page(), "run: python docs/lesson_table.py"
     published = "urls" in PROJECT
     assert all((host in text) == published for host in ("mybinder.org", "colab.research.google.com", "kaggle.com"))
 
 
 def test_links_to_hosts_appear_with_an_address_and_only_then():
-    assert "https://" not in lesson_table.table("en", None)
+    assert "https://" not in lesson_table.table("en", None) + lesson_table.clone("en", None)
+    assert "git clone https://github.com/someone/lab && cd lab\n" in lesson_table.clone(
+        "ko", "https://github.com/someone/lab"
+    )
     table = lesson_table.table("ko", "https://github.com/someone/svd-lab")
     for name in lesson_table.lessons():
         assert f"mybinder.org/v2/gh/someone/svd-lab/HEAD?labpath=lessons%2Fko%2F{name}.ipynb" in table
@@ -271,6 +276,11 @@ def test_one_command_writes_the_address_and_takes_it_back():
     urls = tomllib.loads(written)["project"]["urls"]
     assert urls["Repository"] == "https://github.com/someone/svd-lab" and len(urls) == 4
     assert repository.with_address(written, None) == none
+    citation = repository.CITATION.read_text("utf-8")
+    cited = repository.cited(citation, urls["Repository"])
+    assert "\nrepository-code: https://github.com/someone/svd-lab\n" in cited
+    assert repository.cited(cited, None) == repository.cited(citation, None)
+    assert citation == repository.cited(citation, repository.address()), "the two files agree"
     for wrong in (
         "",
         "someone/svd-lab",
@@ -352,9 +362,24 @@ def test_every_imported_package_is_declared_and_no_other():
 
 def test_version_changelog_and_installed_package_agree():
     assert version("svd-lab") == svd_lab.__version__
+    assert re.search(r"^version: (.+)$", repository.CITATION.read_text("utf-8"), re.M)[1] == svd_lab.__version__
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)[1]
     assert newest == svd_lab.__version__
     assert entry_points(group="console_scripts")["svd-lab"].load() is svd_lab.commands.main.main
+
+
+def test_the_metadata_name_authors_pythons_and_what_the_package_is_for():
+    assert PROJECT["authors"] == [{"name": "svd-lab"}]
+    oldest = re.fullmatch(r">=(3\.\d+)", PROJECT["requires-python"])[1]
+    assert f"Programming Language :: Python :: {oldest}" in PROJECT["classifiers"]
+    assert "Topic :: Education" in PROJECT["classifiers"]
+
+
+def test_the_source_archive_has_no_workshop_tests_or_ci():
+    archive = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["sdist"]
+    assert not {"/tests", "/.ci", "/binder"} & set(archive["include"])
+    assert "/svd_lab/training" in archive["exclude"] and all((ROOT / part.strip("/")).exists() for part in
+                                                             archive["include"] if "*" not in part)  # fmt: skip
 
 
 def test_licences_are_whole_and_shipped():

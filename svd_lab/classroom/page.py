@@ -28,8 +28,9 @@ _WORDS = {
     "failed": mark("failed"), "done": mark("done"), "waiting": mark("not run"),
     "student": mark("student"), "search": mark("part of a name"), "lesson": mark("lesson"), "status": mark("status"),
     "all": mark("all"), "shown": mark(" shown"), "none": mark("No run matches."), "no_clip": mark("no clip"),
-    "notebook": mark("notebook"), "seconds": mark(" s"), "more": mark("# more clips"), "made": mark("as of"),
-    "table": mark("as a table"), "script": mark("This page needs JavaScript. summary.csv has the same data."),
+    "notebook": mark("notebook"), "page": mark("to read"), "seconds": mark(" s"), "more": mark("# more clips"),
+    "made": mark("as of"), "table": mark("as a table"),
+    "script": mark("This page needs JavaScript. summary.csv has the same data."),
 }  # fmt: skip
 
 
@@ -74,9 +75,10 @@ def make_page(
                 record.get("clips", []),
                 record.get("cell"),
                 _shorten(record.get("message", ""), _MESSAGE_LENGTH),
-                # bits: has a notebook, has a result.json
+                # bits: has a notebook, has a result.json, has a page
                 int(f"{run.lesson}.ipynb" in record.get("files", {}))
-                + 2 * int("result.json" in record.get("files", {})),
+                + 2 * int("result.json" in record.get("files", {}))
+                + 4 * int(f"{run.lesson}.html" in record.get("files", {})),
             ]
         )
     rows.sort(key=lambda row: row[2])

@@ -19,7 +19,8 @@ from typing import Any
 
 from svd_lab.classroom.roster import NAME, Mistake, Row, format_mistakes, read_roster, shorten
 from svd_lab.language import mark, say
-from svd_lab.lesson.run import check_parameters, find_lesson, load_papermill
+from svd_lab.lesson.readable import make_portable
+from svd_lab.lesson.run import check_parameters, declared_parameters, find_lesson
 from svd_lab.models.checkpoints import check_download, locate
 from svd_lab.models.table import IMAGE, VIDEO
 
@@ -140,8 +141,9 @@ def _read_notebook(path: Path) -> tuple[str, bytes, dict[str, Any]]:
             cell.outputs, cell.execution_count = [], None
             cell.metadata.pop("execution", None)
     notebook.metadata.pop("papermill", None)
+    make_portable(notebook, path.parent)  # the machines that run it have no pictures beside it
     data = nbformat.writes(notebook).encode()
-    declared = load_papermill().inspect_notebook(str(path).replace("{", "{{").replace("}", "}}"))
+    declared = declared_parameters(path)
     declared.pop("out_dir", None)
     return hashlib.sha256(data).hexdigest(), data, declared
 

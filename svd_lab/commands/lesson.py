@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from svd_lab.commands.options import add_parameters, manual
+from svd_lab.progress_line import ProgressLine
 
 
 def add_lesson(commands: Any, *parents: argparse.ArgumentParser) -> None:
@@ -43,18 +44,24 @@ def run(options: argparse.Namespace) -> int:
     from nbclient.exceptions import DeadKernelError
 
     try:
-        executed = run_lesson(
-            options.name,
-            dict(options.parameters),
-            language=options.language,
-            out=options.out,
-            cell_timeout=options.cell_timeout,
-            progress_bar=sys.stderr.isatty(),
-        )
+        with ProgressLine() as line:
+            executed = run_lesson(
+                options.name,
+                dict(options.parameters),
+                language=options.language,
+                out=options.out,
+                cell_timeout=options.cell_timeout,
+                on_cell=lambda cell, number, total, left: line.show(
+                    f"cell {cell}", (number, total), f"about {left:.0f} s left"
+                ),
+            )
     except DeadKernelError as error:
         if options.debug:
             raise
         print(f"svd-lab: {error}", file=sys.stderr)
         return 138
+    page = executed.with_suffix(".html")
     print(f"{executed}: done; its outputs are in the same folder")
+    if page.is_file():
+        print(f"{page}: the same, to read in a browser")
     return 0

@@ -15,6 +15,7 @@ from svd_lab.commands.bench import add_bench
 from svd_lab.commands.classroom import add_class
 from svd_lab.commands.demo import add_demo
 from svd_lab.commands.generate import add_generate
+from svd_lab.commands.handout import add_handout
 from svd_lab.commands.lesson import add_lesson
 from svd_lab.commands.models import add_models
 from svd_lab.commands.options import debug_options, device_options, speed_options
@@ -65,6 +66,7 @@ def build_parser(prompted: bool = False) -> argparse.ArgumentParser:
     add_recipe(commands, debug)
     add_strip(commands, debug)
     add_lesson(commands, debug)
+    add_handout(commands, debug)
     add_studio(commands, debug)
     add_class(commands, debug)
     add_batch(commands, debug, device, speed)

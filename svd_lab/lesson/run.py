@@ -11,20 +11,25 @@ Needs papermill, from the extra "lessons"; imports no torch.
 from __future__ import annotations
 
 import ast
+import importlib.util
+import json
 import math
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from svd_lab.language import LANGUAGES, mark, say
+from svd_lab.lesson.readable import make_portable, write_page
 
 _TYPES = {
     "int": (int, mark("a whole number")),
     "float": (float, "a number"),
     "bool": (lambda text: _BOOLS[text.lower()], mark("true or false")),
 }
+_KERNEL = {"kernel_name": "python3", "language": "python"}  #: of a notebook that names none
 _BOOLS = {"true": True, "false": False}
 
 
@@ -117,6 +122,22 @@ def _from_text(name: str, text: str, kind: str) -> Any:
     return value
 
 
+def declared_parameters(source: Path) -> dict[str, Any]:
+    """The parameters that a notebook declares, as papermill.inspect_notebook gives them."""
+    import nbformat
+
+    notebook = nbformat.read(source, as_version=4)
+    if not _names_kernel(source):  # a text that jupytext made into a notebook names none
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return load_papermill().inspect_notebook(notebook)
+
+
+def _names_kernel(source: Path) -> bool:
+    import nbformat
+
+    return bool(nbformat.read(source, as_version=4).metadata.get("kernelspec", {}).get("name"))
+
+
 def load_papermill() -> ModuleType:
     """Import papermill, or raise an ImportError that says how to install it."""
     try:
@@ -133,12 +154,13 @@ def run_lesson(
     language: str = "ko",
     out: str | os.PathLike[str] | None = None,
     cell_timeout: int | None = None,
-    progress_bar: bool = False,
+    on_cell: Callable[[str, int, int, float], None] | None = None,
 ) -> Path:
     """Run a lesson in a kernel of its own.
 
-    The kernel starts in the current folder, so that a relative path as `picture` is relative to it. The notebook and result.json of
-    an earlier run in `out` are removed first, so that result.json always belongs to a run that finished.
+    The executed notebook opens anywhere, its pictures inside it. Where nbconvert is installed, NAME.html beside it shows the same
+    in a browser, with the clips. The kernel starts in the current folder, so that a relative path as `picture` is relative to it.
+    What an earlier run left in `out` under these names is removed first, and result.json, so that it belongs to a run that ended.
 
     Args:
         name: As for find_lesson.
@@ -146,7 +168,8 @@ def run_lesson(
         language: "ko" or "en".
         out: The only folder into which the run writes, created if missing; default: the lesson's own out_dir.
         cell_timeout: Seconds that a cell may take.
-        progress_bar: Whether papermill shows one.
+        on_cell: Called before each code cell with its id, its number, the number of cells, and the seconds that may be left: by
+            the lesson's saved run, and more and more by the pace of this one.
 
     Returns:
         The path of the executed notebook, `out`/NAME.ipynb.
@@ -160,7 +183,7 @@ def run_lesson(
     if cell_timeout is not None and cell_timeout < 1:
         raise ValueError(say("cell_timeout must be at least 1 second, not {cell_timeout}", cell_timeout=cell_timeout))
     source = find_lesson(name, language)
-    known = papermill.inspect_notebook(_plain(source))
+    known = declared_parameters(source)
     takes_folder = known.pop("out_dir", None)
     if "out_dir" in (parameters or {}):
         raise ValueError(
@@ -178,18 +201,61 @@ def run_lesson(
     if takes_folder:
         values["out_dir"] = str(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for old in (executed, folder / "result.json"):
+    for old in (executed, executed.with_suffix(".html"), folder / "result.json"):
         old.unlink(missing_ok=True)
     try:
         papermill.execute_notebook(
-            _plain(source), _plain(executed), values, progress_bar=progress_bar, execution_timeout=cell_timeout
+            _plain(source),
+            _plain(executed),
+            values,
+            progress_bar=False,
+            **({} if _names_kernel(source) else _KERNEL),
+            execution_timeout=cell_timeout,
+            # Whoever runs a lesson reads no warning of ipykernel about eavesdroppers on this machine.
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            **({"on_cell_start": _reporter(source, on_cell)} if on_cell else {}),
         )
     except papermill.PapermillExecutionError:
         raise  # papermill has marked the cell
     except (Exception, KeyboardInterrupt) as error:
         _mark_failed_cell(executed, error)
         raise
+    finally:
+        _make_readable(executed, source)
     return executed
+
+
+def _reporter(source: Path, on_cell: Callable[[str, int, int, float], None]) -> Callable[..., None]:
+    """What nbclient calls before each cell: it counts, and foresees how long the rest takes."""
+    import nbformat
+
+    total = len(nbformat.read(source, as_version=4).cells) + 1  # papermill adds the parameters
+    saved = source.resolve().parents[1] / "results" / f"{source.stem}.json"
+    expected = json.loads(saved.read_text("utf-8"))["seconds"] if saved.is_file() else 0.0
+    start = time.monotonic()
+
+    def before(cell: Any, cell_index: int) -> None:
+        if cell.cell_type != "code":
+            return
+        passed, share = time.monotonic() - start, cell_index / total
+        pace = passed / max(cell_index, 1) * (total - cell_index)
+        saved_rest = max(expected - passed, 0.0) if expected else pace  # the pace says more the further the run is
+        on_cell(cell.get("id", ""), cell_index + 1, total, (1 - share) * saved_rest + share * pace)
+
+    return before
+
+
+def _make_readable(executed: Path, source: Path) -> None:
+    """Put the pictures into the executed notebook, and write it as a page, too."""
+    import nbformat
+
+    if not executed.is_file():
+        return
+    notebook = nbformat.read(executed, as_version=4)
+    make_portable(notebook, source.parent)
+    nbformat.write(notebook, executed)
+    if importlib.util.find_spec("nbconvert"):
+        write_page(executed)
 
 
 def _plain(path: Path) -> str:

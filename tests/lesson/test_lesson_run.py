@@ -137,9 +137,11 @@ def test_a_run_writes_into_one_folder_only(notebook, tmp_path, capsys):
     out = tmp_path / "mine {1}"
     arguments = ["-p", "seed", "-1", "-p", "noisy", "true", "-p", "model", "7", "--out", str(out)]
     assert main(["lesson", notebook(write), *arguments]) == 0
-    assert {path.name for path in out.iterdir()} == {"a.ipynb", "result.json"}
+    assert {path.name for path in out.iterdir()} == {"a.ipynb", "a.html", "result.json"}
     assert json.loads((out / "result.json").read_text()) == [-1, 0.5, True, "7"]
-    assert str(out / "a.ipynb") in capsys.readouterr().out
+    said, progress = capsys.readouterr()
+    assert str(out / "a.ipynb") in said and str(out / "a.html") in said
+    assert "1/3, about " in progress and "encryption" not in progress
     assert {path.name for path in tmp_path.iterdir()} == {"a.ipynb", out.name}
 
 
@@ -157,7 +159,8 @@ def test_a_cell_that_raises_ends_the_run_and_an_older_result_is_gone(notebook, t
     (out / "result.json").write_text("old")
     assert main(["lesson", notebook("1 / 0", "print('later')"), "--out", str(out)]) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
-    assert {path.name for path in out.iterdir()} == {"a.ipynb"}
+    assert {path.name for path in out.iterdir()} == {"a.ipynb", "a.html"}
+    assert "ZeroDivisionError" in (out / "a.html").read_text()
     assert "ZeroDivisionError" in (out / "a.ipynb").read_text() and "failed" in statuses(out / "a.ipynb")
 
 
