@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     from diffusers import StableVideoDiffusionPipeline as Pipeline
 
 SHOWN = (
-    "vae_all", "vae_thing", "vae_sharp", "first", "iou_share", "moving_gain", "length", "cosine", "area", "kept", "background_std",
-    "detail", "sharp", "sharp_large",
+    "vae_all", "vae_thing", "vae_sharp", "vae_corner", "vae_border", "corner", "first", "iou_share", "moving_gain", "length",
+    "cosine", "area", "kept", "background_std", "detail", "sharp", "sharp_large",
 )  # fmt: skip
 COLUMNS = (0, 4, 9, 13)  # frames on the sheets
+CORNER = (8, 32)  # height and width at the bottom right, at half the size, where a large VAE's droplet was
+BORDER = 8  # pixels at half the size
 
 
 def halved(video: torch.Tensor) -> torch.Tensor:
@@ -64,6 +66,15 @@ def sharp(video: torch.Tensor, true: torch.Tensor, mask: torch.Tensor) -> list[f
     return (a / b.clamp(min=1e-6)).tolist()
 
 
+def edge_errors(video: torch.Tensor, true: torch.Tensor) -> tuple[list[float], list[float]]:
+    """The mean absolute error of each clip, of 255, in the bottom right corner and in the border of videos [n,T,3,H,W]."""
+    error = (video - true).abs().mean((1, 2)) * 255
+    border = torch.ones_like(error[0], dtype=torch.bool)
+    border[BORDER:-BORDER, BORDER:-BORDER] = False
+    corner = error[:, -CORNER[0] :, -CORNER[1] :].mean((1, 2))
+    return corner.tolist(), error[:, border].mean(1).tolist()
+
+
 @torch.no_grad()
 def through(vae: nn.Module, video: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Encode and decode videos [n,T,3,H,W] in 0..1; returns them on the CPU."""
@@ -84,8 +95,8 @@ def rows_of(truth: Clips, half: Clips, video: torch.Tensor, again: torch.Tensor)
         again: True videos, encoded and decoded.
 
     Returns:
-        The rows of `measures.measure`, with vae_all, vae_thing (PSNR in dB at the VAE's own size), vae_sharp, detail, sharp and
-        sharp_large.
+        The rows of `measures.measure`, with vae_all, vae_thing (PSNR in dB at the VAE's own size), vae_sharp, vae_corner,
+        vae_border and corner (`edge_errors` at half the size), detail, sharp and sharp_large.
     """
     is_large = lambda v: v.shape[-1] == truth.video.shape[-1]  # noqa: E731
     large, small = (video, halved(video)) if is_large(video) else (enlarged(video), video)
@@ -94,10 +105,14 @@ def rows_of(truth: Clips, half: Clips, video: torch.Tensor, again: torch.Tensor)
     decibels = lambda e: (-10 * e.clamp(min=1e-10).log10()).tolist()  # noqa: E731
     near = grow(thing_pixels(small, half), 1) | grow(thing_pixels(half.video, half), 1)
     near_large = F.interpolate(near.float(), scale_factor=SCALE, mode="nearest") > 0
+    vae_corner, vae_border = edge_errors(again_half, half.video)
     more = dict(
         vae_all=decibels(error.mean((1, 2, 3, 4))),
         vae_thing=decibels((error * weight).sum((1, 2, 3, 4)) / (3 * weight.sum((1, 2, 3, 4)))),
         vae_sharp=sharp(again_half, half.video, near),
+        vae_corner=vae_corner,
+        vae_border=vae_border,
+        corner=edge_errors(small, half.video)[0],
         detail=detail(small, half).tolist(),
         sharp=sharp(small, half.video, near),
         sharp_large=sharp(large, truth.video, near_large),
