@@ -24,9 +24,9 @@ from torch import nn
 from svd_lab.training.loop.latent_bank import load_vae
 from svd_lab.training.measure.compare_turbo import detail
 from svd_lab.training.measure.evaluate import GROUPS, load, make, plain, scenes
+from svd_lab.training.measure.sharpness import edge_errors, sharp, through
 from svd_lab.training.measure.significance import differences, shown
 from svd_lab.training.stages.large_vae_losses import SCALE
-from svd_lab.training.stages.large_vae_measure import laplacian
 from svd_lab.world.clips import Clips
 from svd_lab.world.measures import grow, measure, summary, thing_pixels
 
@@ -38,8 +38,6 @@ SHOWN = (
     "cosine", "area", "kept", "background_std", "detail", "sharp", "sharp_large",
 )  # fmt: skip
 COLUMNS = (0, 4, 9, 13)  # frames on the sheets
-CORNER = (8, 32)  # height and width at the bottom right, at half the size, where a large VAE's droplet was
-BORDER = 8  # pixels at half the size
 
 
 def halved(video: torch.Tensor) -> torch.Tensor:
@@ -57,32 +55,6 @@ def halved_clips(truth: Clips) -> Clips:
     """Halve the pictures of clips each way."""
     alpha, background = F.avg_pool2d(truth.alpha, SCALE), F.avg_pool2d(truth.background, SCALE)
     return replace(truth, video=halved(truth.video), alpha=alpha, background=background)
-
-
-def sharp(video: torch.Tensor, true: torch.Tensor, mask: torch.Tensor) -> list[float]:
-    """The mean Laplacian of each clip's last four frames in `mask` [n,T,H,W] bool, relative to that of the true clip."""
-    m = mask[:, -4:, 1:-1, 1:-1].float()
-    a, b = ((laplacian(v[:, -4:]) * m).sum((1, 2, 3)) for v in (video, true))
-    return (a / b.clamp(min=1e-6)).tolist()
-
-
-def edge_errors(video: torch.Tensor, true: torch.Tensor) -> tuple[list[float], list[float]]:
-    """The mean absolute error of each clip, of 255, in the bottom right corner and in the border of videos [n,T,3,H,W]."""
-    error = (video - true).abs().mean((1, 2)) * 255
-    border = torch.ones_like(error[0], dtype=torch.bool)
-    border[BORDER:-BORDER, BORDER:-BORDER] = False
-    corner = error[:, -CORNER[0] :, -CORNER[1] :].mean((1, 2))
-    return corner.tolist(), error[:, border].mean(1).tolist()
-
-
-@torch.no_grad()
-def through(vae: nn.Module, video: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Encode and decode videos [n,T,3,H,W] in 0..1; returns them on the CPU."""
-    out = []
-    for one in video:
-        z = vae.encode((one * 2 - 1).to(device)).latent_dist.mode()
-        out.append((vae.decode(z, num_frames=len(z)).sample / 2 + 0.5).clamp(0, 1).cpu())
-    return torch.stack(out)
 
 
 def rows_of(truth: Clips, half: Clips, video: torch.Tensor, again: torch.Tensor) -> list[dict[str, Any]]:

@@ -1,0 +1,165 @@
+"""Stage `decoder`: the decoder of a finished VAE goes on alone, towards pictures that are sharper.
+
+Its encoder stays as it is, to the bit: so latents, UNet, turbo and cost stay the same, and only what is drawn from a code changes.
+Trained on distances in pixels alone, a decoder draws the median of all pictures that could have that code, which is soft. A critic
+in pixels sees that (networks/critic.py): here its features of the drawn picture shall be those of the true one.
+
+Pictures are whole, never crops: the decoder's norms span a picture, and its temporal layers what is decoded at once
+(decode_chunk_size), so a step decodes 1, 2 or 14 frames together. Their codes have some noise on them, since a UNet's are not
+perfect, and all frames of a clip should be alike where it stands still (`--flicker-weight`). Trains on one GPU.
+"""
+
+import math
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from svd_lab.training.loop.background import BackgroundBatches
+from svd_lab.training.loop.checkpoints import half, save_parts
+from svd_lab.training.loop.clock import Clock, rate_factor
+from svd_lab.training.loop.cuda_graph import Graphed
+from svd_lab.training.loop.latent_bank import load_vae
+from svd_lab.training.loop.muon import Optimiser
+from svd_lab.training.loop.options import RunOptions, check_shares, option
+from svd_lab.training.loop.pixel_pool import PixelPool, clip_workers
+from svd_lab.training.loop.process import Process, print_peak_memory, start
+from svd_lab.training.networks.critic import FlatAdam, PixelCritic
+from svd_lab.training.networks.fused_blocks import rewrite
+from svd_lab.training.stages.decoder_losses import NUMBERS, DecoderWeights, losses
+from svd_lab.training.stages.reconstruction import random_strength
+from svd_lab.training.world.varied_world import VariedWorld
+from svd_lab.world.clips import FRAMES
+from svd_lab.world.scenes import World
+
+DRAWN_TOGETHER = 32  # clips
+CHUNKS = (FRAMES, 2, 1, 2)  # frames decoded at once, step by step
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderOptions(RunOptions):
+    """Options of stage `decoder`."""
+
+    vae: str = option("svd_lab/mini/weights", "checkpoint or folder with the VAE; none: an untrained one, for dry runs")
+    muon: float = option(0.003, "peak learning rate of weight matrices; of all others a tenth of it")
+    batch: int = option(56, "pictures a step")
+    pool: int = option(1024, "clips to draw from")
+    plain: float = option(0.25, "share of clips on plain backgrounds")
+    critic_from: float = option(0.05, "progress from which the critic guides the decoder")
+    feature_weight: float = option(1.0, "weight of the critic's feature matching")
+    adversarial_weight: float = option(0.1, "weight of the critic's adversarial loss")
+    flicker_weight: float = option(1.0, "weight of errors that change from frame to frame")
+    workers: int = option(-1, "processes that draw clips; -1: one for each spare core, none on a CPU; 0: none")
+
+    def __post_init__(self) -> None:
+        if self.resume:
+            raise ValueError("decoder keeps no optimiser: go on from --vae, not --resume")
+        check_shares(self, "plain", "critic_from")
+
+    @property
+    def weights(self) -> DecoderWeights:
+        """The weights of the parts of the loss."""
+        return DecoderWeights(
+            flicker=self.flicker_weight, features=self.feature_weight, adversarial=self.adversarial_weight
+        )
+
+
+class DecoderTraining:
+    """The models of this stage, their optimisers, and the steps of its `learn`.
+
+    Args:
+        options: Of the stage.
+        process: This one.
+        world: On the process's device; draws the clips that `workers` don't.
+        workers: Draw clips elsewhere.
+    """
+
+    def __init__(self, options: DecoderOptions, process: Process, world: World, workers: BackgroundBatches | None):
+        began, device, dtype = time.time(), process.device, process.dtype
+        self.options, self.process = options, process
+        torch.manual_seed(options.seed)
+        vae = load_vae(options.vae, "cpu")
+        self.kept = half(vae)  # what of it is not trained is saved as it was, not rounded to bfloat16
+        self.vae = rewrite(vae.to(device, dtype))
+        self.vae.decoder.requires_grad_(True).train()
+        named = [(f"decoder.{name}", p) for name, p in self.vae.decoder.named_parameters()]
+        self.optimiser = Optimiser(named, muon=options.muon, adam=options.muon / 10, ema=0.998)
+        self.critic = PixelCritic().to(device, dtype).to(memory_format=torch.channels_last)
+        self.adam = FlatAdam(self.critic)
+        self.share = torch.zeros((), device=device)  # of the critic
+        self.pool = PixelPool(world, options.pool, min(DRAWN_TOGETHER, options.pool), workers)
+        self.steps: dict[int, Graphed] = {}  # by the number of frames, which is part of the graph
+        print(f"decoder: pool of {self.pool.n}, set-up {time.time() - began:.0f} s", flush=True)
+
+    def make_step(self, frames: int) -> Graphed:
+        """Return the step for clips of so many frames."""
+
+        def step(*batch: torch.Tensor) -> torch.Tensor:
+            return losses(self.vae, self.critic, self.options.weights, *batch, frames)
+
+        return Graphed(step, self.optimiser, self.process.gpu, self.adam)
+
+    def draw(self, step: int, progress: float) -> tuple[int, list[torch.Tensor]]:
+        """Return the number of frames of this step, and the arguments of `losses` from x to share."""
+        frames, device = CHUNKS[step % len(CHUNKS)], self.process.device
+        clips = max(1, self.options.batch // frames)
+        x, mask = self.pool.frames(clips, frames)
+        n, _, h, w = x.shape
+        noise = torch.randn(n, self.vae.config.latent_channels, h // 8, w // 8, device=device)
+        strength = random_strength(clips, device).repeat_interleave(frames)[:, None, None, None]
+        # The critic itself learns from the first step on.
+        warm = max(0, step - 200) / 200
+        self.share.fill_(min(1.0, max(0.0, (progress - self.options.critic_from) / 0.05), warm))
+        return frames, [x.contiguous(memory_format=torch.channels_last), mask, noise, strength, self.share]
+
+    def learn(self) -> None:
+        """Train until the clock says so."""
+        clock, average = Clock(self.options, self.process.device), None
+        while (progress := clock.tick()) is not None:
+            if clock.n % (2 if self.pool.workers else 16) == 0:
+                self.pool.refresh()
+            frames, batch = self.draw(clock.n, progress)
+            if frames not in self.steps:
+                self.steps[frames] = self.make_step(frames)
+            numbers = self.steps[frames](*batch)
+            norm = self.optimiser.step(rate_factor(self.optimiser.n, progress, warmup=100, decay=0.9, floor=0.003))
+            self.adam.step(min(1.0, clock.n / 20))
+            average = numbers.clone() if average is None else average.lerp(numbers, 0.02)
+            if clock.n in (1, 2, 5, 20) or clock.n % 200 == 0:
+                self.log(clock, average, norm.item())
+
+    def log(self, clock: Clock, average: torch.Tensor, norm: float) -> None:
+        """Print the state of training."""
+        v = dict(zip(NUMBERS, average.tolist(), strict=True))
+        rest = " ".join(f"{name} {value:.4f}" for name, value in v.items() if "error" not in name)
+        print(
+            f"decoder {self.optimiser.n} t {clock.elapsed:.0f}s {clock.pace():.0f} ms prog {clock.progress:.2f} "
+            f"psnr {10 * math.log10(4 / v['error']):.2f} thing {10 * math.log10(4 / max(v['thing error'], 1e-9)):.2f} "
+            f"{rest} norm {norm:.2f} new {self.pool.taken}",
+            flush=True,
+        )
+        clock.mark()
+
+    def save(self) -> None:
+        """Write OUT/decoder.pt: the whole VAE, with the averaged weights of its decoder."""
+        self.vae.float()  # first, so that the average is not rounded to bfloat16
+        self.optimiser.use_average()
+        trained = {name: value for name, value in half(self.vae).items() if name.startswith("decoder.")}
+        about = dict(scaling_factor=self.vae.config.scaling_factor, steps=self.optimiser.n)
+        save_parts(dict(vae=self.kept | trained) | about, f"{self.options.out}/decoder.pt")
+
+
+def train(options: DecoderOptions) -> None:
+    """Train the decoder of a VAE alone; writes OUT/decoder.pt."""
+    process = start()
+    if process.ranks > 1:
+        raise ValueError("decoder trains on one GPU: start it without torchrun")
+    world = VariedWorld(plain=options.plain)
+    batch = min(DRAWN_TOGETHER, options.pool)
+    # The workers come first: while they start, the models are loaded.
+    with clip_workers(world, options.workers, batch, options.seed, process) or nullcontext() as workers:
+        training = DecoderTraining(options, process, world.on(process.device, 300 + 10 * options.seed), workers)
+        training.learn()
+    print_peak_memory()
+    training.save()

@@ -1,0 +1,101 @@
+"""What a decoder is trained on: distances in pixels, and a critic's gradient beside theirs."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from svd_lab.training.networks.critic import PixelCritic, critic_gradient
+from svd_lab.training.stages.reconstruction import encode, pixel_loss
+
+MASK_WEIGHT = 3.0
+#: What `losses` returns.
+NUMBERS = (
+    "distance", "l1", "edge", "flicker", "error", "thing error", "critic", "features", "adversarial", "roughness",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderWeights:
+    """Weights of the parts of the loss."""
+
+    flicker: float = 0.5  # of errors that change from frame to frame
+    features: float = 0.5  # of the critic: norm of its gradient, relative to that of the distance in pixels
+    adversarial: float = 0.2  # likewise
+
+
+def picture_gradient(
+    out: torch.Tensor,
+    x: torch.Tensor,
+    mask: torch.Tensor,
+    critic: PixelCritic,
+    weights: DecoderWeights,
+    share: torch.Tensor,
+    frames: int,
+    coarse: int = 4,
+    where: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Compute the gradient for decoded pictures, and add the critic's own gradients to its parameters'.
+
+    Args:
+        out: Decoded pictures [N,3,h,w], N = clips * frames.
+        x: The true ones, in -1 .. 1.
+        mask: Where things are, [N,1,h,w].
+        critic: In training.
+        weights: Of the parts.
+        share: Of the critic's part, 0 .. 1, a number on the device.
+        frames: Of each clip.
+        coarse: Of `pixel_loss`.
+        where: What counts more there, in place of `mask`.
+
+    Returns:
+        The gradient [N,3,h,w]; the numbers distance, l1, edge, flicker, error and thing error; those of `critic_gradient`.
+    """
+    y = out.detach().requires_grad_()
+    d = y - x
+    distance, l1, edge = pixel_loss(d, mask if where is None else where, MASK_WEIGHT, coarse)
+    flicker = d.new_zeros(())
+    if frames > 1:
+        t = d.view(-1, frames, *d.shape[1:])
+        flicker = (t[:, 1:] - t[:, :-1]).abs().mean()
+        distance = distance + weights.flicker * flicker
+    near = torch.autograd.grad(distance, y)[0]
+    more, of_critic = critic_gradient(critic, y, x, mask, near, share, weights.features, weights.adversarial)
+    square = d.detach().square()
+    inside = (square * mask).sum() / (mask.sum() * 3 + 1)
+    return near + more, torch.stack([distance, l1, edge, flicker, square.mean(), inside]).detach(), of_critic
+
+
+def losses(
+    vae: nn.Module,
+    critic: PixelCritic,
+    weights: DecoderWeights,
+    x: torch.Tensor,
+    mask: torch.Tensor,
+    noise: torch.Tensor,
+    strength: torch.Tensor,
+    share: torch.Tensor,
+    frames: int,
+) -> torch.Tensor:
+    """Add the gradients of decoder and critic to their parameters', and return the NUMBERS of a step.
+
+    Args:
+        vae: Its decoder is in training.
+        critic: In training.
+        weights: Of the parts.
+        x: Pictures [N,3,h,w] in -1 .. 1, N = clips * frames.
+        mask: Where things are, [N,1,h,w].
+        noise: [N,C,h/8,w/8].
+        strength: Of the noise on the codes, in their standard deviations, [N,1,1,1].
+        share: Of the critic's part, 0 .. 1, a number on the device.
+        frames: Decoded at once.
+    """
+    with torch.no_grad():
+        code, _ = encode(vae, x)
+        z = code + strength / vae.config.scaling_factor * noise
+    images = torch.zeros(len(x) // frames, frames, device=x.device)
+    dtype = next(vae.parameters()).dtype
+    out = vae.decoder(z.to(dtype), num_frames=frames, image_only_indicator=images).float()
+    gradient, numbers, of_critic = picture_gradient(out, x, mask, critic, weights, share, frames)
+    (out * gradient).sum().backward(inputs=[p for p in vae.parameters() if p.requires_grad])
+    return torch.cat([numbers, of_critic])
