@@ -2,9 +2,9 @@
 
     python -m svd_lab.training.measure.compare_weights --decoders OUT/decoder.pt OUT/decoder.pt:0.5 --unets OUT/unet.pt --out OUT
 
-Every UNet is measured with every decoder, on the same scenes from the same noise; the folder's own are among them, and come first.
-FILE:0.5 stands for weights halfway from the folder's own to those in FILE. The measures are those of docs/measures.md, and of how
-sharp things are, of the VAE alone and of its border (`SHOWN`).
+All are measured on the same scenes from the same noise: the folder as it is, its UNet with each decoder, each UNet with the last
+decoder. FILE:0.5 stands for weights halfway from the folder's own to those in FILE. The measures are those of docs/measures.md, and
+of how sharp things are, of the VAE alone and of its border (`SHOWN`).
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def compare(pipe: Pipeline, things: str, args: argparse.Namespace) -> dict[str, 
     for unet in (OWN, *args.unets):
         pipe.unet.load_state_dict(read_state(unet, "unet", own_unet))
         latents = sample(pipe, truth.pictures(), args.seed, batch=args.batch)
-        for decoder in (OWN, *args.decoders):
+        for decoder in (OWN, *args.decoders) if unet == OWN else (OWN, *args.decoders)[-1:]:
             pipe.vae.load_state_dict(read_state(decoder, "vae", own_vae))
             if decoder not in alone:
                 alone[decoder] = of_vae(pipe.vae, truth, pipe.device)

@@ -46,6 +46,7 @@ class DecoderOptions(RunOptions):
     batch: int = option(56, "pictures a step")
     pool: int = option(1024, "clips to draw from")
     plain: float = option(0.25, "share of clips on plain backgrounds")
+    noise: float = option(0.15, "most of the noise on the codes, in their standard deviations")
     critic_from: float = option(0.05, "progress from which the critic guides the decoder")
     feature_weight: float = option(1.0, "weight of the critic's feature matching")
     adversarial_weight: float = option(0.1, "weight of the critic's adversarial loss")
@@ -107,7 +108,7 @@ class DecoderTraining:
         x, mask = self.pool.frames(clips, frames)
         n, _, h, w = x.shape
         noise = torch.randn(n, self.vae.config.latent_channels, h // 8, w // 8, device=device)
-        strength = random_strength(clips, device).repeat_interleave(frames)[:, None, None, None]
+        strength = random_strength(clips, device, self.options.noise).repeat_interleave(frames)[:, None, None, None]
         # The critic itself learns from the first step on.
         warm = max(0, step - 200) / 200
         self.share.fill_(min(1.0, max(0.0, (progress - self.options.critic_from) / 0.05), warm))
@@ -143,7 +144,6 @@ class DecoderTraining:
 
     def save(self) -> None:
         """Write OUT/decoder.pt: the whole VAE, with the averaged weights of its decoder."""
-        self.vae.float()  # first, so that the average is not rounded to bfloat16
         self.optimiser.use_average()
         trained = {name: value for name, value in half(self.vae).items() if name.startswith("decoder.")}
         about = dict(scaling_factor=self.vae.config.scaling_factor, steps=self.optimiser.n)
