@@ -4,9 +4,13 @@ Its encoder stays as it is, to the bit: so latents, UNet, turbo and cost stay th
 Trained on distances in pixels alone, a decoder draws the median of all pictures that could have that code, which is soft. A critic
 in pixels sees that (networks/critic.py): here its features of the drawn picture shall be those of the true one.
 
+A true clip's codes, with some noise on them, are not what a decoder is given in use: where the UNet is unsure, its codes are means
+of several, and a decoder that has never seen such codes draws a lattice of dots there (LOG.md). So every second step decodes what
+the UNet makes of first frames (`--unet`, loop/sampled_codes.py); the true clips, which the world knows, are its targets.
+
 Pictures are whole, never crops: the decoder's norms span a picture, and its temporal layers what is decoded at once
-(decode_chunk_size), so a step decodes 1, 2 or 14 frames together. Their codes have some noise on them, since a UNet's are not
-perfect, and all frames of a clip should be alike where it stands still (`--flicker-weight`). Trains on one GPU.
+(decode_chunk_size), so a step decodes 1, 2 or 14 frames together; and all frames of a clip should be alike where it stands still
+(`--flicker-weight`). Trains on one GPU.
 """
 
 import math
@@ -17,7 +21,7 @@ from dataclasses import dataclass
 import torch
 
 from svd_lab.training.loop.background import BackgroundBatches
-from svd_lab.training.loop.checkpoints import half, save_parts
+from svd_lab.training.loop.checkpoints import half, load_parts, save_parts
 from svd_lab.training.loop.clock import Clock, rate_factor
 from svd_lab.training.loop.cuda_graph import Graphed
 from svd_lab.training.loop.latent_bank import load_vae
@@ -25,16 +29,20 @@ from svd_lab.training.loop.muon import Optimiser
 from svd_lab.training.loop.options import RunOptions, check_shares, option
 from svd_lab.training.loop.pixel_pool import PixelPool, clip_workers
 from svd_lab.training.loop.process import Process, print_peak_memory, start
+from svd_lab.training.loop.sampled_codes import SampledCodes
 from svd_lab.training.networks.critic import FlatAdam, PixelCritic
 from svd_lab.training.networks.fused_blocks import rewrite
+from svd_lab.training.networks.video import clip_of, unet_of
 from svd_lab.training.stages.decoder_losses import NUMBERS, DecoderWeights, losses
-from svd_lab.training.stages.reconstruction import random_strength
+from svd_lab.training.stages.reconstruction import encode, random_strength
 from svd_lab.training.world.varied_world import VariedWorld
 from svd_lab.world.clips import FRAMES
 from svd_lab.world.scenes import World
 
 DRAWN_TOGETHER = 32  # clips
-CHUNKS = (FRAMES, 2, 1, 2)  # frames decoded at once, step by step
+SAMPLED_TOGETHER = 32  # clips
+#: Frames decoded at once, and whether their codes are the UNet's, step by step.
+KINDS = ((FRAMES, False), (FRAMES, True), (2, False), (2, True), (1, False), (FRAMES, True), (2, False), (2, True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +50,17 @@ class DecoderOptions(RunOptions):
     """Options of stage `decoder`."""
 
     vae: str = option("svd_lab/mini/weights", "checkpoint or folder with the VAE; none: an untrained one, for dry runs")
+    unet: str = option(
+        "svd_lab/mini/weights", "checkpoint or folder with UNet and image encoder; none: true codes alone are decoded"
+    )
     muon: float = option(0.003, "peak learning rate of weight matrices; of all others a tenth of it")
     batch: int = option(56, "pictures a step")
     pool: int = option(1024, "clips to draw from")
     plain: float = option(0.25, "share of clips on plain backgrounds")
-    noise: float = option(0.15, "most of the noise on the codes, in their standard deviations")
+    noise: float = option(0.15, "most of the noise on true codes, in their standard deviations")
+    sampled: int = option(768, "clips of the UNet to draw from")
+    every: int = option(40, "steps between two batches of new clips of the UNet")
+    sampled_critic: float = option(0.5, "share of the critic's weights where codes are the UNet's")
     critic_from: float = option(0.05, "progress from which the critic guides the decoder")
     feature_weight: float = option(1.0, "weight of the critic's feature matching")
     adversarial_weight: float = option(0.1, "weight of the critic's adversarial loss")
@@ -56,7 +70,7 @@ class DecoderOptions(RunOptions):
     def __post_init__(self) -> None:
         if self.resume:
             raise ValueError("decoder keeps no optimiser: go on from --vae, not --resume")
-        check_shares(self, "plain", "critic_from")
+        check_shares(self, "plain", "critic_from", "sampled_critic")
 
     @property
     def weights(self) -> DecoderWeights:
@@ -91,7 +105,27 @@ class DecoderTraining:
         self.share = torch.zeros((), device=device)  # of the critic
         self.pool = PixelPool(world, options.pool, min(DRAWN_TOGETHER, options.pool), workers)
         self.steps: dict[int, Graphed] = {}  # by the number of frames, which is part of the graph
+        self.codes = self.make_codes() if options.unet != "none" else None
         print(f"decoder: pool of {self.pool.n}, set-up {time.time() - began:.0f} s", flush=True)
+
+    @torch.no_grad()
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the codes of pictures in -1 .. 1."""
+        return encode(self.vae, x.contiguous(memory_format=torch.channels_last))[0]
+
+    def make_codes(self) -> SampledCodes:
+        """Load the UNet, and sample the first codes."""
+        options, device, dtype = self.options, self.process.device, self.process.dtype
+        saved = load_parts(options.unet)
+        unet = rewrite(unet_of(saved["unet"]).to(device, dtype)).eval().requires_grad_(False)
+        encoder = clip_of(saved["clip"]).to(device, dtype).eval().requires_grad_(False)
+        batch, factor = min(SAMPLED_TOGETHER, options.pool), self.vae.config.scaling_factor
+        codes = SampledCodes(
+            self.encode, factor, unet, encoder, self.optimiser, options.sampled, batch, self.process.gpu
+        )
+        while codes.n < codes.size:
+            codes.add_clips(*self.pool.sample(batch))
+        return codes
 
     def make_step(self, frames: int) -> Graphed:
         """Return the step for clips of so many frames."""
@@ -103,16 +137,22 @@ class DecoderTraining:
 
     def draw(self, step: int, progress: float) -> tuple[int, list[torch.Tensor]]:
         """Return the number of frames of this step, and the arguments of `losses` from x to share."""
-        frames, device = CHUNKS[step % len(CHUNKS)], self.process.device
-        clips = max(1, self.options.batch // frames)
-        x, mask = self.pool.frames(clips, frames)
-        n, _, h, w = x.shape
-        noise = torch.randn(n, self.vae.config.latent_channels, h // 8, w // 8, device=device)
-        strength = random_strength(clips, device, self.options.noise).repeat_interleave(frames)[:, None, None, None]
+        options, device = self.options, self.process.device
+        frames, sampled = KINDS[step % len(KINDS)]
+        sampled = sampled and self.codes is not None
+        clips = max(1, options.batch // frames)
+        if sampled:
+            x, mask, code = self.codes.frames(clips, frames)
+        else:
+            x, mask = self.pool.frames(clips, frames)
+            strength = random_strength(clips, device, options.noise).repeat_interleave(frames)[:, None, None, None]
+            code = self.encode(x)
+            code = code + strength / self.vae.config.scaling_factor * torch.randn_like(code)
         # The critic itself learns from the first step on.
         warm = max(0, step - 200) / 200
-        self.share.fill_(min(1.0, max(0.0, (progress - self.options.critic_from) / 0.05), warm))
-        return frames, [x.contiguous(memory_format=torch.channels_last), mask, noise, strength, self.share]
+        share = min(1.0, max(0.0, (progress - options.critic_from) / 0.05), warm)
+        self.share.fill_(share * (options.sampled_critic if sampled else 1.0))
+        return frames, [x.contiguous(memory_format=torch.channels_last), mask, code, self.share]
 
     def learn(self) -> None:
         """Train until the clock says so."""
@@ -120,6 +160,8 @@ class DecoderTraining:
         while (progress := clock.tick()) is not None:
             if clock.n % (2 if self.pool.workers else 16) == 0:
                 self.pool.refresh()
+            if self.codes and clock.n % self.options.every == 0:
+                self.codes.add_clips(*self.pool.sample(self.codes.batch))
             frames, batch = self.draw(clock.n, progress)
             if frames not in self.steps:
                 self.steps[frames] = self.make_step(frames)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from svd_lab.training.networks.critic import PixelCritic, critic_gradient
-from svd_lab.training.stages.reconstruction import encode, pixel_loss
+from svd_lab.training.stages.reconstruction import pixel_loss
 
 MASK_WEIGHT = 3.0
 #: What `losses` returns.
@@ -72,8 +72,7 @@ def losses(
     weights: DecoderWeights,
     x: torch.Tensor,
     mask: torch.Tensor,
-    noise: torch.Tensor,
-    strength: torch.Tensor,
+    code: torch.Tensor,
     share: torch.Tensor,
     frames: int,
 ) -> torch.Tensor:
@@ -85,17 +84,13 @@ def losses(
         weights: Of the parts.
         x: Pictures [N,3,h,w] in -1 .. 1, N = clips * frames.
         mask: Where things are, [N,1,h,w].
-        noise: [N,C,h/8,w/8].
-        strength: Of the noise on the codes, in their standard deviations, [N,1,1,1].
+        code: What is decoded, [N,C,h/8,w/8].
         share: Of the critic's part, 0 .. 1, a number on the device.
         frames: Decoded at once.
     """
-    with torch.no_grad():
-        code, _ = encode(vae, x)
-        z = code + strength / vae.config.scaling_factor * noise
     images = torch.zeros(len(x) // frames, frames, device=x.device)
     dtype = next(vae.parameters()).dtype
-    out = vae.decoder(z.to(dtype), num_frames=frames, image_only_indicator=images).float()
+    out = vae.decoder(code.to(dtype), num_frames=frames, image_only_indicator=images).float()
     gradient, numbers, of_critic = picture_gradient(out, x, mask, critic, weights, share, frames)
     (out * gradient).sum().backward(inputs=[p for p in vae.parameters() if p.requires_grad])
     return torch.cat([numbers, of_critic])
