@@ -1,6 +1,4 @@
-"""Codes as the UNet makes them, beside the true clips: what a decoder is given in use, and what it should make of it."""
-
-from collections.abc import Callable
+"""Codes as the UNet makes them: what a decoder is given in use, and what another decoder makes of them."""
 
 import torch
 from torch import nn
@@ -15,11 +13,10 @@ from svd_lab.world.clips import FRAMES
 
 
 class SampledCodes(Ring):
-    """True clips (uint8), where things are (uint8), and codes [T,C,h,w] of the class's call on their first frames.
+    """Codes [T,C,h,w] of the class's call on the first frames of clips, their pictures, and where things truly are (both uint8).
 
     Args:
-        encode: Pictures [n,3,128,224] in -1 .. 1 -> codes.
-        factor: The VAE's scaling factor.
+        vae: Frozen; encodes the first frames, and decodes the codes, 14 frames at once.
         unet: Frozen.
         encoder: The image encoder, frozen.
         optimiser: Of the stage, for the CUDA graph.
@@ -30,8 +27,7 @@ class SampledCodes(Ring):
 
     def __init__(
         self,
-        encode: Callable[[torch.Tensor], torch.Tensor],
-        factor: float,
+        vae: nn.Module,
         unet: nn.Module,
         encoder: nn.Module,
         optimiser: Optimiser,
@@ -40,7 +36,7 @@ class SampledCodes(Ring):
         gpu: bool,
     ):
         super().__init__(size, batch)
-        self.encode, self.factor, self.encoder, sigmas = encode, factor, encoder, levels(STEPS)
+        self.vae, self.encoder, sigmas = vae, encoder, levels(STEPS)
 
         @torch.no_grad()
         def generate(
@@ -50,6 +46,11 @@ class SampledCodes(Ring):
 
         self.generate = Graphed(generate, optimiser, gpu)
 
+    def encode(self, picture: torch.Tensor) -> torch.Tensor:
+        """Return the codes of pictures in -1 .. 1, in float32."""
+        x = picture.to(next(self.vae.parameters()).dtype).contiguous(memory_format=torch.channels_last)
+        return self.vae.quant_conv(self.vae.encoder(x)).float().chunk(2, 1)[0]
+
     @torch.no_grad()
     def add_clips(self, video: torch.Tensor, alpha: torch.Tensor, numbers: torch.Tensor) -> None:
         """Sample codes for `batch` clips of a PixelPool from new noise, and keep them."""
@@ -58,14 +59,18 @@ class SampledCodes(Ring):
         cond = self.encode(picture + AUGMENTATION * torch.randn_like(picture))
         ids = torch.cat([numbers, torch.full_like(numbers[:, :1], AUGMENTATION)], 1)
         noise = torch.randn(len(video), FRAMES, *cond.shape[1:], device=video.device)
-        codes = self.generate(noise, cond, embed(self.encoder, first), ids) / self.factor
-        self.add(video, alpha, codes.half())
+        codes = self.generate(noise, cond, embed(self.encoder, first), ids) / self.vae.config.scaling_factor
+        images = torch.zeros(len(codes), FRAMES, device=codes.device)
+        dtype = next(self.vae.parameters()).dtype
+        made = self.vae.decoder(codes.flatten(0, 1).to(dtype), num_frames=FRAMES, image_only_indicator=images)
+        pictures = (made.float().clamp(-1, 1) * 127.5 + 127.5).round().byte()
+        self.add(codes.half(), pictures.unflatten(0, (-1, FRAMES)), alpha)
 
     def frames(self, clips: int, frames: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return whole pictures in -1 .. 1, masks and codes of neighbouring frames, each [clips*frames,…]."""
-        video, alpha, codes = self.parts
-        d = video.device
+        """Return pictures in -1 .. 1, masks and codes of neighbouring frames, each [clips*frames,…]."""
+        codes, pictures, alpha = self.parts
+        d = codes.device
         i = torch.randint(self.n, (clips, 1), device=d)
         t = torch.randint(FRAMES - frames + 1, (clips, 1), device=d) + torch.arange(frames, device=d)
-        x, mask, code = (part[i, t].flatten(0, 1).float() for part in (video, alpha, codes))
+        x, mask, code = (part[i, t].flatten(0, 1).float() for part in (pictures, alpha, codes))
         return x / 127.5 - 1, mask[:, None] / 255, code

@@ -6,7 +6,7 @@ in pixels sees that (networks/critic.py): here its features of the drawn picture
 
 A true clip's codes, with some noise on them, are not what a decoder is given in use: where the UNet is unsure, its codes are means
 of several, and a decoder that has never seen such codes draws a lattice of dots there (LOG.md). So every second step decodes what
-the UNet makes of first frames (`--unet`, loop/sampled_codes.py); the true clips, which the world knows, are its targets.
+the UNet makes of first frames (`--unet`, loop/sampled_codes.py), and follows there, at half the size, the decoder in `--follow`.
 
 Pictures are whole, never crops: the decoder's norms span a picture, and its temporal layers what is decoded at once
 (decode_chunk_size), so a step decodes 1, 2 or 14 frames together; and all frames of a clip should be alike where it stands still
@@ -33,7 +33,7 @@ from svd_lab.training.loop.sampled_codes import SampledCodes
 from svd_lab.training.networks.critic import FlatAdam, PixelCritic
 from svd_lab.training.networks.fused_blocks import rewrite
 from svd_lab.training.networks.video import clip_of, unet_of
-from svd_lab.training.stages.decoder_losses import NUMBERS, DecoderWeights, losses
+from svd_lab.training.stages.decoder_losses import NUMBERS, DecoderWeights, following_losses, losses
 from svd_lab.training.stages.reconstruction import encode, random_strength
 from svd_lab.training.world.varied_world import VariedWorld
 from svd_lab.world.clips import FRAMES
@@ -50,6 +50,9 @@ class DecoderOptions(RunOptions):
     """Options of stage `decoder`."""
 
     vae: str = option("svd_lab/mini/weights", "checkpoint or folder with the VAE; none: an untrained one, for dry runs")
+    follow: str = option(
+        "svd_lab/mini/weights", "checkpoint or folder with the VAE that is followed on the UNet's codes"
+    )
     unet: str = option(
         "svd_lab/mini/weights", "checkpoint or folder with UNet and image encoder; none: true codes alone are decoded"
     )
@@ -60,7 +63,6 @@ class DecoderOptions(RunOptions):
     noise: float = option(0.15, "most of the noise on true codes, in their standard deviations")
     sampled: int = option(768, "clips of the UNet to draw from")
     every: int = option(40, "steps between two batches of new clips of the UNet")
-    sampled_critic: float = option(0.5, "share of the critic's weights where codes are the UNet's")
     critic_from: float = option(0.05, "progress from which the critic guides the decoder")
     feature_weight: float = option(1.0, "weight of the critic's feature matching")
     adversarial_weight: float = option(0.1, "weight of the critic's adversarial loss")
@@ -70,7 +72,7 @@ class DecoderOptions(RunOptions):
     def __post_init__(self) -> None:
         if self.resume:
             raise ValueError("decoder keeps no optimiser: go on from --vae, not --resume")
-        check_shares(self, "plain", "critic_from", "sampled_critic")
+        check_shares(self, "plain", "critic_from")
 
     @property
     def weights(self) -> DecoderWeights:
@@ -104,7 +106,7 @@ class DecoderTraining:
         self.adam = FlatAdam(self.critic)
         self.share = torch.zeros((), device=device)  # of the critic
         self.pool = PixelPool(world, options.pool, min(DRAWN_TOGETHER, options.pool), workers)
-        self.steps: dict[int, Graphed] = {}  # by the number of frames, which is part of the graph
+        self.steps: dict[tuple[int, bool], Graphed] = {}  # by what is part of the graph
         self.codes = self.make_codes() if options.unet != "none" else None
         print(f"decoder: pool of {self.pool.n}, set-up {time.time() - began:.0f} s", flush=True)
 
@@ -119,67 +121,70 @@ class DecoderTraining:
         saved = load_parts(options.unet)
         unet = rewrite(unet_of(saved["unet"]).to(device, dtype)).eval().requires_grad_(False)
         encoder = clip_of(saved["clip"]).to(device, dtype).eval().requires_grad_(False)
-        batch, factor = min(SAMPLED_TOGETHER, options.pool), self.vae.config.scaling_factor
-        codes = SampledCodes(
-            self.encode, factor, unet, encoder, self.optimiser, options.sampled, batch, self.process.gpu
-        )
+        vae, batch = rewrite(load_vae(options.follow, device).to(dtype)), min(SAMPLED_TOGETHER, options.pool)
+        codes = SampledCodes(vae, unet, encoder, self.optimiser, options.sampled, batch, self.process.gpu)
         while codes.n < codes.size:
             codes.add_clips(*self.pool.sample(batch))
         return codes
 
-    def make_step(self, frames: int) -> Graphed:
-        """Return the step for clips of so many frames."""
+    def make_step(self, frames: int, sampled: bool) -> Graphed:
+        """Return the step for clips of so many frames, whose codes are the UNet's or true ones."""
+        weights = self.options.weights
 
         def step(*batch: torch.Tensor) -> torch.Tensor:
-            return losses(self.vae, self.critic, self.options.weights, *batch, frames)
+            return losses(self.vae, self.critic, weights, *batch, frames)
 
-        return Graphed(step, self.optimiser, self.process.gpu, self.adam)
+        def follow(*batch: torch.Tensor) -> torch.Tensor:
+            return following_losses(self.vae, weights, *batch, frames)
 
-    def draw(self, step: int, progress: float) -> tuple[int, list[torch.Tensor]]:
-        """Return the number of frames of this step, and the arguments of `losses` from x to share."""
+        return Graphed(follow if sampled else step, self.optimiser, self.process.gpu, self.adam)
+
+    def draw(self, step: int, progress: float) -> tuple[tuple[int, bool], list[torch.Tensor]]:
+        """Return the number of frames of this step and whether the codes are the UNet's, and the arguments of its losses."""
         options, device = self.options, self.process.device
         frames, sampled = KINDS[step % len(KINDS)]
-        sampled = sampled and self.codes is not None
         clips = max(1, options.batch // frames)
-        if sampled:
-            x, mask, code = self.codes.frames(clips, frames)
-        else:
-            x, mask = self.pool.frames(clips, frames)
-            strength = random_strength(clips, device, options.noise).repeat_interleave(frames)[:, None, None, None]
-            code = self.encode(x)
-            code = code + strength / self.vae.config.scaling_factor * torch.randn_like(code)
+        if sampled and self.codes:
+            return (frames, True), list(self.codes.frames(clips, frames))
+        x, mask = self.pool.frames(clips, frames)
+        strength = random_strength(clips, device, options.noise).repeat_interleave(frames)[:, None, None, None]
+        code = self.encode(x)
+        code = code + strength / self.vae.config.scaling_factor * torch.randn_like(code)
         # The critic itself learns from the first step on.
         warm = max(0, step - 200) / 200
-        share = min(1.0, max(0.0, (progress - options.critic_from) / 0.05), warm)
-        self.share.fill_(share * (options.sampled_critic if sampled else 1.0))
-        return frames, [x.contiguous(memory_format=torch.channels_last), mask, code, self.share]
+        self.share.fill_(min(1.0, max(0.0, (progress - options.critic_from) / 0.05), warm))
+        return (frames, False), [x.contiguous(memory_format=torch.channels_last), mask, code, self.share]
 
     def learn(self) -> None:
         """Train until the clock says so."""
-        clock, average = Clock(self.options, self.process.device), None
+        clock, averages = Clock(self.options, self.process.device), {}
         while (progress := clock.tick()) is not None:
             if clock.n % (2 if self.pool.workers else 16) == 0:
                 self.pool.refresh()
             if self.codes and clock.n % self.options.every == 0:
                 self.codes.add_clips(*self.pool.sample(self.codes.batch))
-            frames, batch = self.draw(clock.n, progress)
-            if frames not in self.steps:
-                self.steps[frames] = self.make_step(frames)
-            numbers = self.steps[frames](*batch)
+            kind, batch = self.draw(clock.n, progress)
+            if kind not in self.steps:
+                self.steps[kind] = self.make_step(*kind)
+            numbers = self.steps[kind](*batch)
+            for name, number in zip(NUMBERS, numbers, strict=False):
+                key = f"following {name}" if kind[1] else name
+                averages[key] = averages[key].lerp(number, 0.04) if key in averages else number.clone()
             norm = self.optimiser.step(rate_factor(self.optimiser.n, progress, warmup=100, decay=0.9, floor=0.003))
             self.adam.step(min(1.0, clock.n / 20))
-            average = numbers.clone() if average is None else average.lerp(numbers, 0.02)
             if clock.n in (1, 2, 5, 20) or clock.n % 200 == 0:
-                self.log(clock, average, norm.item())
+                self.log(clock, averages, norm.item())
 
-    def log(self, clock: Clock, average: torch.Tensor, norm: float) -> None:
-        """Print the state of training."""
-        v = dict(zip(NUMBERS, average.tolist(), strict=True))
-        rest = " ".join(f"{name} {value:.4f}" for name, value in v.items() if "error" not in name)
+    def log(self, clock: Clock, averages: dict[str, torch.Tensor], norm: float) -> None:
+        """Print the state of training; errors as PSNR."""
+        shown = {
+            name: -10 * math.log10(max(value.item() / 4, 1e-9)) if "error" in name else value.item()
+            for name, value in averages.items()
+        }
         print(
             f"decoder {self.optimiser.n} t {clock.elapsed:.0f}s {clock.pace():.0f} ms prog {clock.progress:.2f} "
-            f"psnr {10 * math.log10(4 / v['error']):.2f} thing {10 * math.log10(4 / max(v['thing error'], 1e-9)):.2f} "
-            f"{rest} norm {norm:.2f} new {self.pool.taken}",
+            + " ".join(f"{name} {value:.4g}" for name, value in shown.items())
+            + f" norm {norm:.2f} new {self.pool.taken}",
             flush=True,
         )
         clock.mark()

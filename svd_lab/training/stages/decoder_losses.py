@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from svd_lab.training.networks.critic import PixelCritic, critic_gradient
 from svd_lab.training.stages.reconstruction import pixel_loss
 
 MASK_WEIGHT = 3.0
+FINE = 0.2  # weight at full size of following another decoder
 #: What `losses` returns.
 NUMBERS = (
     "distance", "l1", "edge", "flicker", "error", "thing error", "critic", "features", "adversarial", "roughness",
@@ -88,9 +90,44 @@ def losses(
         share: Of the critic's part, 0 .. 1, a number on the device.
         frames: Decoded at once.
     """
-    images = torch.zeros(len(x) // frames, frames, device=x.device)
-    dtype = next(vae.parameters()).dtype
-    out = vae.decoder(code.to(dtype), num_frames=frames, image_only_indicator=images).float()
+    out = decoded(vae, code, frames)
     gradient, numbers, of_critic = picture_gradient(out, x, mask, critic, weights, share, frames)
     (out * gradient).sum().backward(inputs=[p for p in vae.parameters() if p.requires_grad])
     return torch.cat([numbers, of_critic])
+
+
+def following_losses(
+    vae: nn.Module,
+    weights: DecoderWeights,
+    x: torch.Tensor,
+    mask: torch.Tensor,
+    code: torch.Tensor,
+    frames: int,
+) -> torch.Tensor:
+    """Add the gradients of following another decoder to the decoder's, and return the NUMBERS of a step.
+
+    Pictures shall be alike at half the size; at full size that counts little, so that what is sharper stays.
+
+    Args:
+        vae, weights, mask, code, frames: As for `losses`.
+        x: What the other decoder makes of the codes.
+    """
+    d = decoded(vae, code, frames) - x
+    coarse, l1, edge = pixel_loss(F.avg_pool2d(d, 2), F.avg_pool2d(mask, 2), MASK_WEIGHT)
+    distance = coarse + FINE * pixel_loss(d, mask, MASK_WEIGHT)[0]
+    flicker = d.new_zeros(())
+    if frames > 1:
+        t = d.view(-1, frames, *d.shape[1:])
+        flicker = (t[:, 1:] - t[:, :-1]).abs().mean()
+        distance = distance + weights.flicker * FINE * flicker
+    distance.backward(inputs=[p for p in vae.parameters() if p.requires_grad])
+    square = d.detach().square()
+    inside = (square * mask).sum() / (mask.sum() * 3 + 1)
+    return torch.stack([distance, l1, edge, flicker, square.mean(), inside]).detach()
+
+
+def decoded(vae: nn.Module, code: torch.Tensor, frames: int) -> torch.Tensor:
+    """Decode codes [N,C,h,w], `frames` at once, in float32."""
+    images = torch.zeros(len(code) // frames, frames, device=code.device)
+    dtype = next(vae.parameters()).dtype
+    return vae.decoder(code.to(dtype), num_frames=frames, image_only_indicator=images).float()
