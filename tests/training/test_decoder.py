@@ -1,10 +1,12 @@
 """The decoder that goes on alone: its codes stay as they are, and its weights are compared with others' scene by scene."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from svd_lab.training.loop import sampled_codes
 from svd_lab.training.loop.checkpoints import half, load_parts, save_parts
 from svd_lab.training.loop.latent_bank import load_vae
 from svd_lab.training.measure import compare_weights
@@ -14,7 +16,7 @@ from svd_lab.training.networks.critic import FlatAdam, PixelCritic
 from svd_lab.training.networks.video import make_vae
 from svd_lab.training.stages import decoder as stage
 from svd_lab.training.stages.decoder import DecoderOptions
-from svd_lab.training.stages.decoder_losses import DecoderWeights, picture_gradient
+from svd_lab.training.stages.decoder_losses import DecoderWeights, decoded, following_losses, picture_gradient
 
 pytestmark = pytest.mark.slow  # networks, worlds of a gigabyte, processes: the workshop's tests are the slow layer's
 
@@ -24,18 +26,22 @@ def test_three_steps_train_the_decoder_and_leave_the_encoder_to_the_bit(
 ):
     draw_four_things(stage, "VariedWorld")
     monkeypatch.setattr(stage, "DRAWN_TOGETHER", 2)
+    monkeypatch.setattr(sampled_codes, "STEPS", 2)
     torch.manual_seed(0)
     before = half(make_vae())
     save_parts(dict(vae=before, scaling_factor=0.25), tmp_path / "vae.pt")
     stage.train(
-        DecoderOptions(vae=str(tmp_path / "vae.pt"), batch=2, pool=2, steps=3, critic_from=0, out=str(tmp_path))
+        DecoderOptions(
+            vae=str(tmp_path / "vae.pt"), batch=2, pool=2, sampled=1, every=2, steps=3, critic_from=0, out=str(tmp_path)
+        )
     )
     saved = load_parts(tmp_path / "decoder.pt")
     assert saved["steps"] == 3 and saved["scaling_factor"] == 0.25
     changed = {name for name in before if not torch.equal(saved["vae"][name], before[name])}
     assert changed and all(name.startswith("decoder.") for name in changed)
     assert load_vae(str(tmp_path / "decoder.pt"), "cpu").config.scaling_factor == 0.25
-    assert "decoder 2" in capsys.readouterr().out
+    line = re.search("decoder 2 .*", capsys.readouterr().out)[0]
+    assert " distance " in line and " following distance " in line, "true codes and the UNet's in turn"
 
 
 @pytest.mark.parametrize("settings, words", [(dict(resume="state"), "--vae, not --resume"), (dict(plain=2), "--plain")])
@@ -58,6 +64,20 @@ def test_errors_that_flicker_weigh_more_than_errors_that_stay():
     )
     assert still[3] < 1e-6 and flickering[3] > 0.1 and flickering[0] > still[0] + 0.1
     torch.testing.assert_close(still[1:3], flickering[1:3])
+
+
+def test_following_another_decoder_forgives_what_is_gone_at_half_the_size():
+    torch.manual_seed(0)
+    vae = make_vae()
+    code = torch.randn(1, 8, 8, 8)
+    own = decoded(vae, code, 1).detach()
+    fine = 0.1 * torch.ones(64, 64).cumsum(0).cumsum(1).remainder(2).mul(2).sub(1)  # a checkerboard of pixels
+    coarse = fine[:32, :32].repeat_interleave(2, 0).repeat_interleave(2, 1)
+    distances = [
+        following_losses(vae, DecoderWeights(), own + e, torch.zeros(1, 1, 64, 64), code, 1)[0] for e in (fine, coarse)
+    ]
+    assert 0 < distances[0] < 0.5 * distances[1]
+    assert vae.decoder.conv_out.weight.grad.any()
 
 
 def test_weights_between_two_are_a_share_of_the_way(tmp_path):
