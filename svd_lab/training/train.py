@@ -6,8 +6,9 @@
     $RUN unet --seconds 520 --begin .5 --end 1 --vae OUT/vae.pt --state unet.state --out OUT --resume unet.state
     python -m svd_lab.training.train export --vae OUT/vae.pt --weights OUT/unet.pt --folder svd_lab/mini/weights
 
-Between them `clip` trains the image encoder alone; `turbo` comes last. `large-vae` trains a VAE for pictures of
-twice the size. The text mini has its own stages: text-vae, text, judge, export-text (docs/text-mini.md).
+Between them `clip` trains the image encoder alone; `decoder` goes on with the VAE's decoder alone; `turbo` comes last.
+`large-vae` trains a VAE for pictures of twice the size. The text mini has its own stages: text-vae, text, judge, export-text
+(docs/text-mini.md).
 
 `--weights` and `--vae` take a checkpoint, or an exported folder: starting from svd_lab/mini/weights goes on with the shipped model
 from its averaged weights; `--resume` goes on with everything, the optimiser too.
@@ -25,7 +26,7 @@ from svd_lab.training.loop.checkpoints import load_parts
 from svd_lab.training.loop.latent_bank import load_vae
 from svd_lab.training.loop.options import add_options, read_options, required
 from svd_lab.training.networks.video import clip_of, save_folder, unet_of
-from svd_lab.training.stages import image_encoder, judge, large_vae, text, text_vae, turbo, unet, vae
+from svd_lab.training.stages import decoder, image_encoder, judge, large_vae, text, text_vae, turbo, unet, vae
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,7 @@ STAGES: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "vae": (vae.VaeOptions, vae.train),
     "unet": (unet.UNetOptions, unet.train),
     "clip": (image_encoder.ImageEncoderOptions, image_encoder.train),
+    "decoder": (decoder.DecoderOptions, decoder.train),
     "large-vae": (large_vae.LargeVaeOptions, large_vae.train),
     "turbo": (turbo.TurboOptions, turbo.train),
     "export": (ExportOptions, run_export),

@@ -166,6 +166,10 @@ def test_a_mini_is_measured_alike_at_both_sizes(four_things, large_four_things):
         assert row["sharp"] == row["sharp_large"] == row["detail"] == pytest.approx(1)
     blurred = rows_of(truth, half, half.video, half.video)
     assert all(row["sharp"] == pytest.approx(1) and row["sharp_large"] < 0.9 for row in blurred)
+    spotted = truth.video.clone()
+    spotted[..., -16:, -64:] -= 51 / 255 * spotted[..., -16:, -64:].sub(0.5).sign()
+    for row in rows_of(truth, half, truth.video, spotted):
+        assert row["corner"] == 0 < row["vae_border"] < row["vae_corner"] and row["vae_corner"] > 30
 
 
 def test_three_steps_of_stage_large_vae_give_a_checkpoint(large_four_things, tmp_path, monkeypatch, capsys):

@@ -180,5 +180,6 @@ class Optimiser:
 
     @torch.no_grad()
     def use_average(self) -> None:
-        """Put the averaged weights into the model."""
-        torch._foreach_copy_([p.data for p in self.params], self._views(self.average))
+        """Put the averaged weights into the model, which they make float32: training is over."""
+        for p, average in zip(self.params, self._views(self.average), strict=True):
+            p.data = average.clone()

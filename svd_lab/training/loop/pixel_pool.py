@@ -1,4 +1,4 @@
-"""Clips of 448 x 256 pixels to train a VAE on: drawn in other processes, kept as uint8, given out as crops or whole pictures."""
+"""Clips to train a VAE on: drawn in other processes, kept as uint8, given out as crops or whole pictures."""
 
 import copy
 from collections.abc import Iterator
@@ -19,10 +19,11 @@ BLOCK = 8  # pixels each way; in so coarse a grid `crops` looks for things
 
 
 @torch.no_grad()
-def draw_clips(world: World, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw clips: videos [n,14,3,H,W] and where things are [n,14,H,W], both uint8."""
+def draw_clips(world: World, n: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Draw clips: videos [n,14,3,H,W], where things are [n,14,H,W], both uint8, and fps - 1 and motion_bucket_id [n,2]."""
     c = world.clips(n, nothing=0.2, two=0.35)
-    return (c.video * 255).round().byte(), (c.alpha * 255).round().byte()
+    numbers = torch.stack([c.fps - 1, c.bucket], 1).float()
+    return (c.video * 255).round().byte(), (c.alpha * 255).round().byte(), numbers
 
 
 class ClipSource(IterableDataset):
@@ -101,7 +102,7 @@ class PixelPool(Ring):
 
     def frames(self, clips: int, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return whole pictures [clips*frames,3,H,W] in -1 .. 1 and masks [..,1,H,W]: neighbouring frames of each clip."""
-        video, alpha = self.parts
+        video, alpha, _ = self.parts
         d = video.device
         i = torch.randint(self.n, (clips,), device=d)
         t = torch.randint(FRAMES - frames + 1, (clips, 1), device=d) + torch.arange(frames, device=d)
@@ -110,7 +111,7 @@ class PixelPool(Ring):
 
     def crops(self, n: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return n crops [n,3,size,size] in -1 .. 1 and masks, three of four around a part of a thing."""
-        video, alpha = self.parts
+        video, alpha, _ = self.parts
         d, (height, width) = video.device, video.shape[-2:]
         i, t = torch.randint(self.n, (n,), device=d), torch.randint(FRAMES, (n,), device=d)
         m = alpha[i, t]

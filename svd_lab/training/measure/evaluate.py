@@ -94,7 +94,7 @@ def scenes(things: str, n: int, seed: int, bucket: int = 127, scale: int = 1) ->
 
 
 @torch.no_grad()
-def make(
+def sample(
     pipe: Pipeline,
     pictures: Sequence[Image.Image],
     seed: int,
@@ -102,25 +102,10 @@ def make(
     steps: int = 10,
     guidance: tuple[float, float] = (1.0, 3.0),
     bucket: int = 127,
-    chunks: Sequence[int] = (FRAMES,),
     batch: int = 1,
-) -> list[torch.Tensor]:
-    """Generate a video of each picture.
-
-    Args:
-        pipe: From `load`.
-        pictures: n pictures of one size that the model takes.
-        seed: Of the noise. Each picture has noise of its own, the same in any batch.
-        steps: Of denoising.
-        guidance: min_guidance_scale and max_guidance_scale.
-        bucket: motion_bucket_id.
-        chunks: Values of decode_chunk_size.
-        batch: How many pictures are denoised together.
-
-    Returns:
-        For each of `chunks` the videos [n,14,3,H,W] in 0..1, on the CPU.
-    """
-    videos: list[list[torch.Tensor]] = [[] for _ in chunks]
+) -> torch.Tensor:
+    """Generate the latents [n,14,C,h,w] of a video of each picture; the arguments are those of `make`."""
+    parts = []
     for start in range(0, len(pictures), batch):
         part = pictures[start : start + batch]
         generators = [torch.Generator().manual_seed(100_000 * seed + start + i) for i in range(len(part))]
@@ -129,11 +114,43 @@ def make(
             min_guidance_scale=guidance[0], max_guidance_scale=guidance[1], motion_bucket_id=bucket,
             generator=generators, output_type="latent",
         ).frames  # fmt: skip
-        for chunk, out in zip(chunks, videos, strict=True):
-            for one in latents.split(1):  # clip by clip, because a chunk must not include frames of two clips
-                frames = pipe.decode_latents(one, FRAMES, chunk)
-                out.append(pipe.video_processor.postprocess_video(frames, output_type="pt").cpu())
-    return [torch.cat(out) for out in videos]
+        parts.append(latents)
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def decode(pipe: Pipeline, latents: torch.Tensor, chunk: int = FRAMES) -> torch.Tensor:
+    """Decode latents [n,14,C,h,w], `chunk` frames at once, to videos [n,14,3,H,W] in 0..1 on the CPU."""
+    out = []
+    for one in latents.split(1):  # clip by clip, because a chunk must not include frames of two clips
+        frames = pipe.decode_latents(one, FRAMES, chunk)
+        out.append(pipe.video_processor.postprocess_video(frames, output_type="pt").cpu())
+    return torch.cat(out)
+
+
+def make(
+    pipe: Pipeline,
+    pictures: Sequence[Image.Image],
+    seed: int,
+    *,
+    chunks: Sequence[int] = (FRAMES,),
+    **settings: Any,
+) -> list[torch.Tensor]:
+    """Generate a video of each picture.
+
+    Args:
+        pipe: From `load`.
+        pictures: n pictures of one size that the model takes.
+        seed: Of the noise. Each picture has noise of its own, the same in any batch.
+        chunks: Values of decode_chunk_size.
+        settings: steps (of denoising), guidance (min_guidance_scale and max_guidance_scale), bucket (motion_bucket_id), and batch
+            (how many pictures are denoised together), with the defaults of `sample`.
+
+    Returns:
+        For each of `chunks` the videos [n,14,3,H,W] in 0..1, on the CPU.
+    """
+    latents = sample(pipe, pictures, seed, **settings)
+    return [decode(pipe, latents, chunk) for chunk in chunks]
 
 
 @torch.no_grad()

@@ -24,9 +24,9 @@ from torch import nn
 from svd_lab.training.loop.latent_bank import load_vae
 from svd_lab.training.measure.compare_turbo import detail
 from svd_lab.training.measure.evaluate import GROUPS, load, make, plain, scenes
+from svd_lab.training.measure.sharpness import edge_errors, sharp, through
 from svd_lab.training.measure.significance import differences, shown
 from svd_lab.training.stages.large_vae_losses import SCALE
-from svd_lab.training.stages.large_vae_measure import laplacian
 from svd_lab.world.clips import Clips
 from svd_lab.world.measures import grow, measure, summary, thing_pixels
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from diffusers import StableVideoDiffusionPipeline as Pipeline
 
 SHOWN = (
-    "vae_all", "vae_thing", "vae_sharp", "first", "iou_share", "moving_gain", "length", "cosine", "area", "kept", "background_std",
-    "detail", "sharp", "sharp_large",
+    "vae_all", "vae_thing", "vae_sharp", "vae_corner", "vae_border", "corner", "first", "iou_share", "moving_gain", "length",
+    "cosine", "area", "kept", "background_std", "detail", "sharp", "sharp_large",
 )  # fmt: skip
 COLUMNS = (0, 4, 9, 13)  # frames on the sheets
 
@@ -57,23 +57,6 @@ def halved_clips(truth: Clips) -> Clips:
     return replace(truth, video=halved(truth.video), alpha=alpha, background=background)
 
 
-def sharp(video: torch.Tensor, true: torch.Tensor, mask: torch.Tensor) -> list[float]:
-    """The mean Laplacian of each clip's last four frames in `mask` [n,T,H,W] bool, relative to that of the true clip."""
-    m = mask[:, -4:, 1:-1, 1:-1].float()
-    a, b = ((laplacian(v[:, -4:]) * m).sum((1, 2, 3)) for v in (video, true))
-    return (a / b.clamp(min=1e-6)).tolist()
-
-
-@torch.no_grad()
-def through(vae: nn.Module, video: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Encode and decode videos [n,T,3,H,W] in 0..1; returns them on the CPU."""
-    out = []
-    for one in video:
-        z = vae.encode((one * 2 - 1).to(device)).latent_dist.mode()
-        out.append((vae.decode(z, num_frames=len(z)).sample / 2 + 0.5).clamp(0, 1).cpu())
-    return torch.stack(out)
-
-
 def rows_of(truth: Clips, half: Clips, video: torch.Tensor, again: torch.Tensor) -> list[dict[str, Any]]:
     """Measure videos of either size.
 
@@ -84,8 +67,8 @@ def rows_of(truth: Clips, half: Clips, video: torch.Tensor, again: torch.Tensor)
         again: True videos, encoded and decoded.
 
     Returns:
-        The rows of `measures.measure`, with vae_all, vae_thing (PSNR in dB at the VAE's own size), vae_sharp, detail, sharp and
-        sharp_large.
+        The rows of `measures.measure`, with vae_all, vae_thing (PSNR in dB at the VAE's own size), vae_sharp, vae_corner,
+        vae_border and corner (`edge_errors` at half the size), detail, sharp and sharp_large.
     """
     is_large = lambda v: v.shape[-1] == truth.video.shape[-1]  # noqa: E731
     large, small = (video, halved(video)) if is_large(video) else (enlarged(video), video)
@@ -94,10 +77,14 @@ def rows_of(truth: Clips, half: Clips, video: torch.Tensor, again: torch.Tensor)
     decibels = lambda e: (-10 * e.clamp(min=1e-10).log10()).tolist()  # noqa: E731
     near = grow(thing_pixels(small, half), 1) | grow(thing_pixels(half.video, half), 1)
     near_large = F.interpolate(near.float(), scale_factor=SCALE, mode="nearest") > 0
+    vae_corner, vae_border = edge_errors(again_half, half.video)
     more = dict(
         vae_all=decibels(error.mean((1, 2, 3, 4))),
         vae_thing=decibels((error * weight).sum((1, 2, 3, 4)) / (3 * weight.sum((1, 2, 3, 4)))),
         vae_sharp=sharp(again_half, half.video, near),
+        vae_corner=vae_corner,
+        vae_border=vae_border,
+        corner=edge_errors(small, half.video)[0],
         detail=detail(small, half).tolist(),
         sharp=sharp(small, half.video, near),
         sharp_large=sharp(large, truth.video, near_large),

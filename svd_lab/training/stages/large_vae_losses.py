@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from svd_lab.training.networks.critic import PixelCritic, critic_gradient
-from svd_lab.training.stages.reconstruction import encode, kl_divergence, noised, pixel_loss, warp
+from svd_lab.training.networks.critic import PixelCritic
+from svd_lab.training.stages.decoder_losses import MASK_WEIGHT, DecoderWeights, picture_gradient
+from svd_lab.training.stages.reconstruction import encode, kl_divergence, noised, warp
 
 SCALE, CELL = 2, 16  # pixels a unit of the world, pixels a cell of the code; each way
-MASK_WEIGHT = 3.0
 #: What `losses` returns.
 NUMBERS = (
     "loss", "l1", "edge", "flicker", "kl", "error", "thing error", "shift error", "align",
@@ -19,14 +19,12 @@ NUMBERS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossWeights:
+class LossWeights(DecoderWeights):
     """Weights of the parts of the loss."""
 
     equivariance: float = 0.7  # shift error
     align: float = 1.0  # distance to the small VAE's code
     border: float = 0.0  # additional, of the pixels of the outermost cells
-    features: float = 0.5  # of the critic: norm of its gradient, relative to that of the distance in pixels
-    adversarial: float = 0.2  # likewise
 
 
 def border_frame(x: torch.Tensor) -> torch.Tensor:
@@ -88,21 +86,11 @@ def losses(
     x, mask = warp(x, theta), warp(mask, theta)
     images = torch.zeros(len(x) // frames, frames, device=x.device)
     out = vae.decoder(z.to(next(vae.parameters()).dtype), num_frames=frames, image_only_indicator=images).float()
-    y = out.detach().requires_grad_()
-    d = y - x
     where = mask + weights.border / MASK_WEIGHT * border_frame(x)
-    distance, l1, edge = pixel_loss(d, where, MASK_WEIGHT, coarse=8)
-    flicker = d.new_zeros(())
-    if frames > 1:
-        t = d.view(-1, frames, *d.shape[1:])
-        flicker = (t[:, 1:] - t[:, :-1]).abs().mean()
-        distance = distance + 0.5 * flicker
-    near = torch.autograd.grad(distance, y)[0]
-    more, of_critic = critic_gradient(critic, y, x, mask, near, share, weights.features, weights.adversarial)
+    gradient, numbers, of_critic = picture_gradient(out, x, mask, critic, weights, share, frames, 8, where)
     kl = kl_divergence(mean, logvar)
     rest = 3e-5 * kl + weights.equivariance * shifted + weights.align * align
-    ((out * (near + more)).sum() + rest).backward(inputs=[p for p in vae.parameters() if p.requires_grad])
-    square = d.detach().square()
-    inside = (square * mask).sum() / (mask.sum() * 3 + 1)
-    numbers = torch.stack([distance + rest, l1, edge, flicker, kl, square.mean(), inside, shifted, align]).detach()
+    ((out * gradient).sum() + rest).backward(inputs=[p for p in vae.parameters() if p.requires_grad])
+    distance, l1, edge, flicker, error, inside = numbers.unbind()
+    numbers = torch.stack([distance + rest, l1, edge, flicker, kl, error, inside, shifted, align]).detach()
     return torch.cat([numbers, of_critic])

@@ -70,9 +70,9 @@ def shifts(n: int, h: int, w: int, device: str | torch.device, most: int = 7) ->
     return theta
 
 
-def random_strength(n: int, device: str | torch.device) -> torch.Tensor:
-    """Return strengths [n] of the noise on latents, in standard deviations: up to 0.15, none for three in ten."""
-    return torch.rand(n, device=device) * 0.15 * (torch.rand(n, device=device) < 0.7)
+def random_strength(n: int, device: str | torch.device, most: float = 0.15) -> torch.Tensor:
+    """Return strengths [n] of the noise on latents, in standard deviations: up to `most`, none for three in ten."""
+    return torch.rand(n, device=device) * most * (torch.rand(n, device=device) < 0.7)
 
 
 def decibels(errors: list[torch.Tensor]) -> float:
