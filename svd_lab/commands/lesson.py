@@ -18,7 +18,7 @@ def add_lesson(commands: Any, *parents: argparse.ArgumentParser) -> None:
         help="run a lesson's notebook with parameters",
         **manual(
             "Run a lesson's notebook, or any other notebook, with parameters, without a browser; all results go to one folder. A "
-            "parameter is a variable of the notebook's first code cell; a wrong name is answered with the list of them. Exit "
+            "parameter is a variable of the cell tagged parameters; a wrong name is answered with the list of them. Exit "
             "status: 0 done, 1 a cell failed, 138 the kernel died.",
             "svd-lab lesson 02 --language en",
             "svd-lab lesson 02 --language en -p seed 7 -p picture rabbit --out results/minji",
