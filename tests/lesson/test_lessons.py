@@ -282,7 +282,10 @@ def test_out_dir_in_place_of_a_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "language, words",
-    [("en", "num_frames must be a whole number from 2 .* not 'abc'"), ("ko", "num_frames: 2부터 .* 받은 값은 'abc'예요")],
+    [
+        ("en", "num_frames must be a whole number from 2 .* not 'abc'"),
+        ("ko", "num_frames: 2부터 .* 받은 값은 'abc'예요"),
+    ],
 )
 def test_papermill_with_a_wrong_value_fails_early_in_our_words(language, words, tmp_path, kernel_finds_us):
     with pytest.raises(papermill.PapermillExecutionError, match=words):
