@@ -623,7 +623,7 @@ together
 #
 # ## 어떤 그림이 되고 어떤 그림이 안 될까
 #
-# 그림 여섯 가지로 영상을 만들어요. 아주 작은 물건("too small"), 화면을 채우는 물건("too near"), 물건 여럿("several things"), 선으로 그린 그림("line drawing"), 글자("letters"), 사진
+# 그림 여섯 가지로 영상을 만들어요. 아주 작은 물건("too small"), 화면을 채우는 물건("too near", 위의 자른 풍선), 물건 여럿("several things"), 선으로 그린 그림("line drawing"), 글자("letters"), 사진
 # ("photograph")이에요. 첫 프레임이 입력 그림과 얼마나 비슷한지를 1강의 PSNR로 재요. 단위는 dB이고, 클수록 비슷해요.
 #
 # **3.10 (예상)** 여섯 가운데 첫 프레임의 dB가 가장 낮은 것은?
@@ -640,7 +640,7 @@ together
 #
 # ## Which pictures work, and which do not
 #
-# We make videos of six kinds of pictures: a tiny thing ("too small"), one that fills the frame ("too near"), several things, a line drawing,
+# We make videos of six kinds of pictures: a tiny thing ("too small"), one that fills the frame ("too near": the cropped balloon), several things, a line drawing,
 # letters, and a photograph. How similar the first frame is to the input picture is measured as PSNR (lesson 1), in dB; higher is more
 # similar.
 #
@@ -656,7 +656,6 @@ answer = ...  # solution| "c"
 check("3.10", answer)
 
 # %% id="kinds" alt_ko="여섯 가지 그림의 입력 그림, 첫 프레임, 마지막 프레임. 글자는 끝에서 읽을 수 없고, 공은 무늬를 잃고, 사진의 불빛과 철탑 무늬는 첫 프레임부터 없어요" alt_en="Input picture, first and last frame of six kinds: letters end unreadable, the ball loses its pattern, the photograph its lights and lattice"
-whole = open_image("rabbit")
 several = sky
 places = {"rabbit": (0.12, 0.72), "automobile": (0.38, 0.78)}
 places |= {"balloon": (0.62, 0.35), "soccer ball": (0.88, 0.75)}
@@ -679,7 +678,7 @@ for line, text in enumerate(["One picture in,", "one video out"]):
     ImageDraw.Draw(letters).text((width * 0.08, height * (0.2 + 0.35 * line)), text, "black", font)
 kinds = {
     "too small": stand(sky, "rabbit", 0.6, 0.6, 0.12),
-    "too near": whole.crop((472, 144, 853, 396)),
+    "too near": fitted["crop"],
     "several things": several,
     "line drawing": line_drawing,
     "letters": letters,
@@ -692,10 +691,11 @@ def psnr(one, other):
     return float(10 * np.log10(255**2 / max(error, 1e-10)))
 
 
+clips["too near"] = clips["crop"]  # ko| 위에서 만든 영상이에요 # en| made above
 first_db, pictures, labels = {}, [], []
 for name, source in kinds.items():
     given = open_image(source, size=(width, height))
-    clip = make(name, given)
+    clip = clips[name] if name in clips else make(name, given)
     first_db[name] = psnr(clip.frames[0], given)
     pictures += [given, clip.frames[0], clip.frames[-1]]
     labels += [name, f"first frame, {first_db[name]:.1f} dB", "last frame"]
@@ -807,7 +807,7 @@ labels = [f"frame {number}" for number in moments]
 show(grid([rabbit.frames[number - 1] for number in moments], labels, columns=2, width=800))
 
 # %% [markdown] lang="ko" id="vae-text"
-# 토끼는 두 번 뛰어올라요. 공중에 있을 때 머리와 귀가 무너지고, 땅에 닿은 일곱째 프레임에서는 다시 나타나요. 풀잎 하나하나는 첫 프레임부터 없고요. 둘의 원인이 같을까요?
+# 토끼는 두 번 뛰어올라요. 공중에 있을 때 머리와 귀가 무너지고, 땅에 닿은 일곱째 프레임에서는 다시 보여요. 풀잎 하나하나는 첫 프레임부터 없고요. 둘의 원인이 같을까요?
 #
 # 그림을 VAE로 인코딩하고 바로 디코딩하면 유넷의 예측(prediction)을 거치지 않은 그림이 나와요. 입력 그림을 그대로 한 번, 뛰는 자세처럼 기울여서 들어 올린 것을 한 번 거쳐 봐요.
 #

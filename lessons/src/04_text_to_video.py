@@ -174,7 +174,7 @@ check("4.r5", answer)
 # `DIR`는 Stable Diffusion 2.1 base가 있는 폴더로, 수업에서는 `/mnt/elice/dataset/stable-diffusion-2-1-base`예요. 이 모델은 원래 주인의 Hub 페이지에서 내려갔어요.
 # 그래서 아래에서는 `find_image_model`에게 물어봐요. 영상 모델에 어울리는 그림 모델을 찾아서 폴더, 장치, 정밀도를 알려 줘요. `find_model`은 1강에서 썼어요.
 #
-# **스케줄러**(scheduler)는 스텝마다 노이즈를 얼마나 남길지 정하고, 예측에서 다음 잠재 표현을 계산해요. 신경망이 아니라서 다른 것으로 바꾸어도 다시 학습하지 않아도 돼요. 모델
+# **스케줄러**(scheduler)는 스텝마다 노이즈를 얼마나 남길지 정하고, 예측에서 다음 잠재 표현을 계산해요. 신경망이 아니라서 가중치가 없어요. 모델
 # 폴더에는 부품마다 하위 폴더(subfolder)가 하나씩 있어요. **어텐션 슬라이싱**(attention slicing)은 메모리를 아끼는 방법이고, 3부에서 재요.
 
 # %% [markdown] lang="en" id="about"
@@ -194,7 +194,7 @@ check("4.r5", answer)
 # folder, device and precision. `find_model` is known from lesson 1.
 #
 # The **scheduler** decides how much noise remains after each step, and computes the next latents from a prediction. It is not a neural
-# network, so another one can take its place without training. A model's folder has a subfolder for each part. **Attention slicing** saves
+# network and has no weights. A model's folder has a subfolder for each part. **Attention slicing** saves
 # memory; part 3 measures it.
 
 # %% id="load"
@@ -858,24 +858,27 @@ plt.ylabel("sigma, log axis")
 plt.legend()
 plt.show()
 
-# %% id="swap" alt_ko="Euler와 DDIM 스케줄러로 그린 같은 시드의 그림과 차이를 10배로 키운 그림. 둘 다 말을 탄 우주비행사" alt_en="Pictures of one seed with the schedulers Euler and DDIM, and their difference times 10: both show the astronaut on a horse"
+# %% id="swap" alt_ko="같은 시드를 Euler 스케줄러로 그린 말을 탄 우주비행사와, DDIM 스케줄러로 그린 알아볼 수 없는 무늬" alt_en="One seed with two schedulers: Euler shows the astronaut on a horse, DDIM a pattern that one cannot recognise"
 from diffusers import DDIMScheduler
 
 euler = image_pipe.scheduler
-image_pipe.scheduler = DDIMScheduler.from_pretrained(DIR, subfolder="scheduler")
+# ko| clip_sample=False: 잠재 표현은 -1과 1 사이로 자르면 안 돼요.
+# en| clip_sample=False: latents must not be clipped to -1..1.
+image_pipe.scheduler = DDIMScheduler.from_pretrained(DIR, subfolder="scheduler", clip_sample=False)
 by_ddim = draw(CLASS_PROMPT)
 image_pipe.scheduler = euler
 swap_change = change(by_ddim, drawn[0])
-labels = ["Euler", f"DDIM: change {swap_change:.1f}", "difference x 10"]
-show(grid([drawn[0], by_ddim, difference_map(by_ddim, drawn[0])], labels, columns=3, width=1000))
+show(grid([drawn[0], by_ddim], ["Euler", f"DDIM: change {swap_change:.1f}"], columns=2, width=900))
 
 # %% [markdown] lang="ko" id="blocks-text"
-# 시그마는 모두 0에서 끝나지만 0까지 가는 경로가 달라요. 그림 모델의 스케줄러를 다른 것(DDIM)으로 바꾸어도, 다시 학습하지 않고 같은 것을 그려요. 이제 노이즈가 그림을 얼마나 가리는지 재요. 로켓 그림을 세 가지 크기로 만들고, 노이즈를 더하기 전과 더한 뒤의 그림을 세로 4칸, 가로
+# 시그마는 모두 0에서 끝나지만 0까지 가는 경로가 달라요. 그림 모델의 스케줄러를 DDIM으로 바꾸면 그림이 무너져요. 스케줄러에는 가중치가 없지만 아무것이나 어울리지는
+# 않아요. 이 미니는 시그마 80부터 학습했는데 DDIM은 모델 폴더의 그 설정을 읽지 않아서일 거예요(가설이에요). 이제 노이즈가 그림을 얼마나 가리는지 재요. 로켓 그림을 세 가지 크기로 만들고, 노이즈를 더하기 전과 더한 뒤의 그림을 세로 4칸, 가로
 # 7칸으로 평균해서 상관(correlation)을 계산해요. 1이면 밝고 어두운 곳이 그대로 보이고, 0이면 완전히 가려졌어요. 노이즈는 20번 뽑아 평균해요.
 
 # %% [markdown] lang="en" id="blocks-text"
-# All sigmas end at 0, but on different paths. With another scheduler (DDIM) in its place, the image model draws the same thing, without any
-# training. Now we measure how well noise hides a picture. A picture of a rocket is made in three sizes,
+# All sigmas end at 0, but on different paths. With DDIM in Euler's place, the image model's picture breaks: a scheduler has no
+# weights, but not every one suits. This mini was trained from a sigma of 80 on, a setting of the model's folder that DDIM does not read, which
+# may be why (a hypothesis). Now we measure how well noise hides a picture. A picture of a rocket is made in three sizes,
 # and before and after adding noise it is averaged to 4 by 7 blocks, whose correlation we compute. At 1, light and dark places show as they
 # were; at 0 they are hidden. The noise is drawn 20 times, and we take the mean.
 
@@ -1103,8 +1106,8 @@ print(f"on / off {slicing_ratio:.2f}, mean change of a pixel {slicing_change:.3f
 
 # %% [markdown] lang="en" id="generator-text"
 # With slicing on, it takes no more than 1.5 times as long, and the pictures differ only by rounding. The exact ratio depends on the computer
-# and on the number of threads; a difference smaller than that between the shortest and the longest time may be chance. The mini's pictures are small, and attention is only a
-# part of the work. In large pictures the matrices grow with the square of the number of cells, and saving memory matters more. How much
+# and on the number of threads; a difference smaller than that between the shortest and the longest time may be chance. The mini's
+# pictures are small, and attention is only a part of the work. In large pictures the matrices grow with the square of the number of cells, and saving memory matters more. How much
 # slower a real model gets was not measured here.
 #
 # ### Sharing one generator
