@@ -632,7 +632,7 @@ check("2.9", expected)
 answer = ...  # solution| 5
 check("2.10", answer)
 
-# %% id="fps" alt_ko="왼쪽: fps에 따른 거리. 5, 7, 15 fps의 점은 참값의 곡선 가까이에 있고, 4는 아래, 20은 위에 있어요" alt_en="Distance by fps: the dots of 5, 7 and 15 fps are near the curve of the ground truth, 4 is below it and 20 above"
+# %% id="fps" alt_ko="fps에 따른 거리. 5, 7, 15 fps의 점은 참값의 곡선 가까이에 있고, 4는 아래, 20은 위에 있어요" alt_en="Distance by fps: the dots of 5, 7 and 15 fps are near the curve of the ground truth, 4 is below it and 20 above"
 # ko| (motion_bucket_id, fps)와 영상의 이름
 # en| (motion_bucket_id, fps) and the name of the video
 names = {(127, 7): "reference", (90, 5): "bucket_90_fps_5"}
@@ -893,7 +893,7 @@ show(grid([maps[chunk] for chunk in chunks], labels, columns=2, width=900))
 # %% [markdown] lang="ko" id="limits-text"
 # 한 장씩 디코딩하면 깜빡임이 0이에요. 같은 잠재 표현은 같은 그림이 되니까요. 대신 입력 그림과 가장 많이 달라져요. 디코더의 시간 층이 함께 볼 이웃 프레임이 없기 때문일 수
 # 있어요(가설이에요). 1을 빼고 보면 깜빡임은 5에서 가장 크고 10에서 다시 줄어요. 이유는 여기서 알 수 없어요. 그러니 **"크면 덜 깜빡인다"는 말은 여기서 늘 맞지는 않아요.**
-# 10은 2보다 메모리를 더 쓰고 더 오래 걸렸어요. 똑같은 영상을 다시 만들려면 이 값도 같아야 해요.
+# 10은 2보다 메모리를 더 썼어요. 똑같은 영상을 다시 만들려면 이 값도 같아야 해요.
 #
 # ## 미니의 한계
 #
@@ -907,7 +907,7 @@ show(grid([maps[chunk] for chunk in chunks], labels, columns=2, width=900))
 # Decoded one at a time, the flicker is 0: equal latents become equal pictures. But they also differ most from the input picture, perhaps
 # because the decoder's temporal layers have no neighbouring frame to look at (a hypothesis). Beyond 1, the flicker is largest at 5 and
 # falls again at 10; why, cannot be told from here. So **"larger means less flicker" does not always hold here.** 10 took more memory
-# than 2, and longer. To make a video again this value must be the same.
+# than 2. To make a video again this value must be the same.
 #
 # ## Limits of the mini
 #
