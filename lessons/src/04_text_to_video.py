@@ -858,7 +858,7 @@ plt.ylabel("sigma, log axis")
 plt.legend()
 plt.show()
 
-# %% id="swap" alt_ko="같은 시드를 Euler 스케줄러로 그린 말을 탄 우주비행사와, DDIM 스케줄러로 그린 알아볼 수 없는 무늬" alt_en="One seed with two schedulers: Euler shows the astronaut on a horse, DDIM a pattern that one cannot recognise"
+# %% id="swap" alt_ko="같은 시드를 Euler 스케줄러로 그린 말을 탄 우주비행사와, DDIM 스케줄러로 그린 무너진 그림" alt_en="One seed with two schedulers: Euler shows the astronaut on a horse, DDIM a broken picture"
 from diffusers import DDIMScheduler
 
 euler = image_pipe.scheduler
