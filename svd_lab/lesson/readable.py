@@ -5,6 +5,7 @@ nbconvert makes the pages; a Chromium or Chrome that is on the machine prints th
 
 from __future__ import annotations
 
+import html
 import mimetypes
 import os
 import re
@@ -109,7 +110,20 @@ def _read(notebook: Path) -> Any:
 
     read = nbformat.read(notebook, as_version=4)
     make_portable(read, notebook.parent)
+    for cell in read.cells:
+        for output in cell.get("outputs", ()):
+            _describe(output)
     return read
+
+
+def _describe(output: Any) -> None:
+    """Show a picture that has a description with it: nbconvert's pages leave it out."""
+    for kind in ("image/png", "image/jpeg"):
+        alt = output.get("metadata", {}).get(kind, {}).get("alt")
+        if alt and kind in output.get("data", {}):
+            source = f"data:{kind};base64,{output.data[kind].replace(chr(10), '')}"
+            output.data = {"text/html": f'<img alt="{html.escape(html.unescape(alt))}" src="{source}">'}
+            return
 
 
 def _export(exporter: Any, read: Any, notebook: Path, out: Path | None, ending: str) -> Path:

@@ -53,6 +53,16 @@ def test_the_page_has_the_pictures_and_clips_inside_and_needs_no_file(notebook, 
     assert "require.min.js" not in page
 
 
+def test_a_picture_keeps_its_description(notebook, tmp_path):
+    read = nbformat.read(notebook, as_version=4)
+    described = {"image/png": {"alt": 'a "red" square'}}
+    read.cells[1].outputs = [nbformat.v4.new_output("display_data", {"image/png": "AAAA"}, metadata=described)]
+    nbformat.write(read, notebook)
+    page = readable.write_page(notebook, tmp_path / "out").read_text("utf-8")
+    assert '<img alt="a &quot;red&quot; square" src="data:image/png;base64,AAAA"' in page
+    assert "No description" not in page
+
+
 def test_each_heading_begins_a_slide_unless_the_notebook_says_itself(notebook, tmp_path):
     def slides():
         return readable.write_slides(notebook, tmp_path / "out").read_text("utf-8").count("<section>")
