@@ -533,7 +533,7 @@ image = truth_frames[0].resize((width, height))
 shown = [0, min(3, num_frames - 1), num_frames - 1]
 show(grid([truth_frames[i] for i in shown], [f"truth, frame {i + 1}" for i in shown], width=990))
 
-# %% id="prepare"
+# %% tags=["nbval-check-output"] id="prepare"
 device, dtype = pipe._execution_device, pipe.unet.dtype
 generator = torch.Generator("cpu").manual_seed(seed)
 with torch.no_grad():
@@ -612,19 +612,24 @@ check("5.11", my_loop(start, sigmas), reference=reference)
 # %% [markdown] lang="en" id="euler-text"
 # Here is one way to write it, named `euler`, to compare it with other samplers below. Decoding takes 2 frames at a time, as in the class.
 
-# %% id="euler" alt_ko="손으로 쓴 루프가 만든 영상" alt_en="The video that the loop by hand made"
-# ko| Clip은 generate_video가 돌려주는 객체예요. 프레임을 mp4로 저장하고 보여 줘요. make_recipe는 설정값과 모델을 적어요.
-# en| Clip is what generate_video returns: it saves frames as an mp4 and shows them.
-# en| make_recipe notes the settings and the model.
-from svd_lab.clip import Clip
-from svd_lab.recipe import make_recipe
-
-
+# %% tags=["nbval-check-output"] id="euler"
 def euler(x, sigmas, denoise=denoise):
     for sigma, next_sigma in zip(sigmas, sigmas[1:], strict=False):
         direction = (x - denoise(x, sigma)) / sigma
         x = x + direction * (next_sigma - sigma)
     return x
+
+
+made = euler(start, sigmas)
+max_difference = float((made - reference).abs().max())
+print(f"max difference to pipe(...): {max_difference}")
+
+# %% id="by-hand" alt_ko="손으로 쓴 루프가 만든 영상" alt_en="The video that the loop by hand made"
+# ko| Clip은 generate_video가 돌려주는 객체예요. 프레임을 mp4로 저장하고 보여 줘요. make_recipe는 설정값과 모델을 적어요.
+# en| Clip is what generate_video returns: it saves frames as an mp4 and shows them.
+# en| make_recipe notes the settings and the model.
+from svd_lab.clip import Clip
+from svd_lab.recipe import make_recipe
 
 
 @torch.no_grad()
@@ -633,9 +638,6 @@ def video(latents):
     return pipe.video_processor.postprocess_video(decoded, output_type="pil")[0]
 
 
-made = euler(start, sigmas)
-max_difference = float((made - reference).abs().max())
-print(f"max difference to pipe(...): {max_difference}")
 videos = {"euler": video(made)}
 settings = dict(num_frames=num_frames, num_inference_steps=num_inference_steps, seed=seed, fps=7)
 by_hand = Clip(videos["euler"], seed, make_recipe(pipe, "scene", image, settings))

@@ -346,7 +346,7 @@ def test_a_notebook_runs_to_its_end_and_writes_into_its_folder_only(
         assert set(result["measured"]["distance_by_bucket"]) == {"20", "70", "127", "240"}
     if name == "03_your_picture":
         assert set(result["measured"]["max_difference"].values()) == {0} and not result["measured"]["uploaded"]
-        assert set(result["measured"]["shift_by_fit"]) == {"balloon", "blurred", "stretch"}
+        assert set(result["measured"]["shift_by_fit"]) == {"balloon", "crop", "pad", "stretch", "blurred"}
         assert len(result["measured"]["first_frame_db"]) == 6
     if name == WITH_PROMPT:
         measured, videos = result["measured"], result["videos"]
