@@ -1044,7 +1044,7 @@ for name in results:
     print(f"{name:7} {attention_ms[name]:4.0f} ms, {memory}, max difference {apart:.0e}")
 
 # %% [markdown] lang="ko" id="slicing-question"
-# 결과는 셋 다 같고(반올림 차이뿐), 메모리는 크게 달라요. 통째로 만든 점수 행렬은 4.14에서 계산한 크기이고, 헤드별로 나누어 계산하면 5분의 1이에요. 통째로 만들 때와 나눌 때의 시간은 1.5배 안에서 비슷해요.
+# 결과는 셋 다 같고(반올림 차이뿐), 메모리는 크게 달라요. 통째로 만든 점수 행렬은 4.14에서 계산한 크기이고, 헤드별로 나누어 계산하면 5분의 1이에요. 여기서는 나누어 계산해도 느려지지 않아요.
 # 가장 빠르고 배열도 가장 작은 것은 fused예요. 수업에서는 슬라이싱이 약 10% 느리다고 하는데, 그것은 GPU 이야기예요.
 #
 # 이제 어텐션만이 아니라 파이프라인 전체를 재요. 켜고 끄기를 번갈아 세 번 하고 가장 짧은 시간을 비교해요.
@@ -1057,7 +1057,7 @@ for name in results:
 
 # %% [markdown] lang="en" id="slicing-question"
 # All three give the same result (but for rounding), and memory differs a lot: the whole matrices have the size computed in 4.14, and slices by
-# head a fifth of it. Whole or sliced, the times are similar, within a factor of 1.5. Fastest, and with the smallest arrays, is fused. The
+# head a fifth of it. Here slicing does not take longer than the whole matrices. Fastest, and with the smallest arrays, is fused. The
 # class says that slicing is about 10% slower; that is said of GPUs.
 #
 # Now we time not only attention but the whole pipeline: on and off in turn, three times, and we compare the shortest times.
