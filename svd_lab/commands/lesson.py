@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the notebook, and print where its results are."""
     from svd_lab.lesson.run import load_papermill, run_lesson
 
-    load_papermill()
+    papermill = load_papermill()
     from nbclient.exceptions import DeadKernelError
 
     try:
@@ -55,6 +55,11 @@ def run(options: argparse.Namespace) -> int:
                     f"cell {cell}", (number, total), f"about {left:.0f} s left"
                 ),
             )
+    except papermill.PapermillExecutionError as error:
+        if options.debug:
+            raise
+        print(f"svd-lab: cell [{error.exec_count}]: {error.ename}: {error.evalue}", file=sys.stderr)
+        return 1
     except DeadKernelError as error:
         if options.debug:
             raise

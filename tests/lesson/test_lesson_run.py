@@ -203,6 +203,13 @@ def test_a_lesson_runs_by_its_number_on_the_command_line(tiny_folder, picture_fi
     assert [path.name for path in tmp_path.iterdir()] == ["minji"]
 
 
+def test_a_cell_that_fails_is_one_line_on_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["lesson", "01", "--language", "en", "-p", "picture", "rokcet", "--out", "out"]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("svd-lab: ")]
+    assert len(said) == 1 and "FileNotFoundError: image not found: rokcet" in said[0] and "balloon" in said[0]
+
+
 # Colab and Kaggle
 
 
