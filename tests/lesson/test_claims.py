@@ -47,7 +47,9 @@ def test_claims_have_ids_of_their_own():
 def test_the_claims_hold_with_other_seeds(name, seed, tmp_path):
     from svd_lab.lesson.run import run_lesson
 
-    run_lesson(name, {"seed": str(seed), "model": "mini"}, language="en", out=tmp_path / "out", progress_bar=False)
+    run_lesson(name, {"seed": str(seed), "model": "mini"}, language="en", out=tmp_path / "out")
     measured = json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))["measured"]
-    broken = [claim["id"] for claim in CLAIMS if claim["lesson"] == name and not holds(claim, measured)]
+    # A sentence about time holds in the saved run; how busy this machine is, is no matter of seeds.
+    asked = [claim for claim in CLAIMS if claim["lesson"] == name and not claim.get("of_time")]
+    broken = [claim["id"] for claim in asked if not holds(claim, measured)]
     assert not broken, measured
