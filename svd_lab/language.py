@@ -1,6 +1,6 @@
 """Which language a reader reads, and every message in it: `say` looks one up in the catalogue in svd_lab/locale.
 
-The English text of a message is its name there (gettext). `.ci/messages` writes the catalogue after a message was changed.
+The English text of a message is its name there (gettext). `python docs/messages.py` writes the catalogue after a message changed.
 """
 
 from __future__ import annotations

@@ -260,7 +260,7 @@ parted = float(np.abs(np.abs(ends) - 1).max())
 print(f"ends: {(ends < 0).sum()} at -1, {(ends > 0).sum()} at +1, at most {parted:.3f} off")
 
 # %% [markdown] lang="ko" id="coefficients-text"
-# 모든 길이 −1이나 +1에서 끝나요. 어느 쪽일지는 σ가 1쯤일 때 거의 정해져요. σ가 클 때는 어느 쪽인지 모르니 평균인 0을 향해요.
+# 모든 길이 −1이나 +1에서 끝나요. 0을 건너는 길은 없으니 어느 쪽일지는 출발점이 정해요. σ가 클 때는 모두 평균인 0을 향하고, σ가 1쯤일 때 두 갈래로 벌어져요.
 #
 # ## 신경망에게 알맞은 문제
 #
@@ -285,8 +285,8 @@ print(f"ends: {(ends < 0).sum()} at -1, {(ends > 0).sum()} at +1, at most {parte
 # **5.6 (예상)** $F$가 0.1만큼 틀리면 예측 $D$는 $0.1\, c_\text{out}$만큼 틀려요. 신경망이 노이즈 $n$을 예측한다면 $D = x - \sigma n$이에요. σ = 80에서 $n$이 0.1만큼 틀리면 $D$는 얼마나 틀릴까요?
 
 # %% [markdown] lang="en" id="coefficients-text"
-# All paths end at −1 or +1. Which of them is nearly decided when σ is about 1. While σ is large, neither is known, and the paths head for the
-# mean, 0.
+# All paths end at −1 or +1. No path crosses 0, so the start decides which of them. While σ is large, all head for the mean, 0; they part when
+# σ is about 1.
 #
 # ## A fitting task for a network
 #
@@ -645,7 +645,7 @@ by_hand.save(out_dir / "by_hand.mp4")
 by_hand
 
 # %% [markdown] lang="ko" id="samplers-text"
-# 차이가 정확히 0이에요. `pipe(...)` 안에 남은 비밀은 없어요.
+# 차이가 정확히 0이에요. `pipe(...)`가 하는 일은 이 루프와 위에서 만든 네 가지, 그리고 디코딩이 전부예요.
 #
 # ## 3부. 다른 샘플러
 #
@@ -664,7 +664,7 @@ by_hand
 # - c. 오일러보다 훨씬 나쁘다.
 
 # %% [markdown] lang="en" id="samplers-text"
-# The difference is exactly 0. Nothing inside `pipe(...)` is a secret any more.
+# The difference is exactly 0. This loop, the four things above and decoding are all that `pipe(...)` does.
 #
 # ## Part 3: other samplers
 #
@@ -750,22 +750,22 @@ together.save(out_dir / "compare_samplers.mp4")
 together
 
 # %% [markdown] lang="ko" id="result-text"
-# - **직선 시그마**는 참값에서 멀어져요. 스텝 대부분을 거의 노이즈뿐인 σ에 쓰고, 모양이 정해지는 σ 1 근처는 건너뛰거든요.
+# - **직선 시그마**는 참값에서 멀어져요. 열 개 가운데 여덟이 10보다 크고, 8.9 다음은 바로 0.02예요. 그 사이를 건너뛴 탓일 거예요(가설이에요).
 # - **확률적 샘플러**는 이 장면에서 오일러와 1.5 dB 안에서 비슷해요.
 # - **Heun은 무너졌어요.** 그런데 첫 프레임은 멀쩡하고, 가이던스를 끄면 영상 전체가 멀쩡해요. 첫 프레임은 가이던스가 1이고 뒤로 갈수록 커져요. 그러니 원인은 가이던스예요. 스텝이 다섯뿐이면 σ가 한 번에 크게 줄어요. 작은 σ에서는
 #   예측의 작은 차이를 σ로 나눠 방향이 크게 달라지고, 가이던스가 그 차이를 키워요(이 설명은 가설이에요).
 #
-# 수업의 오일러와 Karras 시그마는 단순하지만, 적은 스텝에서 튼튼해요. 장면 하나에서 잰 것이니, 다른 장면에서도 그런지는 아래 열린 과제에서 재 보세요.
+# 수업의 오일러와 Karras 시그마보다 뚜렷하게 나은 것은 여기에 없었어요. 장면 하나에서 잰 것이니, 다른 장면에서도 그런지는 아래 열린 과제에서 재 보세요.
 
 # %% [markdown] lang="en" id="result-text"
-# - **Linear sigmas** end farther from the truth: they spend most steps where there is hardly anything but noise, and jump over σ near 1, where
-#   shapes are decided.
+# - **Linear sigmas** end farther from the truth. Eight of the ten are above 10, and 8.9 is followed at once by 0.02; the jump between them is
+#   probably the reason (a hypothesis).
 # - **The stochastic sampler** is within 1.5 dB of Euler on this scene.
 # - **Heun fell apart.** But its first frame is sound, and without guidance the whole video is. Guidance is 1 in the first frame and grows
 #   towards the last, so it is the cause. With five steps only, σ falls by much at a time. At a small σ a small difference of predictions,
 #   divided by σ, changes the direction by much, and guidance enlarges that difference (this explanation is a hypothesis).
 #
-# The class's Euler with Karras sigmas is simple, and robust with few steps. We measured one scene; the open project below asks for others.
+# None of them did clearly better than the class's Euler with Karras sigmas. We measured one scene; the open project below asks for others.
 
 # %% [markdown] lang="ko" id="summary"
 # ## 정리

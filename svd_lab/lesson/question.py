@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from svd_lab.language import Pair, say
 
 Tier = Literal["recall", "change", "code"]
@@ -91,6 +93,30 @@ def tried(setting: float | str, tolerance: float) -> Judge:
         given = plain_number(answer)
         fits = [name for name, value in facts["tried"].items() if abs(given - value) <= tolerance]
         return None if setting in fits else "other" if fits else ""
+
+    return judge
+
+
+def formula(
+    right: Callable[..., Any], tries: Sequence[tuple[Any, ...]], mistakes: Mapping[str, Callable[..., Any]]
+) -> Judge:
+    """The answer is a function that gives the right values at all tries.
+
+    mistakes: by name, functions that known mistakes give; the first that fits at all tries is named.
+    """
+
+    def judge(function: Any, _facts: Mapping[str, Any]) -> str | None:
+        given = [np.asarray(function(*values), dtype=float) for values in tries]
+
+        def fits(wanted: Callable[..., Any]) -> bool:
+            return all(
+                one.shape == np.shape(wanted(*values)) and np.allclose(one, wanted(*values), rtol=1e-6, atol=1e-8)
+                for one, values in zip(given, tries, strict=True)
+            )
+
+        if fits(right):
+            return None
+        return next((name for name, wrong in mistakes.items() if fits(wrong)), "")
 
     return judge
 

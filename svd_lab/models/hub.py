@@ -176,14 +176,7 @@ def hub_error(hub_id: str, error: BaseException) -> OSError:
             )
         )
     if any_of(errors.FileMetadataError):
-        return ConnectionError(
-            say(
-                "{hub_id} cannot be downloaded: {not_the_hub}. ({said})",
-                hub_id=hub_id,
-                not_the_hub=say(_NOT_THE_HUB),
-                said=said,
-            )
-        )
+        return _not_the_hub(hub_id, said)
     answers = [link.response for link in chain if getattr(link, "response", None) is not None]  # a 404 may be falsy
     if answers:
         is_page = "html" in answers[0].headers.get("Content-Type", "").lower()
@@ -341,16 +334,16 @@ def _check_token() -> None:
         )
 
 
+def _not_the_hub(hub_id: str, said: str) -> ConnectionError:
+    reason = say(_NOT_THE_HUB)
+    return ConnectionError(
+        say("{hub_id} cannot be downloaded: {not_the_hub}. ({said})", hub_id=hub_id, not_the_hub=reason, said=said)
+    )
+
+
 def _status_error(hub_id: str, status: int, is_page: bool, said: str) -> OSError:
     if is_page and 400 <= status < 500 and status != 407:  # the Hub refuses in JSON
-        return ConnectionError(
-            say(
-                "{hub_id} cannot be downloaded: {not_the_hub}. ({said})",
-                hub_id=hub_id,
-                not_the_hub=say(_NOT_THE_HUB),
-                said=said,
-            )
-        )
+        return _not_the_hub(hub_id, said)
     if status in (401, 403):
         why = (
             say("does not accept this machine's token")

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from svd_lab.lesson.question import FUNCTION, LETTER, NUMBER, Judge, Question, choice, number, table
+from svd_lab.lesson.question import FUNCTION, LETTER, NUMBER, Question, choice, formula, number, table
 
 TENSOR = (
     "루프의 결과인 텐서를 넘겨 주세요",
     "hand over the tensor that the loop returns",
 )
-
-
-def _formula(right: Callable[..., Any], tries: list[tuple[Any, ...]], known: Mapping[str, Callable[..., Any]]) -> Judge:
-    """A function that gives the right values at all tries; the first of the known mistakes that fits all of them is named."""
-
-    def judge(function: Any, _facts: Mapping[str, Any]) -> str | None:
-        given = [np.asarray(function(*values), dtype=float) for values in tries]
-
-        def fits(wanted: Callable[..., Any]) -> bool:
-            with np.errstate(all="ignore"):
-                return all(
-                    one.shape == np.shape(wanted(*values)) and np.allclose(one, wanted(*values), rtol=1e-6, atol=1e-8)
-                    for one, values in zip(given, tries, strict=True)
-                )
-
-        if fits(right):
-            return None
-        return next((name for name, wrong in known.items() if fits(wrong)), "")
-
-    return judge
 
 
 def _karras(n: int, largest: float, smallest: float, rho: float = 7) -> np.ndarray:
@@ -133,7 +113,7 @@ QUESTIONS = table(
         ),
         Question(
             "5.2", "code",
-            _formula(
+            formula(
                 lambda x, s: np.tanh(x / s**2), [(X, 1.0), (X, 0.7), (X, 3.0)],
                 {
                     "sigma": lambda x, s: np.tanh(x / s), "hard": lambda x, s: np.sign(x), "seen": lambda x, s: x,
@@ -187,7 +167,7 @@ QUESTIONS = table(
         ),
         Question(
             "5.5", "code",
-            _formula(
+            formula(
                 lambda x0, x, s: (x0 - x / (s**2 + 1)) / (s / (s**2 + 1) ** 0.5),
                 [(np.sign(X), X, 0.5), (np.sign(X), X, 2.0), (-np.sign(X), X, 5.0)],
                 {
@@ -230,7 +210,7 @@ QUESTIONS = table(
         ),
         Question(
             "5.7", "code",
-            _formula(
+            formula(
                 _karras, [(10, 80.0, 0.02), (5, 700.0, 0.002), (3, 10.0, 1.0, 3)],
                 {
                     "linear": lambda n, a, b, rho=7: np.linspace(a, b, n),
@@ -259,7 +239,7 @@ QUESTIONS = table(
         ),
         Question(
             "5.8", "code",
-            _formula(
+            formula(
                 lambda u, c, s: u + s * (c - u), [(X, X[::-1] + 1, 3.0), (X, 2 * X + 1, 1.0), (X, X - 2, 0.5)],
                 {
                     "swapped": lambda u, c, s: c + s * (u - c),
@@ -299,7 +279,7 @@ QUESTIONS = table(
         ),
         Question(
             "5.10", "code",
-            _formula(
+            formula(
                 lambda x, d, s, t: x + (x - d) / s * (t - s), [(X, X / 3, 2.0, 1.5), (X, 1 - X, 10.0, 4.0), (X, X**2, 0.5, 0.0)],
                 {
                     "back": lambda x, d, s, t: x - (x - d) / s * (t - s),
